@@ -1,0 +1,1 @@
+"""The Python client: live publications, recovery by position, fallback between transports."""

@@ -1,0 +1,1 @@
+"""A domain team in miniature: publishes order events and serves a page that shows them."""

@@ -1,0 +1,1 @@
+"""Auth: the one holder of secrets; mints, refreshes and verifies tokens."""

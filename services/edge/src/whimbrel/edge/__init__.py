@@ -1,0 +1,1 @@
+"""The edge: holds the clients' connections and delivers publications, on any transport."""

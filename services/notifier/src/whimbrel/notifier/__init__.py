@@ -1,0 +1,1 @@
+"""The notifier: turns domain events into publications, by routes and audience."""

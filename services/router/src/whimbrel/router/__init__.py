@@ -1,0 +1,1 @@
+"""The router: source of truth for namespaces, groups and who may do what."""
