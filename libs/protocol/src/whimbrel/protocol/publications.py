@@ -1,0 +1,96 @@
+"""Publications as they are stored, and as they are written to clients.
+
+What a history stream stores is the *publication body*: a compact JSON object with ``event``, ``event_id``, ``time``
+and ``data``. The edge
+puts channel, offset, prev and trace in front of it without parsing the JSON, once per publication and not per
+subscriber.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import pydantic_core
+
+from whimbrel.protocol.errors import MalformedBody
+
+_BODY_START: Final = b'{"event":"'
+_BODY_END: Final = b"}"
+
+# Headers on messages of the bus
+MSG_ID: Final = "Nats-Msg-Id"
+SEQUENCE: Final = "Nats-Sequence"
+LAST_SEQUENCE: Final = "Nats-Last-Sequence"
+TRACEPARENT: Final = "traceparent"
+
+# Audience headers of a domain event: who hears of it besides whom the routes name
+AUDIENCE_USERS: Final = "whimbrel-users"
+AUDIENCE_GROUPS: Final = "whimbrel-groups"
+AUDIENCE_CHANNELS: Final = "whimbrel-channels"
+
+# Headers on a dead letter
+REASON_CODE: Final = "whimbrel-reason-code"
+REASON: Final = "whimbrel-reason"
+ORIGINAL_SUBJECT: Final = "whimbrel-subject"
+ORIGINAL_SEQUENCE: Final = "whimbrel-sequence"
+
+
+class PublicationBody(NamedTuple):
+    """A publication before it has a position. ``time`` is RFC 3339; ``data`` any JSON value."""
+
+    event: str
+    event_id: str
+    time: str
+    data: Any
+
+
+def encode_body(event: str, event_id: str, time: str, data: bytes) -> bytes:
+    """Return the stored form; ``data`` is JSON text already and is not parsed."""
+    head = pydantic_core.to_json({"event": event, "event_id": event_id, "time": time})
+    return b'%b,"data":%b}' % (head[:-1], data)
+
+
+def decode_body(body: bytes) -> PublicationBody:
+    """Read a stored body.
+
+    Raises MalformedBody.
+    """
+    try:
+        fields = pydantic_core.from_json(body)
+        return PublicationBody(str(fields["event"]), str(fields["event_id"]), str(fields["time"]), fields["data"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedBody(f"{body[:40]!r}… is not a publication body") from error
+
+
+def is_body(body: bytes) -> bool:
+    """Tell by its ends whether ``body`` can be spliced into a frame: a stray message on the bus must not break a
+    client.
+    """
+    return body.startswith(_BODY_START) and body.endswith(_BODY_END)
+
+
+def publication_frame(channel: bytes, body: bytes, offset: int, prev: int, trace: bytes = b"") -> bytes:
+    """Return the JSON of a `publication` frame of a durable channel.
+
+    ``channel`` is the name as clients see it (nothing in it needs escaping); ``trace`` a traceparent, empty when not
+    sampled.
+    """
+    if trace:
+        return b'{"type":"publication","channel":"%b","offset":%d,"prev":%d,"trace":"%b",%b' % (
+            channel,
+            offset,
+            prev,
+            trace,
+            body[1:],
+        )
+    return b'{"type":"publication","channel":"%b","offset":%d,"prev":%d,%b' % (channel, offset, prev, body[1:])
+
+
+def ephemeral_frame(channel: bytes, body: bytes, trace: bytes = b"") -> bytes:
+    """Return the JSON of a `publication` frame of an ephemeral channel: it has no position."""
+    if trace:
+        return b'{"type":"publication","channel":"%b","trace":"%b",%b' % (channel, trace, body[1:])
+    return b'{"type":"publication","channel":"%b",%b' % (channel, body[1:])
+
+
+def nested_publication(body: bytes, offset: int, prev: int) -> bytes:
+    """Return the JSON of a publication inside a subscription or a history answer, where the channel stands outside."""
+    return b'{"offset":%d,"prev":%d,%b' % (offset, prev, body[1:])

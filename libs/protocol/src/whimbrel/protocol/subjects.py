@@ -1,0 +1,139 @@
+"""Every NATS subject, stream and bucket of Whimbrel. No other file spells one.
+
+Channel ``ns:name`` is published on ``pub.<ns>.<name>``; the account maps that to ``c.<p>.<ns>.<name>`` in stream
+HISTORY_<p>, which
+republishes what it stored to ``live.<ns>.<name>``. Ephemeral channels are published to ``live.…`` directly.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from whimbrel.protocol.channels import Channel, escape_token
+
+# Streams
+EVENTS: Final = "EVENTS"
+DLQ: Final = "DLQ"
+EVENT_PARTITIONS: Final = 8  # of stream EVENTS; fixed in the account's mapping
+
+# Key-value buckets
+NAMESPACES: Final = "NAMESPACES"
+GROUPS: Final = "GROUPS"
+KEYS: Final = "KEYS"
+REVOKED: Final = "REVOKED"
+REFRESH: Final = "REFRESH"
+READMARKS: Final = "READMARKS"
+
+# Requests between services
+AUTH_VERIFY: Final = "rpc.auth.v1.verify"
+ROUTER_RESOLVE: Final = "rpc.router.v1.resolve"
+ROUTER_AUTHORIZE: Final = "rpc.router.v1.authorize"
+STATUS: Final = "rpc.status.v1"
+
+# Queue groups: one member of each answers a request
+AUTH_QUEUE: Final = "auth"
+ROUTER_QUEUE: Final = "router"
+
+DLQ_NOTIFIER: Final = "dlq.notifier"
+
+# Wildcards for declarations and permissions
+EVENTS_ALL: Final = "events.>"
+LIVE_ALL: Final = "live.>"
+
+
+def history_stream(partition: int) -> str:
+    """Return the name of the stream that keeps ``partition``."""
+    return f"HISTORY_{partition}"
+
+
+def partition_of(channel: Channel, partitions: int) -> int:
+    """Return the partition of ``channel``, as nats-server's ``partition(n,1,2)`` computes it.
+
+    FNV-1a (32 bits) of both tokens written together, modulo ``partitions`` (server/subject_transform.go,
+    getHashPartition).
+    """
+    return _fnv1a32((channel.namespace + channel.name).encode()) % partitions
+
+
+@lru_cache(maxsize=65_536)
+def _fnv1a32(text: bytes) -> int:
+    value = 0x811C9DC5
+    for byte in text:
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value
+
+
+def publish_subject(channel: Channel) -> str:
+    """Return where a durable publication for ``channel`` is published."""
+    return f"pub.{channel.namespace}.{channel.name}"
+
+
+def stored_subject(channel: Channel, partitions: int) -> str:
+    """Return the literal subject under which the history stream keeps ``channel``."""
+    return f"c.{partition_of(channel, partitions)}.{channel.namespace}.{channel.name}"
+
+
+def live_subject(channel: Channel) -> str:
+    """Return where ``channel`` is heard live."""
+    return f"live.{channel.namespace}.{channel.name}"
+
+
+def channel_of_live(subject: str) -> Channel:
+    """Return the channel of a ``live.<ns>.<name>`` subject.
+
+    Raises MalformedChannel where the tokens are outside the grammar.
+    """
+    _, namespace, name = subject.split(".", 2)
+    return Channel.parse(f"{namespace}:{name}")
+
+
+def user_subject(user: str) -> str:
+    """Return where changes that concern ``user`` are told to the edges that hold a session of theirs."""
+    return f"ctl.user.{escape_token(user)}"
+
+
+def bucket_stream(bucket: str) -> str:
+    """Return the stream behind ``bucket``."""
+    return f"KV_{bucket}"
+
+
+def key_subject(bucket: str, key: str) -> str:
+    """Return the stored subject of ``key`` in ``bucket``."""
+    return f"$KV.{bucket}.{key}"
+
+
+def bucket_changes(bucket: str) -> str:
+    """Return the wildcard under which changes of ``bucket`` are republished, e.g. ``ctl.keys.>``."""
+    return f"ctl.{bucket.lower()}.>"
+
+
+def membership_key(user: str, group: str) -> str:
+    """Return the key in GROUPS that says that ``user`` is a member of ``group``."""
+    return f"{escape_token(user)}.{escape_token(group)}"
+
+
+def readmark_key(user: str, channel: Channel) -> str:
+    """Return the key in READMARKS of ``user``'s read mark in ``channel``."""
+    return f"{escape_token(user)}.{channel.namespace}.{channel.name}"
+
+
+def event_consumer(partition: int) -> str:
+    """Return the name of the durable consumer that reads ``partition`` of EVENTS."""
+    return f"notifier_{partition}"
+
+
+def event_filter(partition: int) -> str:
+    """Return the subject filter of ``partition`` of EVENTS."""
+    return f"e.{partition}.>"
+
+
+def event_subject_of_stored(stored: str) -> str:
+    """Return the subject that the domain team published, from the stored one: ``e.3.shop.order.42`` →
+    ``events.shop.order.42``.
+    """
+    return "events." + stored.split(".", 2)[2]
+
+
+def all_history_streams(partitions: int) -> Iterable[str]:
+    """Return the names of all history streams, in order of partition."""
+    return (history_stream(partition) for partition in range(partitions))
