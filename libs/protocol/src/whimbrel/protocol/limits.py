@@ -27,7 +27,7 @@ RECOVERY_LIMIT: Final = (
 )
 RECOVERY_BYTES: Final = 4 * 1024 * 1024  # bytes recovered for one channel; beyond, the client reloads its state
 RING_PUBLICATIONS: Final = 128  # newest publications per channel that a pod keeps in memory
-RETAINED_PER_CHANNEL: Final = 1000  # max_msgs_per_subject of a history stream
+RETAINED_PER_CHANNEL: Final = 1100  # max_msgs_per_subject; over RECOVERY_LIMIT, so that the position itself proves completeness
 
 POLL_WAIT_S: Final = 25  # below the 30 s after which many proxies cut an idle request
 MAX_POLL_WAIT_S: Final = 55  # below the 60 s default of nginx
