@@ -3,42 +3,91 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-export UV_PYTHON_DOWNLOADS := never
+MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(shell command -v python3.11 python3) python3.11)
+ARGS ?=
 BIN := .venv/bin
 MEMBERS := libs/protocol libs/runtime services/edge services/auth services/router services/notifier clients/python cli examples/orders
 MEMBER_FILES := $(MEMBERS:%=%/pyproject.toml)
-ARGS ?=
+
+# The interpreter is the machine's own: uv must not fetch one.
+export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv/.installed  ## start everything on this machine and print one URL (options: ARGS="--ports 0")
 	@exec $(BIN)/whimbrel dev $(ARGS)
 
-.PHONY: setup
-setup: .venv/.installed  ## make .venv with everything in requirements.lock (done by the others when needed)
-
 .PHONY: test
-test: .venv/.installed  ## run the tests (options: ARGS="tests/protocol -k position")
+test: .venv/.installed  ## run the tests (some of them: ARGS="tests/protocol -k position")
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: check
+check: lint types js deploy  ## run every check that needs no running service
+
+.PHONY: setup
+setup: .venv/.installed  ## make .venv with what requirements.lock lists (the others do it when needed)
+
+.PHONY: fmt
+fmt: .venv/.installed  ## format the Python code and mend what ruff can mend
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: lint
+lint: .venv/.installed  ## check format, lint, layers, and that generated files are current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --cache-dir .cache/import-linter
+	$(BIN)/python -m whimbrel.protocol.contract --check
+
+.PHONY: types
+types: .venv/.installed  ## check the types of all members and tests with mypy
+	$(BIN)/mypy $(MEMBERS:%=%/src) $(wildcard tests bench)
+
+.PHONY: js
+js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc
+	cd clients/js && node_modules/.bin/tsc
+
+.PHONY: deploy
+deploy: .venv/.installed  ## check nats.conf and the Kubernetes manifests
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/check
+
+.PHONY: generate
+generate: .venv/.installed  ## write what is derived from the contract: schemas, reference pages, JavaScript types
+	$(BIN)/python -m whimbrel.protocol.contract
+
+.PHONY: bench
+bench: .venv/.installed  ## measure this machine: CPU per delivery, memory per connection, latency
+	$(BIN)/python -m bench $(ARGS)
+
 .PHONY: lock
-lock: .venv/.installed  ## resolve the members' dependencies anew into requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+lock: .venv/.installed  ## resolve dependencies anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  $(shell sed -n 's/^name = "\(whimbrel-.*\)"/--no-emit-package \1/p' $(MEMBER_FILES)) \
-	  --custom-compile-command "make lock" --group pyproject.toml:dev --extra dev $(MEMBER_FILES) --upgrade --output-file requirements.lock
+	  --custom-compile-command "make lock" --output-file requirements.lock --group pyproject.toml:dev --extra dev $(MEMBER_FILES)
+
+.PHONY: clean
+clean:  ## remove all that these targets made, the development store included
+	rm -rf .venv .cache .whimbrel .hypothesis clients/js/node_modules
 
 .venv/.installed: requirements.lock $(MEMBER_FILES)
-	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Whimbrel needs Python 3.11 as '$(PYTHON)'; install it, or name another: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3.11-venv" >&2; exit 2; }
-	@echo "Making .venv from requirements.lock; the first time takes a minute."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null || \
+	  { echo "Whimbrel needs Python 3.11 or newer: '$(PYTHON)' is not one. Install it, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "'$(PYTHON)' cannot make a virtual environment: its venv module is missing (on Debian: apt-get install python3.11-venv)." >&2; exit 2; }
+	@echo "Installing into .venv (about 130 MB to fetch, the first time):"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
-	@$(BIN)/uv pip sync --require-hashes --python $(BIN)/python requirements.lock 2>&1 | sed -u '/^ [+~-] /d'
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=--editable %)
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock 2>&1 | sed -u '/^ [+~-] /d'
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation $(MEMBERS:%=--editable %)
+	@touch $@
+
+clients/js/node_modules/.installed: clients/js/package.json clients/js/package-lock.json
+	@command -v npm >/dev/null || { echo "The checks of the JavaScript client need Node.js 18 or newer with npm; running Whimbrel does not." >&2; exit 2; }
+	@cd clients/js && npm ci --silent --no-audit --no-fund
 	@touch $@
