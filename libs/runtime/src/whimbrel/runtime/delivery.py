@@ -1,0 +1,104 @@
+"""A message as it came from the bus, with its headers left as raw bytes.
+
+Parsing headers into a mapping costs more than everything else on the way in; the few that matter are looked up by name.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from whimbrel.runtime.errors import MalformedMessage
+
+_PREFIX: Final = b"NATS/1.0"
+_END: Final = b"\r\n"
+
+
+class Delivery:
+    """One message. ``headers`` are the raw bytes (``NATS/1.0…\\r\\n\\r\\n``), None where there are none."""
+
+    __slots__ = ("headers", "payload", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, payload: bytes, headers: bytes | None) -> None:
+        self.subject = subject
+        self.reply = reply
+        self.payload = payload
+        self.headers = headers
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of header ``name`` (as spelt by the sender), None where it is missing."""
+        return header(self.headers, name)
+
+    def status(self) -> int:
+        """Return the status that a server put in the header line (404, 503 …), 0 where there is none."""
+        return status(self.headers)
+
+    def __repr__(self) -> str:
+        # Neither payload nor header values: this may end up in a log.
+        return f"<Delivery {self.subject} {len(self.payload)} bytes>"
+
+
+def header(raw: bytes | None, name: str) -> str | None:
+    """Return the first value of header ``name`` in ``raw``, None where it is missing."""
+    if raw is None:
+        return None
+    start = raw.find(b"\r\n%b:" % name.encode())
+    if start < 0:
+        return None
+    start += len(name) + 3
+    return raw[start : raw.find(_END, start)].strip().decode("utf-8", "replace")
+
+
+def number(raw: bytes | None, name: str) -> int:
+    """Return header ``name`` as an integer, 0 where it is missing or not a number."""
+    value = header(raw, name)
+    return int(value) if value is not None and value.isdigit() else 0
+
+
+def status(raw: bytes | None) -> int:
+    """Return the status in the header line of ``raw``: ``NATS/1.0 404 Not Found`` → 404, 0 where there is none."""
+    if raw is None or raw[8:9] != b" ":
+        return 0
+    digits = raw[9:12]
+    return int(digits) if digits.isdigit() else 0
+
+
+def description(raw: bytes | None) -> str:
+    """Return the text after the status in the header line."""
+    if raw is None:
+        return ""
+    return raw[13 : raw.find(_END)].decode("utf-8", "replace")
+
+
+def fields(raw: bytes | None) -> dict[str, str]:
+    """Return all headers of ``raw``; a name that repeats keeps its first value."""
+    found: dict[str, str] = {}
+    if raw is None:
+        return found
+    for line in raw.split(_END)[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            found.setdefault(name.decode("utf-8", "replace"), value.strip().decode("utf-8", "replace"))
+    return found
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Return the raw bytes of ``headers``.
+
+    Raises MalformedMessage for a name or value that would break out of its line.
+    """
+    lines = [_PREFIX]
+    for name, value in headers.items():
+        if not name or not name.isascii() or not name.isprintable() or ":" in name or " " in name:
+            raise MalformedMessage(f"{name!r} cannot be the name of a header")
+        if "\r" in value or "\n" in value:
+            raise MalformedMessage(f"the value of header {name} contains a line break")
+        lines.append(f"{name}: {value}".encode())
+    return _END.join(lines) + b"\r\n\r\n"
+
+
+def check_subject(subject: str) -> None:
+    """Refuse a subject that could break out of its protocol line: a security boundary, not a grammar check.
+
+    Raises MalformedMessage.
+    """
+    if not subject or subject.split(None, 1) != [subject] or "\0" in subject:
+        raise MalformedMessage(f"{subject!r} cannot be a subject")

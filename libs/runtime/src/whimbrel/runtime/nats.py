@@ -1,0 +1,431 @@
+"""The connection to the bus: it comes back by itself, for ever, and keeps its subscriptions.
+
+``deliver`` callbacks run inside the read loop: they must neither block nor raise (a fault is logged and counted, and
+the next message follows). Publishing during an outage raises BusUnavailable at once; nothing is kept for later.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import nats.errors
+from nats.js import JetStreamContext
+
+from whimbrel.runtime.delivery import Delivery, check_subject, encode_headers
+from whimbrel.runtime.errors import (
+    BusUnavailable,
+    MalformedMessage,
+    NoResponders,
+    RequestRefused,
+    RequestTimeout,
+)
+from whimbrel.runtime.fastclient import Deliver, FastClient, Registry, Subscription
+from whimbrel.runtime.logs import Logger
+
+__all__ = ["Connection", "Delivery", "Inbox", "Subscription"]
+
+RECONNECT_WAIT_S: Final = 0.2  # between attempts at one server; the same again is added at random per process
+CONNECT_TIMEOUT_S: Final = 2
+PING_INTERVAL_S: Final = 2  # with 2 outstanding, a half-open connection is noticed after 4–6 s
+MAX_OUTSTANDING_PINGS: Final = 2
+STUCK_S: Final = 30.0  # nats-py has not reconnected by then: begin again with a new client
+FLUSH_TIMEOUT_S: Final = 10
+MAX_SUBJECT_BYTES: Final = 1024  # two of them fit in the server's control line of 4 KiB
+MAX_RESPONDING: Final = 256  # requests in work per responder; more are refused, so that the requester can go elsewhere
+REPEAT_LOG_S: Final = 10.0  # during an outage, one line as often as this
+
+# The headers by which NATS' own service framework says that a request failed.
+ERROR_CODE: Final = "Nats-Service-Error-Code"
+ERROR_TEXT: Final = "Nats-Service-Error"
+
+
+class Connection:
+    """One connection to the bus. Counters are plain integers, read at scrape."""
+
+    def __init__(self, servers: str, *, name: str, log: Logger, inbox_prefix: str = "_INBOX") -> None:
+        """``servers``: one or more URLs, comma separated; ``name`` is shown by NATS' monitoring."""
+        self.name = name
+        self.on_connected: list[Callable[[], None]] = []
+        self.on_disconnected: list[Callable[[], None]] = []
+        self.connects = 0
+        self.rebuilds = 0
+        self.faults = 0
+        self.slow_consumer_drops = 0
+        self._servers = [server.strip() for server in servers.split(",") if server.strip()]
+        self._log = log.bind(connection=name)
+        self._registry = Registry(self._deliver_failed)
+        self._client: FastClient | None = None
+        self._jetstream: JetStreamContext | None = None
+        self._up = asyncio.Event()
+        self._was_up = False
+        self._stuck: asyncio.TimerHandle | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._responding: set[asyncio.Task[None]] = set()
+        self._last_trouble = -REPEAT_LOG_S
+        self.inbox = Inbox(self, f"{inbox_prefix}.{secrets.token_hex(8)}")
+
+    # Life
+
+    async def open(self) -> None:
+        """Connect; returns when connected, however long that takes. Cancel it to give up."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name=f"bus {self.name}")
+        await self._up.wait()
+
+    async def close(self, *, timeout: float = 5.0) -> None:
+        """Stop deliveries, finish requests in work for at most ``timeout`` s, send what waits, disconnect."""
+        for subscription in list(self._registry.by_sid.values()):
+            subscription.detach()
+        if self._responding:
+            await asyncio.wait(self._responding, timeout=timeout)
+        for task in self._responding:
+            task.cancel()
+        with contextlib.suppress(BusUnavailable, RequestTimeout):
+            await self.flush(timeout=min(timeout, 1.0))
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            await asyncio.wait([supervisor])
+        self._went_down()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the bus can be used now."""
+        return self._up.is_set()
+
+    @property
+    def messages_in(self) -> int:
+        """Messages delivered to our own subscriptions."""
+        return self._registry.messages_in
+
+    @property
+    def subscriptions(self) -> int:
+        """Subscriptions held now."""
+        return len(self._registry.by_sid)
+
+    @property
+    def on_read_end(self) -> Callable[[], None] | None:
+        """Called after everything of one socket read was parsed and delivered."""
+        return self._registry.on_read_end
+
+    @on_read_end.setter
+    def on_read_end(self, read_end: Callable[[], None] | None) -> None:
+        self._registry.on_read_end = read_end
+
+    @property
+    def client(self) -> FastClient:
+        """Return the client that carries the connection now.
+
+        Raises BusUnavailable while there is none. Do not keep it: another may take its place.
+        """
+        if self._client is None or not self._up.is_set():
+            raise BusUnavailable("no connection to NATS")
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """Return nats-py's JetStream context of the current client.
+
+        Raises BusUnavailable while down. Do not keep it, nor its subscriptions, beyond a disconnect.
+        """
+        client = self.client
+        if self._jetstream is None:
+            self._jetstream = client.jetstream()
+        return self._jetstream
+
+    async def _supervise(self) -> None:
+        while True:
+            client = self._client = self._registry.client = FastClient(self._registry)
+            self._jetstream = None
+            try:
+                await client.connect(
+                    self._servers,
+                    name=self.name,
+                    inbox_prefix=self.inbox.prefix.encode() + b".js",
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_down,
+                    reconnected_cb=self._on_up,
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_S * (1 + _random()),  # type: ignore[arg-type]
+                    ping_interval=PING_INTERVAL_S,
+                    max_outstanding_pings=MAX_OUTSTANDING_PINGS,
+                )
+                await client.flush()  # every subscription is known to the server
+                self._came_up()
+                await client.lost.wait()
+                self._log.warning("bus.client_lost", reason=str(client.reason or "closed by nats-py"))
+            except asyncio.CancelledError:
+                await _discard(client)
+                raise
+            except Exception as error:  # whatever nats-py met: the next client tries again
+                self._log.warning("bus.connect_failed", error=str(error) or type(error).__name__)
+            self._went_down()
+            self.rebuilds += 1
+            await _discard(client)
+            await asyncio.sleep(RECONNECT_WAIT_S * (1 + _random()))
+
+    async def _on_up(self) -> None:
+        self._came_up()
+
+    async def _on_down(self) -> None:
+        self._went_down()
+
+    def _came_up(self) -> None:
+        if self._up.is_set():
+            return
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        self.connects += 1
+        self._up.set()
+        self._log.info("bus.connected", again=self._was_up)
+        self._was_up = True
+        self._call(self.on_connected)
+
+    def _went_down(self) -> None:
+        if not self._up.is_set():
+            return
+        self._up.clear()
+        client = self._client
+        if client is not None and self._supervisor is not None:
+            self._stuck = asyncio.get_running_loop().call_later(STUCK_S, client.lose, TimeoutError("no reconnect"))
+        self._log.info("bus.disconnected")
+        self.inbox.lost()
+        self._call(self.on_disconnected)
+
+    def _call(self, callbacks: list[Callable[[], None]]) -> None:
+        for callback in list(callbacks):
+            try:
+                callback()
+            except Exception as error:
+                self._deliver_failed("connection callback", error)
+
+    async def _on_error(self, error: Exception) -> None:
+        self.faults += 1
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self.slow_consumer_drops += 1
+            self._log.error("bus.message_dropped", subject=error.subject)
+            return
+        now = time.monotonic()
+        if self.connected or now - self._last_trouble >= REPEAT_LOG_S:
+            self._last_trouble = now
+            self._log.warning("bus.error", error=str(error) or type(error).__name__, connected=self.connected)
+
+    def _deliver_failed(self, where: str, error: Exception) -> None:
+        self.faults += 1
+        self._log.exception("bus.delivery_failed", error, where=where)
+
+    # Subscribe
+
+    def attach(self, subject: str, deliver: Deliver, *, queue: str = "") -> Subscription:
+        """Subscribe without awaiting, e.g. from within a delivery; ``Subscription.detach`` ends it.
+
+        Costs one line in the next write, and during an outage nothing: the next connection gets all subscriptions.
+        Raises MalformedMessage.
+        """
+        check_subject(subject)
+        if queue:
+            check_subject(queue)
+        return self._registry.attach(subject, queue, deliver)
+
+    async def subscribe(self, subject: str, deliver: Deliver, *, queue: str = "") -> Subscription:
+        """Have ``deliver`` called for each message on ``subject``, inside the read loop.
+
+        Does not wait for the server: ``flush`` afterwards proves that the subscription is in place.
+        Raises MalformedMessage.
+        """
+        return self.attach(subject, deliver, queue=queue)
+
+    # Publish
+
+    def send(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = "") -> None:
+        """Publish without awaiting: written with whatever else this turn of the loop sends.
+
+        Raises BusUnavailable, MalformedMessage.
+        """
+        self.client.write(_pub(subject, payload, headers, reply, self.client.max_payload))
+
+    async def publish(
+        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
+    ) -> None:
+        """Publish at most once; ``flush`` afterwards proves that the server has it.
+
+        Raises BusUnavailable (nothing was sent), MalformedMessage.
+        """
+        self.send(subject, payload, headers=headers, reply=reply)
+
+    async def flush(self, *, timeout: float = FLUSH_TIMEOUT_S) -> None:
+        """Wait until the server has taken everything sent before.
+
+        Raises BusUnavailable, RequestTimeout.
+        """
+        try:
+            await self.client.flush(timeout=timeout)  # type: ignore[arg-type]
+        except nats.errors.TimeoutError as error:
+            raise RequestTimeout(f"no PONG from NATS within {timeout} s") from error
+        except nats.errors.ConnectionClosedError as error:
+            raise BusUnavailable("no connection to NATS") from error
+
+    # Ask and answer
+
+    def ask(
+        self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> asyncio.Future[Delivery]:
+        """Send a request; the future gives the reply, fails with NoResponders, RequestRefused or, when the
+        connection is lost, RequestTimeout. It has no deadline of its own: ``request`` has; cancel it to give up.
+
+        Raises BusUnavailable, MalformedMessage.
+        """
+        reply: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        address = self.inbox.expect(reply)
+        try:
+            self.send(subject, payload, headers=headers, reply=address)
+        except BaseException:
+            reply.cancel()
+            raise
+        return reply
+
+    async def request(
+        self, subject: str, payload: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Delivery:
+        """Send a request and return the reply.
+
+        Raises BusUnavailable (not sent), NoResponders, RequestTimeout, RequestRefused (the responder's error),
+        MalformedMessage.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.ask(subject, payload, headers=headers)
+        except TimeoutError:
+            raise RequestTimeout(f"no reply on {subject} within {timeout} s") from None
+
+    async def respond(
+        self,
+        subject: str,
+        handler: Callable[[bytes], Awaitable[bytes]],
+        *,
+        queue: str = "",
+        limit: int = MAX_RESPONDING,
+    ) -> Subscription:
+        """Answer requests on ``subject`` with what ``handler`` returns for their payload.
+
+        At most ``limit`` are in work at a time, more are refused with 503; a handler that raises answers 500 and is
+        logged, but RequestRefused answers with its own code and reason.
+        """
+
+        def receive(request: Delivery) -> None:
+            if len(self._responding) >= limit:
+                self._refuse(request, 503, "too many requests in work")
+                return
+            task = asyncio.create_task(self._answer(request, handler))
+            self._responding.add(task)
+            task.add_done_callback(self._responding.discard)
+
+        return await self.subscribe(subject, receive, queue=queue)
+
+    async def _answer(self, request: Delivery, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        try:
+            answer = await handler(request.payload)
+            if request.reply:
+                self.send(request.reply, answer)
+        except RequestRefused as refusal:
+            self._refuse(request, refusal.code, refusal.reason)
+        except BusUnavailable:
+            pass  # the requester sees the same outage, or its own deadline
+        except Exception as error:
+            self._deliver_failed(request.subject, error)
+            self._refuse(request, 500, "internal")
+
+    def _refuse(self, request: Delivery, code: int, reason: str) -> None:
+        if request.reply:
+            with contextlib.suppress(BusUnavailable):
+                self.send(request.reply, b"", headers={ERROR_CODE: str(code), ERROR_TEXT: reason})
+
+
+class Inbox:
+    """Where replies arrive: one wildcard subscription for all requests of a connection."""
+
+    def __init__(self, connection: Connection, prefix: str) -> None:
+        self.prefix = prefix
+        self._connection = connection
+        self._subscription: Subscription | None = None
+        self._receivers: dict[str, Deliver] = {}
+        self._expected: dict[str, asyncio.Future[Delivery]] = {}
+        self._last = 0
+
+    def open(self, receive: Deliver) -> str:
+        """Return an address whose messages ``receive`` gets until ``close``."""
+        if self._subscription is None:
+            self._subscription = self._connection.attach(f"{self.prefix}.*", self._deliver)
+        self._last += 1
+        address = f"{self.prefix}.{self._last:x}"
+        self._receivers[address] = receive
+        return address
+
+    def close(self, address: str) -> None:
+        """Forget ``address``; what still comes is dropped."""
+        self._receivers.pop(address, None)
+
+    def expect(self, reply: asyncio.Future[Delivery]) -> str:
+        """Return an address whose first message resolves ``reply``."""
+
+        def receive(delivery: Delivery) -> None:
+            if reply.done():
+                return
+            if delivery.headers is None:
+                reply.set_result(delivery)
+            elif delivery.status() == 503 and not delivery.payload:
+                reply.set_exception(NoResponders("nobody answers on this subject"))
+            elif (code := delivery.header(ERROR_CODE)) is not None:
+                reply.set_exception(RequestRefused(int(code), delivery.header(ERROR_TEXT) or ""))
+            else:
+                reply.set_result(delivery)
+
+        def forget(_: asyncio.Future[Delivery]) -> None:
+            self._receivers.pop(address, None)
+            self._expected.pop(address, None)
+
+        address = self.open(receive)
+        self._expected[address] = reply
+        reply.add_done_callback(forget)
+        return address
+
+    def lost(self) -> None:
+        """Fail every expected reply: what was asked on the lost connection is answered to nobody."""
+        for reply in list(self._expected.values()):
+            if not reply.done():
+                reply.set_exception(RequestTimeout("the connection to NATS was lost before an answer came"))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        receive = self._receivers.get(delivery.subject)
+        if receive is not None:
+            receive(delivery)
+
+
+def _pub(subject: str, payload: bytes, headers: Mapping[str, str] | None, reply: str, max_payload: int) -> bytes:
+    check_subject(subject)
+    if reply:
+        check_subject(reply)
+    if len(subject) > MAX_SUBJECT_BYTES:
+        raise MalformedMessage(f"a subject of {len(subject)} characters is longer than {MAX_SUBJECT_BYTES}")
+    raw = encode_headers(headers) if headers else b""
+    size = len(raw) + len(payload)
+    if size > max_payload:  # the server would close the connection
+        raise MalformedMessage(f"a message of {size} bytes is larger than the server's {max_payload}")
+    if raw:
+        return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(raw), size, raw, payload)
+    return b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), size, payload)
+
+
+def _random() -> float:
+    return secrets.randbelow(1000) / 1000
+
+
+async def _discard(client: FastClient) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.close()
