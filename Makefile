@@ -77,12 +77,13 @@ clean:  ## remove all that these targets made, the development store included
 .venv/.installed: requirements.lock $(MEMBER_FILES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null || \
 	  { echo "Whimbrel needs Python 3.11 or newer: '$(PYTHON)' is not one. Install it, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "'$(PYTHON)' cannot make a virtual environment: its venv module is missing (on Debian: apt-get install python3.11-venv)." >&2; exit 2; }
 	@echo "Installing into .venv (about 130 MB to fetch, the first time):"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || \
+	  { echo "'$(PYTHON)' has no pip: install it, or the venv module that brings it (on Debian: apt-get install python3-pip)." >&2; exit 2; }
 	@sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+	@{ $(PYTHON) -m pip --version >/dev/null 2>&1 && pip="$(PYTHON) -m pip --python $(BIN)/python" || pip="$(BIN)/python -m pip"; \
+	  $$pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt; }
 	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock 2>&1 | sed -u '/^ [+~-] /d'
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation $(MEMBERS:%=--editable %)
 	@touch $@
