@@ -24,9 +24,9 @@ class PollRequest(Frame):
 
     channels: Annotated[dict[str, Position | None], Field(max_length=MAX_CHANNELS)]
     """Channels with the position to go on from; null: as a subscription without a position."""
-    wait: Annotated[float, Field(ge=0, le=MAX_POLL_WAIT_S)] = POLL_WAIT_S
-    """Seconds."""
-    limit: Annotated[int, Field(ge=1, le=MAX_POLL_LIMIT)] = POLL_LIMIT
+    wait: Annotated[float, Field(ge=0, le=MAX_POLL_WAIT_S, strict=True)] = POLL_WAIT_S
+    """Seconds to wait for a publication; 0 answers at once."""
+    limit: Annotated[int, Field(ge=1, le=MAX_POLL_LIMIT, strict=True)] = POLL_LIMIT
     """Publications per answer; more wait for the next poll."""
 
 

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
+from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.limits import MAX_NAME_CHARS
 
@@ -20,9 +21,7 @@ GRANT_PATTERN: Final = rf"^(\*|inbox|{NAMESPACE_PATTERN}:(\*|[A-Za-z0-9_\-:=@~]{
 INBOX: Final = "inbox"  # the caller's own durable channel, as clients name it
 USER_NAMESPACE: Final = "user"  # what INBOX stands for on the server: user:<sub>
 GROUP_NAMESPACE: Final = "group"
-ROUTER_NAMESPACES: Final = frozenset(
-    {USER_NAMESPACE, GROUP_NAMESPACE}
-)  # no client may publish here, whatever its grants
+ROUTER_NAMESPACES: Final = frozenset({USER_NAMESPACE, GROUP_NAMESPACE})  # no client publishes here, by no grant
 
 _CHANNEL: Final = re.compile(rf"({NAMESPACE_PATTERN}):({NAME_PATTERN})")
 _NAME: Final = re.compile(NAME_PATTERN)
@@ -61,6 +60,15 @@ def channel_for(text: str, user: str) -> Channel:
     Raises MalformedChannel.
     """
     return inbox_of(user) if text == INBOX else Channel.parse(text)
+
+
+def refusal_of(text: str) -> ErrorCode:
+    """Return the error code that ``text``, which is not a channel, earns in a request.
+
+    A name that begins with ``$`` is well formed but does not exist, in any namespace; all else is a bad request.
+    """
+    reserved = text.startswith("$") or text.partition(":")[2].startswith("$")
+    return ErrorCode.UNKNOWN_CHANNEL if reserved else ErrorCode.BAD_REQUEST
 
 
 def inbox_of(user: str) -> Channel:

@@ -1,8 +1,7 @@
 """Close codes and error codes: number, slug, what the client does next.
 
 A close code of 4000–4499 asks the client to reconnect, 4500–4999 forbids it; a client treats a code that it does not
-know
-by its range. A request error never closes the connection.
+know by its range. A request error never closes the connection.
 """
 
 from enum import IntEnum

@@ -1,8 +1,7 @@
 """Namespaces: what a channel is, and who may do what in it.
 
 One pure function, ``decide``, answers every question of permission. The edge applies it to its copy of the namespaces
-and the session's groups
-and grants; the router answers `rpc.router.v1.authorize` with it.
+and the session's groups and grants; the router answers `rpc.router.v1.authorize` with it.
 """
 
 from collections.abc import Collection, Mapping

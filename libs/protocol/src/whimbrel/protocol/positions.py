@@ -14,16 +14,18 @@ from whimbrel.protocol.limits import MAX_CHANNELS, MAX_CURSOR_BYTES, MAX_EPOCH_C
 
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET, strict=True)]
 Epoch = Annotated[str, Field(min_length=1, max_length=MAX_EPOCH_CHARS, pattern=r"^[!-~]+$")]
-ChannelText = Annotated[str, Field(pattern=CHANNEL_PATTERN)]
+ChannelText = Annotated[str, Field(pattern=CHANNEL_PATTERN, description="`inbox`, or `namespace:name`.")]
 
 
 class Position(BaseModel):
-    """Where a subscriber stopped in one channel: ``offset`` grows within an ``epoch``, with holes."""
+    """Where a subscriber stopped in one channel."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     epoch: Epoch
+    """Changes when the channel's history was lost or rebuilt."""
     offset: Offset
+    """Grows within an epoch, with holes."""
 
 
 _CURSOR: Final = TypeAdapter(dict[ChannelText, tuple[Epoch, Offset] | None])

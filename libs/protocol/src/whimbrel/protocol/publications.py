@@ -1,9 +1,8 @@
 """Publications as they are stored, and as they are written to clients.
 
 What a history stream stores is the *publication body*: a compact JSON object with ``event``, ``event_id``, ``time``
-and ``data``. The edge
-puts channel, offset, prev and trace in front of it without parsing the JSON, once per publication and not per
-subscriber.
+and ``data``. The edge puts channel, offset, prev and trace in front of it without parsing the JSON, once per
+publication and not per subscriber.
 """
 
 from typing import Any, Final, NamedTuple
@@ -61,17 +60,15 @@ def decode_body(body: bytes) -> PublicationBody:
 
 
 def is_body(body: bytes) -> bool:
-    """Tell by its ends whether ``body`` can be spliced into a frame: a stray message on the bus must not break a
-    client.
-    """
+    """Tell by its ends whether ``body`` can be spliced into a frame: a stray message on the bus breaks no client."""
     return body.startswith(_BODY_START) and body.endswith(_BODY_END)
 
 
 def publication_frame(channel: bytes, body: bytes, offset: int, prev: int, trace: bytes = b"") -> bytes:
     """Return the JSON of a `publication` frame of a durable channel.
 
-    ``channel`` is the name as clients see it (nothing in it needs escaping); ``trace`` a traceparent, empty when not
-    sampled.
+    ``channel`` is the name as clients see it (nothing in it needs escaping); ``trace`` a traceparent, empty when it is
+    not sampled.
     """
     if trace:
         return b'{"type":"publication","channel":"%b","offset":%d,"prev":%d,"trace":"%b",%b' % (

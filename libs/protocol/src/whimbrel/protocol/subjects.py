@@ -1,8 +1,8 @@
 """Every NATS subject, stream and bucket of Whimbrel. No other file spells one.
 
 Channel ``ns:name`` is published on ``pub.<ns>.<name>``; the account maps that to ``c.<p>.<ns>.<name>`` in stream
-HISTORY_<p>, which
-republishes what it stored to ``live.<ns>.<name>``. Ephemeral channels are published to ``live.…`` directly.
+HISTORY_<p>, which republishes what it stored to ``live.<ns>.<name>``. Ephemeral channels are published to ``live.…``
+directly.
 """
 
 from collections.abc import Iterable
@@ -128,9 +128,7 @@ def event_filter(partition: int) -> str:
 
 
 def event_subject_of_stored(stored: str) -> str:
-    """Return the subject that the domain team published, from the stored one: ``e.3.shop.order.42`` →
-    ``events.shop.order.42``.
-    """
+    """Return the subject that the domain team published: ``events.shop.order.42`` for ``e.3.shop.order.42``."""
     return "events." + stored.split(".", 2)[2]
 
 

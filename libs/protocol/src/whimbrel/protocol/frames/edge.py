@@ -1,0 +1,261 @@
+"""Frames from the edge."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from whimbrel.protocol.frames.client import Ping, Pong
+from whimbrel.protocol.frames.frame import Frame, ReplyId
+from whimbrel.protocol.positions import Epoch, Offset
+
+
+class Publication(Frame):
+    """One publication. In a subscription and in a history answer `channel` stands outside."""
+
+    type: Literal["publication"] = "publication"
+    channel: str | None = None
+    event: str
+    """What kind of publication this is: a domain event's `ce-type`, or the `event` of a `publish`."""
+    event_id: str
+    """The same in every channel that the event reached."""
+    time: str
+    """When it happened (RFC 3339)."""
+    data: Any
+    """Any JSON value."""
+    offset: Offset | None = None
+    """Absent in an ephemeral channel."""
+    prev: Offset | None = None
+    """The offset before this one in the channel; 0 where none was retained."""
+    trace: str | None = None
+    """W3C traceparent, only when sampled."""
+
+    @model_serializer(mode="wrap")
+    def _keep_null_data(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = fields_of(self)
+        fields.setdefault("data", None)  # a value here, not an absent field
+        return fields
+
+
+class RefusedChannel(Frame):
+    """Why a channel was not opened."""
+
+    code: int
+    """An error code."""
+    slug: str
+    message: str
+    """For a developer, not for a user."""
+
+
+class Subscription(Frame):
+    """The state of one channel at the moment it was opened."""
+
+    epoch: Epoch | None = None
+    """Absent in an ephemeral channel and where `error` is set."""
+    offset: Offset | None = None
+    """Where `publications` begin: the client sets its position to it, then applies them."""
+    recovered: bool | None = None
+    """true: nothing since the given position is missing; false: that cannot be proved, reload; absent: no position was
+    given.
+    """
+    publications: tuple[Publication, ...] = ()
+    """Oldest first; what does not fit follows as `publication` frames."""
+    error: RefusedChannel | None = None
+    """The channel was refused; no other field is set."""
+
+
+class ConnectedLimits(Frame):
+    """What the edge accepts from this client."""
+
+    frame_bytes: int
+    """Bytes of one message, an array of frames included."""
+    channels: int
+    """Channels of one connection."""
+    publish_per_s: float
+    """Publishes per second, averaged."""
+
+
+class Connected(Frame):
+    """Answers `connect`."""
+
+    type: Literal["connected"] = "connected"
+    id: ReplyId
+    session: str
+    """Names this session in the logs of the edge."""
+    user: str
+    """The token's `sub`."""
+    expires_in: int
+    """Seconds until the token expires."""
+    ping: float
+    """Seconds of silence after which the edge pings."""
+    pong: float
+    """Seconds within which it wants an answer."""
+    limits: ConnectedLimits
+    channels: dict[str, Subscription]
+    """Those asked for, `inbox`, and those that the router opened by itself."""
+    resume: str | None = None
+    """Opaque grant for a reconnect that asks neither auth nor router."""
+
+
+class Subscribed(Subscription):
+    """Answers `subscribe`; without `id` when the router opened the channel, or when a position was lost."""
+
+    type: Literal["subscribed"] = "subscribed"
+    id: ReplyId | None = None
+    channel: str
+
+
+class PositionFrame(Frame):
+    """Stands for a publication that this session may not see; the client advances as if it had."""
+
+    type: Literal["position"] = "position"
+    channel: str
+    offset: Offset
+    prev: Offset
+
+
+class Resume(Frame):
+    """Replaces the grant received before."""
+
+    type: Literal["resume"] = "resume"
+    grant: str
+
+
+class Unsubscribed(Frame):
+    """Says that the edge closed a channel by itself, and why."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    channel: str
+    code: int
+    """An error code."""
+    slug: str
+    reason: str
+
+
+class Join(Frame):
+    """A user came into the channel."""
+
+    type: Literal["join"] = "join"
+    channel: str
+    user: str
+    info: Any = None
+    """What the user's client told of itself."""
+
+
+class Leave(Frame):
+    """A user left the channel."""
+
+    type: Literal["leave"] = "leave"
+    channel: str
+    user: str
+    info: Any = None
+    """What the user's client told of itself."""
+
+
+class Ok(Frame):
+    """Answers a request; which fields are present depends on the request."""
+
+    type: Literal["ok"] = "ok"
+    id: ReplyId
+    offset: Offset | None = None
+    """`publish`: where it was stored; `ack`: where the read mark is now."""
+    publications: tuple[Publication, ...] | None = None
+    """`history`: oldest first."""
+    epoch: Epoch | None = None
+    """`history`: of the offsets."""
+    users: tuple[Any, ...] | None = None
+    """`presence`: who is in the channel."""
+    expires_in: int | None = None
+    """`refresh`: seconds until the new token expires."""
+
+
+class AckedFrame(Frame):
+    """Another device of this user acknowledged."""
+
+    type: Literal["acked"] = "acked"
+    channel: str
+    offset: Offset
+
+
+class Expiring(Frame):
+    """The token expires in `in` seconds: send `refresh`."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+
+    type: Literal["expiring"] = "expiring"
+    in_s: Annotated[int, Field(alias="in")]
+    """Seconds."""
+
+
+class Heartbeat(Frame):
+    """Seconds of silence before a ping, and seconds to answer it."""
+
+    ping: float
+    pong: float
+
+
+class PollAdvice(Frame):
+    """How a polling client should poll."""
+
+    interval: float
+    """Seconds between two polls."""
+
+
+class Policy(Frame):
+    """Which transports to use now, best first; as `GET /v1/transports`."""
+
+    type: Literal["policy"] = "policy"
+    transports: tuple[Literal["websocket", "sse", "poll"], ...]
+    cohort: str = "default"
+    """The group of users that this rollout step put the user in."""
+    heartbeat: Heartbeat
+    poll: PollAdvice
+
+
+class Disconnect(Frame):
+    """Precedes every close by the edge."""
+
+    type: Literal["disconnect"] = "disconnect"
+    code: int
+    """A close code."""
+    slug: str
+    reason: str
+    reconnect: bool
+    """Whether the client may come back by itself."""
+    after_ms: int
+    """How long to wait before; wins over the client's own backoff."""
+
+
+class Error(Frame):
+    """A request failed; the connection lives on."""
+
+    type: Literal["error"] = "error"
+    id: ReplyId | None = None
+    code: int
+    """An error code."""
+    slug: str
+    message: str
+    """For a developer, not for a user."""
+    temporary: bool
+    """Whether the same request may succeed later."""
+    retry_ms: int | None = None
+    """How long to wait before."""
+
+
+EdgeFrame = (
+    Connected
+    | Subscribed
+    | Publication
+    | PositionFrame
+    | Resume
+    | Unsubscribed
+    | Join
+    | Leave
+    | Ok
+    | AckedFrame
+    | Expiring
+    | Policy
+    | Disconnect
+    | Error
+    | Ping
+    | Pong
+)
