@@ -38,11 +38,12 @@ fmt: .venv/.installed  ## format the Python code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 .PHONY: lint
-lint: .venv/.installed  ## check format, lint, layers, and that generated files are current
+lint: .venv/.installed  ## check format, lint, layers, the tree, and that generated files are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports --cache-dir .cache/import-linter
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/python -m whimbrel.protocol.contract --check
+	$(BIN)/pytest --quiet tests/architecture
 
 .PHONY: types
 types: .venv/.installed  ## check the types of all members and tests with mypy
