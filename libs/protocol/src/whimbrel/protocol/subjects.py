@@ -38,6 +38,8 @@ DLQ_NOTIFIER: Final = "dlq.notifier"
 
 # Wildcards for declarations and permissions
 EVENTS_ALL: Final = "events.>"
+EVENTS_STORED: Final = "e.>"  # events as stream EVENTS keeps them, after the mapping
+DLQ_ALL: Final = "dlq.>"
 LIVE_ALL: Final = "live.>"
 
 
@@ -135,3 +137,18 @@ def event_subject_of_stored(stored: str) -> str:
 def all_history_streams(partitions: int) -> Iterable[str]:
     """Return the names of all history streams, in order of partition."""
     return (history_stream(partition) for partition in range(partitions))
+
+
+def history_filter(partition: int) -> str:
+    """Return the wildcard of what the history stream of ``partition`` keeps."""
+    return f"c.{partition}.>"
+
+
+def history_republish(partition: int) -> tuple[str, str]:
+    """Return source and destination of what the history stream of ``partition`` republishes."""
+    return f"c.{partition}.*.*", "live.{{wildcard(1)}}.{{wildcard(2)}}"
+
+
+def bucket_republish(bucket: str) -> tuple[str, str]:
+    """Return source and destination of what a republished ``bucket`` tells: ``$KV.KEYS.>`` → ``ctl.keys.>``."""
+    return key_subject(bucket, ">"), bucket_changes(bucket)

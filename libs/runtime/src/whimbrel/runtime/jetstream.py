@@ -1,0 +1,301 @@
+"""Streams and buckets: one table, declared by the router at its start, read back by everybody else.
+
+Each stream carries an ``epoch`` in its metadata, made when the stream is created: positions of a stream that was
+lost and declared anew therefore belong to another epoch, and clients learn that their history is gone.
+
+What a power failure can take is not a property of a stream but of the server (``sync_interval``): see
+deploy/nats/nats.conf.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from whimbrel.protocol import subjects
+from whimbrel.protocol.limits import RETAINED_PER_CHANNEL
+from whimbrel.protocol.versions import LAYOUT_VERSION
+from whimbrel.runtime.delivery import Delivery
+from whimbrel.runtime.errors import BusFault, JetStreamRefused, LayoutMismatch, LayoutMissing
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection
+
+Config = dict[str, Any]
+
+STREAM_NOT_FOUND: Final = 10059
+STREAM_NAME_IN_USE: Final = 10058
+API_TIMEOUT_S: Final = 10.0  # creating a replicated stream takes the election of its leader
+PUBLISH_TIMEOUT_S: Final = 5.0  # a lost leader is replaced within 4–9 s; the caller repeats with the same Nats-Msg-Id
+
+# Metadata of each stream. The server adds its own under `_nats.`.
+EPOCH: Final = "whimbrel-epoch"
+LAYOUT: Final = "whimbrel-layout"
+PARTITIONS: Final = "whimbrel-partitions"
+EPOCH_BYTES: Final = 8  # 16 hexadecimal characters; two streams never share one
+
+_S: Final = 1_000_000_000  # JetStream counts in nanoseconds
+_DAY: Final = 24 * 3600 * _S
+DUPLICATE_WINDOW_S: Final = 120  # a repeated Nats-Msg-Id is dropped within this; costs ≤ 234 B of memory per id
+MAX_EVENT_MESSAGE_BYTES: Final = 304 * 1024  # 256 KiB of data and the audience in headers …
+MAX_MESSAGE_BYTES: Final = 320 * 1024  # … and what the dead-letter stream or a publication adds; the server's own limit
+HISTORY_AGE: Final = 7 * _DAY
+EVENTS_AGE: Final = 3 * _DAY  # the notifier may be away for a long weekend
+DLQ_AGE: Final = 30 * _DAY
+MAX_CONSUMERS: Final = 100  # of a stream; nobody makes one per user, and the server's default of 1000 would hide it
+REVOKED_MARKER_S: Final = 60  # how long the note that a revocation has expired is kept
+
+REPUBLISHED_BUCKETS: Final = (subjects.NAMESPACES, subjects.GROUPS, subjects.KEYS, subjects.REVOKED)
+BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What everybody must know about the streams: ``epochs[p]`` is the epoch of partition p."""
+
+    partitions: int
+    epochs: tuple[str, ...]
+    events_epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class PubAck:
+    """A message is stored under ``seq``; ``duplicate``: it was stored before, under the same Nats-Msg-Id."""
+
+    stream: str
+    seq: int
+    duplicate: bool
+
+
+# The table
+
+
+def streams(*, partitions: int, replicas: int) -> Iterator[Config]:
+    """Yield the configuration of every stream and bucket, without its epoch."""
+    for partition in range(partitions):
+        source, destination = subjects.history_republish(partition)
+        yield _stream(
+            subjects.history_stream(partition),
+            [subjects.history_filter(partition)],
+            replicas,
+            max_age=HISTORY_AGE,
+            max_msgs_per_subject=RETAINED_PER_CHANNEL,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            republish={"src": source, "dest": destination},
+            metadata={PARTITIONS: str(partitions)},
+        )
+    yield _stream(
+        subjects.EVENTS,
+        [subjects.EVENTS_STORED],
+        replicas,
+        max_age=EVENTS_AGE,
+        max_msg_size=MAX_EVENT_MESSAGE_BYTES,
+    )
+    yield _stream(subjects.DLQ, [subjects.DLQ_ALL], replicas, max_age=DLQ_AGE, max_msg_size=MAX_MESSAGE_BYTES)
+    for bucket in BUCKETS:
+        yield _bucket(bucket, replicas)
+
+
+def _stream(
+    name: str, filters: list[str], replicas: int, *, metadata: Mapping[str, str] | None = None, **own: Any
+) -> Config:
+    return {
+        "name": name,
+        "subjects": filters,
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "old",
+        "max_consumers": MAX_CONSUMERS,
+        "duplicate_window": DUPLICATE_WINDOW_S * _S,
+        "allow_direct": True,
+        "deny_delete": True,  # single messages; an operator may still purge
+        "compression": "s2",
+        "metadata": {LAYOUT: str(LAYOUT_VERSION), **(metadata or {})},
+        **own,
+    }
+
+
+def _bucket(bucket: str, replicas: int) -> Config:
+    config: Config = {
+        "name": subjects.bucket_stream(bucket),
+        "subjects": [subjects.key_subject(bucket, ">")],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "max_msgs_per_subject": 1,
+        "max_consumers": MAX_CONSUMERS,
+        "duplicate_window": DUPLICATE_WINDOW_S * _S,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,  # a delete replaces what was there …
+        "allow_msg_ttl": True,  # … by a marker that expires
+        "deny_delete": True,
+        "metadata": {LAYOUT: str(LAYOUT_VERSION)},
+    }
+    if bucket in REPUBLISHED_BUCKETS:
+        source, destination = subjects.bucket_republish(bucket)
+        config["republish"] = {"src": source, "dest": destination}
+    if bucket == subjects.REVOKED:  # an expired revocation is told as well, so that no pod remembers it for ever
+        config["subject_delete_marker_ttl"] = REVOKED_MARKER_S * _S
+    return config
+
+
+# Declare and read back
+
+
+async def declare(connection: Connection, *, partitions: int, replicas: int) -> Layout:
+    """Create what is missing and bring the rest to the table's settings; safe to call from several routers at once.
+
+    Raises LayoutMismatch, before anything is changed, where the streams exist with another partition count or of
+    another layout version; JetStreamRefused, BusFault.
+    """
+    wanted = list(streams(partitions=partitions, replicas=replicas))
+    found = await asyncio.gather(*(_info(connection, config["name"]) for config in wanted))
+    for config, info in zip(wanted, found, strict=True):
+        if info is not None:
+            _check(config, info["config"], partitions)
+    for config, info in zip(wanted, found, strict=True):
+        if info is None:
+            await _create(connection, config, partitions)
+        else:
+            await _update(connection, config, info["config"])
+    return await layout(connection)
+
+
+async def layout(connection: Connection) -> Layout:
+    """Read the layout back.
+
+    Raises LayoutMissing until a router has declared all of it; LayoutMismatch, BusFault.
+    """
+    first = _declared(subjects.history_stream(0), await _info(connection, subjects.history_stream(0)))
+    partitions = int(first[PARTITIONS])
+    history = subjects.all_history_streams(partitions)
+    names = [*history, subjects.EVENTS, subjects.DLQ, *map(subjects.bucket_stream, BUCKETS)]
+    found = await asyncio.gather(*(_info(connection, name) for name in names))
+    epochs = [_declared(name, info)[EPOCH] for name, info in zip(names, found, strict=True)]
+    return Layout(partitions, tuple(epochs[:partitions]), epochs[partitions])
+
+
+async def await_layout(connection: Connection, log: Logger) -> Layout:
+    """Return the layout once a router has declared it, however long that takes; cancel to give up.
+
+    Raises LayoutMismatch.
+    """
+    wait_s = 0.05
+    logged_after = 0.5
+    while True:
+        try:
+            return await layout(connection)
+        except (LayoutMissing, BusFault, JetStreamRefused) as missing:
+            if wait_s >= logged_after:
+                log.info("layout.awaited", reason=str(missing))
+                logged_after *= 4
+            await asyncio.sleep(min(wait_s, 1.0))
+            wait_s *= 1.5
+
+
+async def request(connection: Connection, operation: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Ask JetStream's API, e.g. ``STREAM.INFO.EVENTS``, and return its answer.
+
+    For what nats-py's dataclasses do not know. Raises JetStreamRefused, BusFault.
+    """
+    payload = json.dumps(body).encode() if body is not None else b""
+    reply = await connection.request(f"$JS.API.{operation}", payload, timeout=API_TIMEOUT_S)
+    answer: dict[str, Any] = json.loads(reply.payload)
+    _raise_refusal(answer)
+    return answer
+
+
+async def _info(connection: Connection, name: str) -> dict[str, Any] | None:
+    try:
+        return await request(connection, f"STREAM.INFO.{name}")
+    except JetStreamRefused as refusal:
+        if refusal.err_code == STREAM_NOT_FOUND:
+            return None
+        raise
+
+
+async def _create(connection: Connection, config: Config, partitions: int) -> None:
+    name = config["name"]
+    metadata = {**config["metadata"], EPOCH: secrets.token_hex(EPOCH_BYTES)}
+    try:
+        await request(connection, f"STREAM.CREATE.{name}", {**config, "metadata": metadata})
+    except JetStreamRefused as refusal:
+        if refusal.err_code != STREAM_NAME_IN_USE:
+            raise
+        info = await _info(connection, name)  # another router was faster
+        _check(config, (info or {"config": {}})["config"], partitions)
+
+
+async def _update(connection: Connection, wanted: Config, current: Config) -> None:
+    name = wanted["name"]
+    changed = {**current, **wanted, "metadata": {**current["metadata"], **wanted["metadata"]}}
+    if changed == current:
+        return
+    try:
+        await request(connection, f"STREAM.UPDATE.{name}", changed)
+    except JetStreamRefused as refusal:
+        raise LayoutMismatch(
+            f"stream {name} cannot be changed as this version needs: {refusal.description}"
+        ) from refusal
+
+
+def _check(wanted: Config, current: Config, partitions: int) -> None:
+    metadata = _declared(wanted["name"], {"config": current})
+    declared = metadata.get(PARTITIONS)
+    if wanted["metadata"].get(PARTITIONS) != declared:
+        raise LayoutMismatch(
+            f"the streams were declared with {declared} partitions, this router is set to {partitions}: "
+            f"the count is fixed for an installation, set it back to {declared}"
+        )
+
+
+def _declared(name: str, info: dict[str, Any] | None) -> dict[str, str]:
+    if info is None:
+        raise LayoutMissing(f"stream {name} does not exist yet")
+    metadata: dict[str, str] = info["config"].get("metadata") or {}
+    if EPOCH not in metadata:
+        raise LayoutMismatch(f"stream {name} exists, but no Whimbrel router declared it")
+    if metadata.get(LAYOUT) != str(LAYOUT_VERSION):
+        raise LayoutMismatch(
+            f"stream {name} has layout {metadata.get(LAYOUT)}, this version needs {LAYOUT_VERSION}: do not mix versions"
+        )
+    return metadata
+
+
+# Publish
+
+
+async def publish(
+    connection: Connection,
+    subject: str,
+    payload: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    timeout: float = PUBLISH_TIMEOUT_S,
+) -> PubAck:
+    """Publish and wait until the stream has stored it.
+
+    After RequestTimeout it may be stored or not: repeat with the same Nats-Msg-Id. Raises BusUnavailable,
+    NoResponders (no stream keeps the subject, or its leader is being elected), RequestTimeout, JetStreamRefused,
+    MalformedMessage.
+    """
+    return ack_of(await connection.request(subject, payload, headers=headers, timeout=timeout))
+
+
+def ack_of(reply: Delivery) -> PubAck:
+    """Read the acknowledgement of a publication, e.g. of one sent with ``Connection.ask`` to have many in flight.
+
+    Raises JetStreamRefused.
+    """
+    answer = json.loads(reply.payload)
+    _raise_refusal(answer)
+    return PubAck(answer["stream"], answer["seq"], answer.get("duplicate", False))
+
+
+def _raise_refusal(answer: dict[str, Any]) -> None:
+    error = answer.get("error")
+    if error is not None:
+        raise JetStreamRefused(error.get("code", 500), error.get("err_code", 0), error.get("description", ""))
