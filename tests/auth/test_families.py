@@ -22,7 +22,7 @@ from whimbrel.protocol.bodies import TokenRequest
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0
-ALICE = TokenRequest(user="alice", groups=("vip",))
+ALICE = TokenRequest(user="alice", groups=("vip",), claims={})
 
 
 def signed_in() -> tuple[Family, RefreshToken]:

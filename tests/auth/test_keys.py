@@ -35,7 +35,7 @@ def test_the_first_key_that_can_sign_signs() -> None:
 
 
 def test_a_set_that_cannot_sign_for_the_issuer_says_so() -> None:
-    with pytest.raises(MalformedKeySet, match="no key of the set can sign for the issuer 'https://partner.example'"):
+    with pytest.raises(MalformedKeySet, match=r"no key of the set can sign for the issuer .https://partner\.example."):
         KEYS.signer("https://partner.example")
 
 

@@ -257,7 +257,7 @@ def test_a_minted_token_counts_and_says_what_was_asked() -> None:
 
 
 def test_an_installation_with_an_hs256_key_alone_mints_with_it() -> None:
-    text = mint(TokenRequest(user="alice"), KEYS.signer("shop"), jti="t1", now=NOW)
+    text = mint(TokenRequest(user="alice", claims={}), KEYS.signer("shop"), jti="t1", now=NOW)
     assert jwt.get_unverified_header(text)["alg"] == "HS256"
     assert code(text) == "ok"
 
