@@ -47,9 +47,20 @@ def header(raw: bytes | None, name: str) -> str | None:
     return raw[start : raw.find(_END, start)].strip().decode("utf-8", "replace")
 
 
+def stamped(raw: bytes | None, name: str) -> str | None:
+    """Return the last value of header ``name``: the server's, for it appends to the publisher's own headers."""
+    if raw is None:
+        return None
+    start = raw.rfind(b"\r\n%b:" % name.encode())
+    if start < 0:
+        return None
+    start += len(name) + 3
+    return raw[start : raw.find(_END, start)].strip().decode("utf-8", "replace")
+
+
 def number(raw: bytes | None, name: str) -> int:
-    """Return header ``name`` as an integer, 0 where it is missing or not a number."""
-    value = header(raw, name)
+    """Return the number that the server wrote in header ``name``, 0 where it is missing or not a number."""
+    value = stamped(raw, name)
     return int(value) if value is not None and value.isdigit() else 0
 
 

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 from nats.js import JetStreamContext
@@ -353,29 +353,13 @@ class Inbox:
         self.prefix = prefix
         self._connection = connection
         self._subscription: Subscription | None = None
-        self._receivers: dict[str, Deliver] = {}
-        self._expected: dict[str, asyncio.Future[Delivery]] = {}
+        self._open: dict[str, tuple[Deliver, asyncio.Future[Any]]] = {}
         self._last = 0
 
-    def open(self, receive: Deliver) -> str:
-        """Return an address whose messages ``receive`` gets until ``close``."""
-        if self._subscription is None:
-            self._subscription = self._connection.attach(f"{self.prefix}.*", self._deliver)
-        self._last += 1
-        address = f"{self.prefix}.{self._last:x}"
-        self._receivers[address] = receive
-        return address
-
-    def close(self, address: str) -> None:
-        """Forget ``address``; what still comes is dropped."""
-        self._receivers.pop(address, None)
-
     def expect(self, reply: asyncio.Future[Delivery]) -> str:
-        """Return an address whose first message resolves ``reply``."""
+        """Return an address whose first message resolves ``reply``, with the responder's error as an exception."""
 
         def receive(delivery: Delivery) -> None:
-            if reply.done():
-                return
             if delivery.headers is None:
                 reply.set_result(delivery)
             elif delivery.status() == 503 and not delivery.payload:
@@ -385,24 +369,27 @@ class Inbox:
             else:
                 reply.set_result(delivery)
 
-        def forget(_: asyncio.Future[Delivery]) -> None:
-            self._receivers.pop(address, None)
-            self._expected.pop(address, None)
+        return self.collect(receive, reply)
 
-        address = self.open(receive)
-        self._expected[address] = reply
-        reply.add_done_callback(forget)
+    def collect(self, receive: Deliver, complete: asyncio.Future[Any]) -> str:
+        """Return an address whose messages ``receive`` gets until ``complete`` is done; a lost bus fails it."""
+        if self._subscription is None:
+            self._subscription = self._connection.attach(f"{self.prefix}.*", self._deliver)
+        self._last += 1
+        address = f"{self.prefix}.{self._last:x}"
+        self._open[address] = (receive, complete)
+        complete.add_done_callback(lambda _: self._open.pop(address, None))
         return address
 
     def lost(self) -> None:
-        """Fail every expected reply: what was asked on the lost connection is answered to nobody."""
-        for reply in list(self._expected.values()):
-            if not reply.done():
-                reply.set_exception(RequestTimeout("the connection to NATS was lost before an answer came"))
+        """Fail whatever is awaited: what was asked on the lost connection is answered to nobody."""
+        for _, complete in list(self._open.values()):
+            if not complete.done():
+                complete.set_exception(RequestTimeout("the connection to NATS was lost before an answer came"))
 
     def _deliver(self, delivery: Delivery) -> None:
-        receive = self._receivers.get(delivery.subject)
-        if receive is not None:
+        receive, complete = self._open.get(delivery.subject, (None, None))
+        if receive is not None and complete is not None and not complete.done():
             receive(delivery)
 
 
