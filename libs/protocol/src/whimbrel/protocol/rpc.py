@@ -111,6 +111,20 @@ UserChange = Annotated[GroupsChanged | Acked, Field(discriminator="type")]
 USER_CHANGE: TypeAdapter[GroupsChanged | Acked] = TypeAdapter(UserChange)
 
 
+class RightsChange(Message):
+    """In REVOKED, kept as long as a resume grant may live: grants of ``user`` made up to ``at`` (Unix s) are void."""
+
+    user: str
+    at: int
+
+
+class ReadMark(Message):
+    """In READMARKS: ``offset`` is the last publication that the user handled in the channel."""
+
+    epoch: Epoch
+    offset: Offset
+
+
 class ResumeKey(Message):
     """A key under which resume grants are signed; the newest of the bucket signs, all of them verify."""
 

@@ -23,6 +23,7 @@ KEYS: Final = "KEYS"
 REVOKED: Final = "REVOKED"
 REFRESH: Final = "REFRESH"
 READMARKS: Final = "READMARKS"
+RESUME_KEYS: Final = "resume"  # the key in KEYS that holds the keys of resume grants
 
 # Requests between services
 AUTH_VERIFY: Final = "rpc.auth.v1.verify"
@@ -112,6 +113,11 @@ def bucket_changes(bucket: str) -> str:
 def membership_key(user: str, group: str) -> str:
     """Return the key in GROUPS that says that ``user`` is a member of ``group``."""
     return f"{escape_token(user)}.{escape_token(group)}"
+
+
+def rights_key(user: str) -> str:
+    """Return the key in REVOKED that says when the rights of ``user`` changed last: older resume grants are void."""
+    return f"rights.{escape_token(user)}"
 
 
 def readmark_key(user: str, channel: Channel) -> str:

@@ -1,0 +1,154 @@
+"""The hub: which channels the pod holds, and who of its clients is in each.
+
+Members are opaque: a socket is known by its bound ``write``, a waiting poll by its ``wake``.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from whimbrel.edge.core.replies import subscribed_frames
+from whimbrel.edge.core.ring import Ring, Stored, Verdict
+from whimbrel.edge.core.subscription import Opened
+from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel
+from whimbrel.protocol.publications import ephemeral_frame, publication_frame
+
+Write = Callable[[bytes], None]
+Wake = Callable[[], None]
+
+LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
+
+
+class LiveChannel:
+    """One channel that the pod holds. ``name`` is what its subscribers call it.
+
+    ``ring`` is None in an ephemeral channel and until the head is known; ``newest`` is the highest offset heard of:
+    above the ring's head, a gap is open.
+    """
+
+    __slots__ = (
+        "_audience",
+        "catching_up",
+        "channel",
+        "durable",
+        "epoch",
+        "idle_since",
+        "name",
+        "newest",
+        "opened",
+        "pending",
+        "ring",
+        "traces",
+        "waiters",
+        "writers",
+    )
+
+    def __init__(self, channel: Channel, *, durable: bool, epoch: str, now: float) -> None:
+        self.channel = channel
+        self.name = (INBOX if channel.namespace == USER_NAMESPACE else str(channel)).encode()
+        self.durable = durable
+        self.epoch = epoch
+        self.ring: Ring | None = None
+        self.newest = 0
+        self.opened = False
+        self.catching_up = False
+        self.pending: list[bytes] = []  # frames accepted since the last flush
+        self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
+        self.writers: dict[Hashable, Write] = {}
+        self.waiters: dict[Hashable, Wake] = {}
+        self.idle_since = now
+        self._audience: tuple[Write, ...] | None = ()
+
+    @property
+    def audience(self) -> tuple[Write, ...]:
+        """The writers at this moment: who joins later was given everything before in its subscription."""
+        if self._audience is None:
+            self._audience = tuple(self.writers.values())
+        return self._audience
+
+    def accept(self, publication: Stored) -> Verdict:
+        """Take a publication from the bus or from a read of the stream; what is next goes to ``pending``."""
+        self.newest = max(self.newest, publication.offset)
+        if self.ring is None:
+            return Verdict.GAP
+        verdict = self.ring.accept(publication)
+        if verdict is Verdict.NEXT:
+            self.pending.append(
+                publication_frame(self.name, publication.body, publication.offset, publication.prev, publication.trace)
+            )
+            if publication.trace:
+                self.traces += (publication.trace,)
+        return verdict
+
+    def accept_ephemeral(self, body: bytes, trace: bytes) -> None:
+        """Take a publication of a channel without history."""
+        self.pending.append(ephemeral_frame(self.name, body, trace))
+        if trace:
+            self.traces += (trace,)
+
+    def begin_anew(self, epoch: str, head: int) -> None:
+        """Forget the history: everybody in the channel is told, in order with what they were sent before, to reload."""
+        self.epoch = epoch
+        self.ring = Ring(head)
+        self.newest = head
+        told = Opened(epoch, head, recovered=False)
+        self.pending += subscribed_frames(self.name.decode(), told, None)
+
+    @property
+    def behind(self) -> bool:
+        """Whether publications are known of that the ring does not have."""
+        return self.ring is not None and self.newest > self.ring.head
+
+    def now(self) -> Opened:
+        """Return the subscription of somebody who starts from now."""
+        if self.ring is None:
+            return Opened("", 0)
+        return Opened(self.epoch, self.ring.head)
+
+
+class Hub:
+    """All channels of the pod."""
+
+    def __init__(self) -> None:
+        self.channels: dict[Channel, LiveChannel] = {}
+        self.dirty: list[LiveChannel] = []  # with frames to flush
+
+    def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
+        """Deliver ``live`` to ``member`` from now on."""
+        live.writers[member] = write
+        live._audience = None
+
+    def detach(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
+        """Stop delivering to ``member``; nothing happens if it is not there."""
+        if live.writers.pop(member, None) is not None:
+            live._audience = None
+            self._note_idle(live, now)
+
+    def wait(self, live: LiveChannel, member: Hashable, wake: Wake) -> None:
+        """Call ``wake`` at the next publication."""
+        live.waiters[member] = wake
+
+    def unwait(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
+        """Forget a waiter; nothing happens if it is not there."""
+        if live.waiters.pop(member, None) is not None:
+            self._note_idle(live, now)
+
+    def mark(self, live: LiveChannel) -> None:
+        """Have ``live`` flushed with the next flush."""
+        if live not in self.dirty:
+            self.dirty.append(live)
+
+    def reap(self, *, now: float) -> list[LiveChannel]:
+        """Forget and return the channels that nobody has used for the linger time."""
+        gone = [
+            live
+            for live in self.channels.values()
+            if not live.writers and not live.waiters and now >= live.idle_since + LINGER_S
+        ]
+        for live in gone:
+            del self.channels[live.channel]
+        return gone
+
+    @staticmethod
+    def _note_idle(live: LiveChannel, now: float) -> None:
+        if not live.writers and not live.waiters:
+            live.idle_since = now

@@ -1,0 +1,76 @@
+"""The newest publications of one channel, and the rule of the contract (§2) towards the bus."""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from whimbrel.protocol.limits import RING_PUBLICATIONS
+
+RING_BYTES: Final = 256 * 1024  # of bodies per channel; 128 large publications would be 32 MiB
+
+
+class Stored(NamedTuple):
+    """A publication with its position. ``body`` is the stored JSON object, ``trace`` a traceparent or empty."""
+
+    offset: int
+    prev: int
+    body: bytes
+    trace: bytes = b""
+
+
+class Verdict(Enum):
+    """What a publication from the bus is to a channel at ``head``."""
+
+    NEXT = auto()
+    DUPLICATE = auto()
+    GAP = auto()
+
+
+class Ring:
+    """Publications in (``floor``, ``head``]: all that were published there, oldest first.
+
+    At most 128 publications and 256 KiB of bodies; beyond, the oldest go and ``floor`` rises.
+    """
+
+    __slots__ = ("_bytes", "_stored", "floor", "head")
+
+    def __init__(self, head: int) -> None:
+        self.head = head
+        self.floor = head
+        self._stored: list[Stored] = []
+        self._bytes = 0
+
+    def accept(self, publication: Stored) -> Verdict:
+        """Append ``publication`` if it is the next one; otherwise change nothing."""
+        if publication.offset <= self.head:
+            return Verdict.DUPLICATE
+        if publication.prev > self.head:
+            return Verdict.GAP
+        self._stored.append(publication)
+        self._bytes += len(publication.body)
+        self.head = publication.offset
+        while len(self._stored) > RING_PUBLICATIONS or (self._bytes > RING_BYTES and len(self._stored) > 1):
+            oldest = self._stored.pop(0)
+            self._bytes -= len(oldest.body)
+            self.floor = oldest.offset
+        return Verdict.NEXT
+
+    def extend(self, publications: Iterable[Stored]) -> list[Stored]:
+        """Append what was read from the stream, oldest first; return those that were new."""
+        return [each for each in publications if self.accept(each) is Verdict.NEXT]
+
+    def since(self, offset: int) -> list[Stored] | None:
+        """Return all publications after ``offset``, or None where the ring does not reach back that far."""
+        if offset < self.floor:
+            return None
+        return [each for each in self._stored if each.offset > offset]
+
+    def newest(self, count: int) -> list[Stored] | None:
+        """Return the ``count`` newest publications, or None where the ring holds fewer."""
+        if count > len(self._stored):
+            return None
+        return self._stored[-count:] if count else []
+
+    def reset(self, head: int) -> None:
+        """Forget everything and go on from ``head``: the history before it cannot be vouched for."""
+        self.__init__(head)  # type: ignore[misc]

@@ -1,0 +1,435 @@
+"""The conversation with one client, over whatever transport: frames in, effects out.
+
+    AWAITING_CONNECT ─connect→ AUTHENTICATING ─identified→ OPENING ─opened→ OPEN ─→ CLOSED
+
+Methods take ``now`` (seconds of a monotonic clock) or ``wall`` (Unix seconds) where time matters, and return effects
+in order.
+``deadline`` says when to call ``tick`` next. A session does not know what carries it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from whimbrel.edge.core.effects import (
+    Close,
+    Detach,
+    Effect,
+    Execute,
+    Identified,
+    Identify,
+    Open,
+    Rejected,
+    Send,
+    Wanted,
+)
+from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.rates import TokenBucket
+from whimbrel.edge.core.replies import (
+    connected_frames,
+    disconnect_frame,
+    error_frame,
+    subscribed_frames,
+    unsubscribed_frame,
+)
+from whimbrel.edge.core.rights import action_of, permit, still_permitted
+from whimbrel.edge.core.states import Cause, State, step
+from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.protocol.channels import INBOX, Channel, group_channel, inbox_of
+from whimbrel.protocol.codes import CloseCode, ErrorCode
+from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
+from whimbrel.protocol.frames import (
+    Ack,
+    AckedFrame,
+    ClientFrame,
+    Connect,
+    Expiring,
+    History,
+    Ok,
+    Ping,
+    Pong,
+    Presence,
+    Publish,
+    Refresh,
+    Resume,
+    Subscribe,
+    Unsubscribe,
+    decode,
+    encode,
+)
+from whimbrel.protocol.limits import (
+    CONNECT_TIMEOUT_S,
+    EXPIRY_GRACE_S,
+    EXPIRY_NOTICE_S,
+    MAX_CHANNELS,
+    MAX_FRAME_BYTES,
+    PING_S,
+    PONG_S,
+)
+from whimbrel.protocol.namespaces import Namespace
+from whimbrel.protocol.positions import Position
+
+PING: Final = encode(Ping())
+PONG: Final = encode(Pong())
+MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
+MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the edge grants every session. Times in seconds, rates per second."""
+
+    ping: float = PING_S
+    pong: float = PONG_S
+    connect_timeout: float = CONNECT_TIMEOUT_S
+    frame_bytes: int = MAX_FRAME_BYTES
+    channels: int = MAX_CHANNELS
+    publish_per_s: float = 100.0
+    publish_burst: float = 200.0
+
+
+class Session:
+    """One client's authenticated conversation. ``rules`` is the pod's live table of namespaces, shared by all
+    sessions.
+    """
+
+    __slots__ = (
+        "_born",
+        "_connect",
+        "_expiry_told",
+        "_in_flight",
+        "_pinged",
+        "_rate",
+        "_waiting",
+        "channels",
+        "closed_with",
+        "heard",
+        "id",
+        "identity",
+        "presented",
+        "rules",
+        "state",
+        "terms",
+    )
+
+    def __init__(self, session_id: str, terms: Terms, rules: Mapping[str, Namespace], *, now: float) -> None:
+        self.id = session_id
+        self.terms = terms
+        self.rules = rules
+        self.state = State.AWAITING_CONNECT
+        self.identity: Identity | None = None
+        self.presented: Identified | None = None  # who the HTTP request said it is, by header or ticket
+        self.channels: dict[str, Channel] = {}  # open or being opened, by the name that the client uses
+        self.heard = now  # when the client was last heard
+        self.closed_with: CloseCode | None = None
+        self._born = now
+        self._connect: Connect | None = None  # while it is being answered
+        self._waiting: list[ClientFrame | Refused] | None = None
+        self._pinged = 0.0  # when a ping went out that nothing has answered yet; 0 if none did
+        self._expiry_told = False
+        self._in_flight = 0
+        self._rate: TokenBucket | None = None
+
+    # --- what the client sends
+
+    def receive(self, message: bytes, *, now: float, wall: float) -> list[Effect]:
+        """Take one message of the client; any message counts as life."""
+        self.alive(now=now)
+        if self.state is State.CLOSED:
+            return []
+        try:
+            frames = decode(message, limit=self.terms.frame_bytes)
+        except FrameTooLarge as error:
+            return self.close(CloseCode.FRAME_TOO_LARGE, str(error))
+        except MalformedFrame as error:
+            return self.close(CloseCode.PROTOCOL_ERROR, str(error))
+        return self._take(frames, now=now, wall=wall)
+
+    def alive(self, *, now: float) -> None:
+        """Note a sign of life of the client: a message, or a frame of the transport itself."""
+        self.heard = now
+        self._pinged = 0.0
+
+    def _take(self, frames: Sequence[ClientFrame | Refused], *, now: float, wall: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for frame in frames:
+            if self.state is State.CLOSED:
+                break
+            try:
+                effects += self._on(frame, now=now, wall=wall)
+            except Refused as refusal:
+                effects.append(Send(error_frame(refusal, getattr(frame, "id", None))))
+        return effects
+
+    def _on(self, frame: ClientFrame | Refused, *, now: float, wall: float) -> list[Effect]:
+        match frame:
+            case Ping():
+                return [Send(PONG)]
+            case Pong():
+                return []
+            case Connect():
+                return self._on_connect(frame)
+            case Refused() if self.state in (State.AWAITING_CONNECT, State.OPEN):
+                raise frame
+            case _ if self.state is State.AWAITING_CONNECT:
+                raise Refused(ErrorCode.UNAUTHORIZED, "send `connect` first")
+            case _ if self.state is not State.OPEN:
+                return self._hold(frame)
+            case Subscribe():
+                return self._on_subscribe(frame)
+            case Unsubscribe():
+                return self._on_unsubscribe(frame)
+            case Refresh():
+                return [Identify(frame.token, None, refresh_id=frame.id)]
+            case Publish() | Ack() | History() | Presence():
+                return self._on_request(frame, now=now)
+        raise AssertionError(frame)
+
+    def _on_connect(self, frame: Connect) -> list[Effect]:
+        if self.state is not State.AWAITING_CONNECT:
+            raise Refused(ErrorCode.BAD_REQUEST, "the session is connected already; `refresh` renews the token")
+        self.state = step(self.state, Cause.CONNECT)
+        self._connect = frame
+        if self.presented is not None and frame.token is None:
+            return self._identified(self.presented)
+        if frame.token is None and frame.resume is None:
+            return self.close(CloseCode.UNAUTHORIZED, "`connect` carries no token; fetch one and reconnect")
+        return [Identify(frame.token, frame.resume)]
+
+    def _hold(self, frame: ClientFrame | Refused) -> list[Effect]:
+        if self._waiting is None:
+            self._waiting = []
+        if len(self._waiting) >= MAX_WAITING:
+            return self.close(CloseCode.RATE_LIMITED, f"over {MAX_WAITING} frames before `connected`; wait for it")
+        self._waiting.append(frame)
+        return []
+
+    def _on_subscribe(self, frame: Subscribe) -> list[Effect]:
+        if frame.channel in self.channels:
+            raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
+        if len(self.channels) >= self.terms.channels:
+            raise Refused(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.terms.channels} channels")
+        channel = permit(self._known, "subscribe", frame.channel, self.rules)
+        self.channels[frame.channel] = channel
+        return [Open((self._wanted(frame.channel, channel, frame.position, frame.last),), frame.id)]
+
+    def _on_unsubscribe(self, frame: Unsubscribe) -> list[Effect]:
+        if frame.channel == INBOX:
+            raise Refused(ErrorCode.BAD_REQUEST, "the inbox is always subscribed")
+        channel = self.channels.pop(frame.channel, None)
+        if channel is None:
+            raise Refused(ErrorCode.NOT_SUBSCRIBED, f"{frame.channel} is not open")
+        return [Detach(channel), Send(encode(Ok(id=frame.id)))]
+
+    def _on_request(self, frame: Publish | Ack | History | Presence, *, now: float) -> list[Effect]:
+        if isinstance(frame, Publish):
+            if self._rate is None:
+                self._rate = TokenBucket(self.terms.publish_per_s, self.terms.publish_burst)
+            if wait := self._rate.take(now=now):
+                why = f"at most {self.terms.publish_per_s:g} publishes per second"
+                raise Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int(wait * 1000) + 1)
+        channel = permit(self._known, action_of(frame), frame.channel, self.rules, frame.channel in self.channels)
+        if self._in_flight >= MAX_IN_FLIGHT:
+            raise Refused(ErrorCode.RATE_LIMITED, f"over {MAX_IN_FLIGHT} requests under way", retry_ms=1000)
+        self._in_flight += 1
+        return [Execute(frame, channel)]
+
+    # --- what the edge learns
+
+    def identified(self, outcome: Identified | Rejected, *, wall: float) -> list[Effect]:
+        """Go on with ``connect``: auth and router have answered."""
+        if self.state is not State.AUTHENTICATING:
+            return []
+        if isinstance(outcome, Identified) and outcome.identity.expires <= wall:
+            outcome = Rejected(CloseCode.TOKEN_EXPIRED, ErrorCode.TOKEN_EXPIRED, "the token has expired")
+        if isinstance(outcome, Rejected):
+            return self.close(outcome.close, outcome.reason, after_ms=outcome.after_ms)
+        return self._identified(outcome)
+
+    def _identified(self, outcome: Identified) -> list[Effect]:
+        self.state = step(self.state, Cause.IDENTIFIED)
+        self.presented = outcome  # its grant goes out with `connected`
+        self.identity = identity = outcome.identity
+        assert self._connect is not None
+        asked = {INBOX: None, **{str(group_channel(group)): None for group in sorted(identity.groups)}}
+        wanted: list[Wanted] = []
+        for name, position in {**asked, **self._connect.channels}.items():
+            try:
+                channel = inbox_of(identity.user) if name == INBOX else permit(identity, "subscribe", name, self.rules)
+            except Refused:
+                continue  # answered in ``opened``
+            self.channels[name] = channel
+            wanted.append(self._wanted(name, channel, position, None))
+        return [Open(tuple(wanted), 0)]
+
+    def opened(
+        self, results: Mapping[str, Opened | NotOpened], request: int | None, *, now: float, wall: float
+    ) -> list[Effect]:
+        """Tell the client that channels are open (attached in this very step), or why not; ``request`` as in
+        ``Open``.
+        """
+        if self.state is State.CLOSED:
+            return []
+        for name, result in results.items():
+            if isinstance(result, NotOpened):
+                self.channels.pop(name, None)
+        if self.state is State.OPENING and request == 0:
+            return self._connected(results, now=now, wall=wall)
+        return [
+            Send(message) for name, result in results.items() for message in subscribed_frames(name, result, request)
+        ]
+
+    def _connected(self, results: Mapping[str, Opened | NotOpened], *, now: float, wall: float) -> list[Effect]:
+        self.state = step(self.state, Cause.OPENED)
+        connect, identified = self._connect, self.presented
+        assert connect is not None
+        assert identified is not None
+        every = dict(results)
+        for name in connect.channels:
+            if name not in every:
+                every[name] = self._refused(name)
+        fields = {
+            "id": connect.id,
+            "session": self.id,
+            "user": identified.identity.user,
+            "expires_in": max(0, int(identified.identity.expires - wall)),
+            "ping": self.terms.ping,
+            "pong": self.terms.pong,
+            "limits": {
+                "frame_bytes": self.terms.frame_bytes,
+                "channels": self.terms.channels,
+                "publish_per_s": self.terms.publish_per_s,
+            },
+        }
+        if identified.grant is not None:
+            fields["resume"] = identified.grant
+        waiting = self._waiting or []
+        self._connect = self.presented = self._waiting = None
+        effects: list[Effect] = [Send(message) for message in connected_frames(fields, every)]
+        return effects + self._take(waiting, now=now, wall=wall)
+
+    def _refused(self, name: str) -> NotOpened:
+        try:
+            permit(self._known, "subscribe", name, self.rules)
+        except Refused as refusal:
+            return NotOpened(refusal.code, refusal.message)
+        return NotOpened(ErrorCode.UNAVAILABLE, "the channel's namespace changed meanwhile; subscribe again")
+
+    def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:
+        """Answer ``refresh``: a good token of the same user renews the session in place."""
+        if self.state is not State.OPEN:
+            return []
+        if isinstance(outcome, Identified) and outcome.identity.user != self._known.user:
+            outcome = Rejected(CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "the token is another user's")
+        if isinstance(outcome, Rejected):
+            return [Send(error_frame(Refused(outcome.error, outcome.reason, frame_id=request)))]
+        self._expiry_told = False
+        answer = Send(encode(Ok(id=request, expires_in=max(0, int(outcome.identity.expires - wall)))))
+        return [answer, *self.rights_changed(outcome)]
+
+    def rights_changed(self, outcome: Identified) -> list[Effect]:
+        """Follow a change of the user's rights: close what is no longer allowed, open the new groups' channels."""
+        if self.state is not State.OPEN:
+            return []
+        before, self.identity = self._known.groups, outcome.identity
+        effects = self._drop_forbidden()
+        for group in sorted(outcome.identity.groups - before):
+            channel = group_channel(group)
+            if str(channel) not in self.channels:
+                self.channels[str(channel)] = channel
+                effects.append(Open((Wanted(str(channel), channel),), None))
+        if outcome.grant is not None:
+            effects.append(Send(encode(Resume(grant=outcome.grant))))
+        return effects
+
+    def rules_changed(self) -> list[Effect]:
+        """Follow a change of the namespaces."""
+        return self._drop_forbidden() if self.state is State.OPEN else []
+
+    def _drop_forbidden(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for name, channel in list(self.channels.items()):
+            if not still_permitted(self._known, channel, self.rules):
+                del self.channels[name]
+                why = "the user's rights changed"
+                effects += [Detach(channel), Send(unsubscribed_frame(name, ErrorCode.PERMISSION_DENIED, why))]
+        return effects
+
+    def acked(self, channel: Channel, offset: int, origin: str) -> list[Effect]:
+        """Tell the client that another device of the user acknowledged."""
+        if self.state is not State.OPEN or origin == self.id:
+            return []
+        return [
+            Send(encode(AckedFrame(channel=name, offset=offset)))
+            for name, own in self.channels.items()
+            if own == channel
+        ]
+
+    def finished(self) -> None:
+        """An executed request was answered."""
+        self._in_flight -= 1
+
+    # --- time, and the end
+
+    @property
+    def deadline(self) -> float:
+        """When ``tick`` wants to be called; expiry of tokens is checked at each heartbeat as well."""
+        if self.state is State.OPEN:
+            return self._pinged + self.terms.pong if self._pinged else self.heard + self.terms.ping
+        return self._born + self.terms.connect_timeout
+
+    def tick(self, *, now: float, wall: float) -> list[Effect]:
+        """Do what time asks for: the connect timeout, heartbeats, the token's end."""
+        if self.state is State.CLOSED:
+            return []
+        if self.state is not State.OPEN:
+            late = now >= self._born + self.terms.connect_timeout
+            waiting = self.state is State.AWAITING_CONNECT
+            code = CloseCode.CONNECT_TIMEOUT if waiting else CloseCode.BUS_UNAVAILABLE
+            why = (
+                "no `connect` frame came in time" if waiting else "the services behind the edge did not answer in time"
+            )
+            return self.close(code, why) if late else []
+        left = self._known.expires - wall
+        if left <= -EXPIRY_GRACE_S:
+            return self.close(CloseCode.TOKEN_EXPIRED, "the token expired and was not refreshed")
+        effects: list[Effect] = []
+        if left <= EXPIRY_NOTICE_S and not self._expiry_told:
+            self._expiry_told = True
+            effects.append(Send(encode(Expiring(in_s=max(0, int(left))))))
+        if self._pinged and now >= self._pinged + self.terms.pong:
+            return effects + self.close(CloseCode.NO_PONG, f"no answer to a ping within {self.terms.pong:g} s")
+        if not self._pinged and now >= self.heard + self.terms.ping:
+            self._pinged = now
+            effects.append(Send(PING))
+        return effects
+
+    def close(self, code: CloseCode, reason: str, *, after_ms: int = 0) -> list[Effect]:
+        """Say `disconnect` and close; nothing is done where the session is closed already."""
+        if self.state is State.CLOSED:
+            return []
+        self.state = step(self.state, Cause.CLOSE)
+        self.closed_with = code
+        return [Send(disconnect_frame(code, reason, after_ms)), *self._detach_all(), Close(code)]
+
+    def lost(self) -> list[Effect]:
+        """The transport is gone."""
+        if self.state is State.CLOSED:
+            return []
+        self.state = step(self.state, Cause.LOST)
+        return self._detach_all()
+
+    def _detach_all(self) -> list[Effect]:
+        effects: list[Effect] = [Detach(channel) for channel in self.channels.values()]
+        self.channels = {}
+        return effects
+
+    @property
+    def _known(self) -> Identity:
+        assert self.identity is not None, "the state table admits nobody unknown here"
+        return self.identity
+
+    @staticmethod
+    def _wanted(name: str, channel: Channel, position: Position | None, last: int | None) -> Wanted:
+        from_mark = name == INBOX and position is None and last is None
+        return Wanted(name, channel, position, last, from_mark)

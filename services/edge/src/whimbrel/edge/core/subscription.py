@@ -1,0 +1,102 @@
+"""What a client is told when a channel opens."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from whimbrel.edge.core.ring import Stored
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.publications import nested_publication, publication_frame
+
+INLINE_BYTES: Final = 512 * 1024  # publications inside one frame; many clients refuse messages over 1 MiB
+MESSAGE_BYTES: Final = 256 * 1024  # joined frames behind it
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A channel is open for a session. ``epoch`` is empty in an ephemeral channel; ``recovered`` None where no
+    position was given.
+    """
+
+    epoch: str
+    offset: int
+    recovered: bool | None = None
+    publications: Sequence[Stored] = field(default=())
+
+    @property
+    def durable(self) -> bool:
+        """Whether the channel has positions."""
+        return bool(self.epoch)
+
+    @property
+    def end(self) -> int:
+        """The position of a client that has applied all publications."""
+        return self.publications[-1].offset if self.publications else self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """A channel was refused, and what the client is told."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(slots=True)
+class Budget:
+    """Bytes of publications that still fit into the frame in the making."""
+
+    left: int = INLINE_BYTES
+
+
+def encode_subscription(result: Opened | NotOpened, budget: Budget) -> tuple[bytes, Sequence[Stored]]:
+    """Return the JSON members of a subscription (without braces), and the publications that did not fit and follow
+    the frame.
+    """
+    if isinstance(result, NotOpened):
+        error = {"code": int(result.code), "slug": result.code.slug, "message": result.message}
+        return b'"error":' + json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode(), ()
+    if not result.durable:
+        return b'"publications":[]', ()
+    inside = []
+    for publication in result.publications:
+        encoded = nested_publication(publication.body, publication.offset, publication.prev)
+        if len(encoded) > budget.left:
+            budget.left = 0  # what follows must not overtake it
+            break
+        budget.left -= len(encoded)
+        inside.append(encoded)
+    recovered = b"" if result.recovered is None else b'"recovered":true,' if result.recovered else b'"recovered":false,'
+    members = b'"epoch":"%b","offset":%d,%b"publications":[%b]' % (
+        result.epoch.encode(),
+        result.offset,
+        recovered,
+        b",".join(inside),
+    )
+    return members, result.publications[len(inside) :]
+
+
+def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[bytes]:
+    """Return `publication` frames of a durable channel, joined into messages of about 256 KiB."""
+    return join([publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in publications])
+
+
+def join(frames: Sequence[bytes]) -> list[bytes]:
+    """Join frames into as few messages as keep below 256 KiB each: an object, or an array of objects."""
+    messages: list[bytes] = []
+    batch: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if batch and size + len(frame) > MESSAGE_BYTES:
+            messages.append(_joined(batch))
+            batch, size = [], 0
+        batch.append(frame)
+        size += len(frame)
+    if batch:
+        messages.append(_joined(batch))
+    return messages
+
+
+def _joined(frames: Sequence[bytes]) -> bytes:
+    return frames[0] if len(frames) == 1 else b"[%b]" % b",".join(frames)

@@ -1,0 +1,72 @@
+"""Settings of the edge: WHIMBREL_EDGE_<FIELD>."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from whimbrel.edge.core.session import Terms
+from whimbrel.protocol import limits
+from whimbrel.runtime.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Every limit of the edge, with its unit."""
+
+    model_config = SettingsConfigDict(env_prefix="WHIMBREL_EDGE_", frozen=True, env_ignore_empty=True)
+
+    port: int = Field(8080, ge=0, le=65535, description="Port on which clients connect; 0 takes a free one.")
+    ops_port: int = Field(9080, ge=0, le=65535, description="Port of /live, /ready and /metrics; 0 takes a free one.")
+    allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset({"http://127.0.0.1:8000", "http://localhost:8000"}),
+        description="Origins whose pages may connect, comma separated, each scheme://host[:port] exactly as browsers send it.",
+    )
+    ping_s: float = Field(limits.PING_S, gt=0, description="Seconds of silence before the edge pings a client.")
+    pong_s: float = Field(limits.PONG_S, gt=0, description="Seconds within which a client answers a ping.")
+    connect_timeout_s: float = Field(
+        limits.CONNECT_TIMEOUT_S, gt=0, description="Seconds within which a new connection must authenticate."
+    )
+    request_timeout_s: float = Field(
+        10, gt=0, description="Seconds within which a new connection must have sent its HTTP request."
+    )
+    max_connections: int = Field(
+        50_000, gt=0, description="Sockets and waiting polls of this pod; more are answered 503 and go to another pod."
+    )
+    publish_per_s: float = Field(100, gt=0, description="Publishes per second and session; bursts may be twice that.")
+    outbox_bytes: int = Field(
+        1024 * 1024,
+        ge=64 * 1024,
+        description="Unsent bytes of one socket above which it is no longer written live but catches up from history.",
+    )
+    stuck_s: float = Field(30, gt=0, description="Seconds after which a socket that takes nothing is closed with 4002.")
+    drain_s: float = Field(
+        20, ge=0, description="Seconds over which a stopping edge spreads its clients' reconnects; then it exits."
+    )
+    poll_interval_s: float = Field(
+        5, gt=0, description="Seconds between two polls that polling clients are told to keep."
+    )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return frozenset(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: frozenset[str]) -> frozenset[str]:
+        for origin in value:
+            scheme, separator, host = origin.partition("://")
+            if scheme not in ("http", "https") or not separator or not host or "/" in host:
+                raise ValueError(f"{origin!r} is not an origin; write scheme://host or scheme://host:port")
+        return value
+
+    @property
+    def terms(self) -> Terms:
+        """What every session is granted."""
+        return Terms(
+            ping=self.ping_s,
+            pong=self.pong_s,
+            connect_timeout=self.connect_timeout_s,
+            publish_per_s=self.publish_per_s,
+            publish_burst=2 * self.publish_per_s,
+        )

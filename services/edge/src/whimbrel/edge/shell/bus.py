@@ -1,0 +1,239 @@
+"""The bus as the edge sees it: live publications in, gaps found and filled.
+
+One subscription per channel that the pod holds. Republication is at most once, so completeness is checked: every
+publication names the one before it, and after each reconnect and once a minute all channels are compared with their
+streams (a *sweep*). What is missing is read from the stream and enters the ring in order; where completeness cannot
+be shown, the channel starts anew and its subscribers are told to reload.
+"""
+
+import asyncio
+import random
+from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from whimbrel.edge.core.hub import Hub, LiveChannel
+from whimbrel.edge.core.recovery import Complete, Reason, Unrecoverable
+from whimbrel.edge.core.ring import Ring, Stored, Verdict
+from whimbrel.edge.shell.fanout import Fanout
+from whimbrel.edge.shell.streams import TROUBLE, UNREADABLE, Head, Streams
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, TRACEPARENT, is_body
+from whimbrel.runtime import traces
+from whimbrel.runtime.delivery import header, number
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.metrics import Metrics
+from whimbrel.runtime.nats import Connection, Delivery, Subscription
+
+SWEEP_S: Final = 60.0
+REAP_S: Final = 5.0
+RECHECK_S: Final = 1.0  # within that, interest in a new subject has reached every server of a cluster
+RETRY_S: Final = 0.25
+
+
+class Bus:
+    """Holds the channels of the pod. Readiness follows the connections; counters are plain integers."""
+
+    def __init__(self, hub: Hub, fanout: Fanout, live: Connection, streams: Streams, log: Logger) -> None:
+        self.streams = streams
+        self.gaps = 0  # times that live delivery was found to have missed something
+        self.resets = 0  # times that it could not be made up for
+        self.unreadable = 0
+        self.received = 0
+        self._hub = hub
+        self._fanout = fanout
+        self._live = live
+        self._log = log
+        self._subscriptions: dict[LiveChannel, Subscription] = {}
+        self._opening: dict[LiveChannel, asyncio.Future[None]] = {}
+        self._unopened: list[LiveChannel] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweep_now = asyncio.Event()
+        live.on_read_end = fanout.flush
+        live.on_connected.append(self._sweep_now.set)
+
+    # Channels
+
+    def hold(self, channel: Channel, *, durable: bool, now: float) -> LiveChannel:
+        """Return the pod's view of ``channel``, subscribing to it if it is new; ``opened`` may still be false."""
+        live = self._hub.channels.get(channel)
+        if live is None:
+            live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
+            self._hub.channels[channel] = live
+            receive = self._on_durable if durable else self._on_ephemeral
+            self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), partial(receive, live))
+            self._opening[live] = asyncio.get_running_loop().create_future()
+            self._unopened.append(live)
+            if len(self._unopened) == 1:
+                asyncio.get_running_loop().call_soon(self._open_batch)
+        return live
+
+    async def opened(self, live: LiveChannel) -> None:
+        """Wait until ``live`` is subscribed and its head is known."""
+        future = self._opening.get(live)
+        if future is not None:
+            await asyncio.shield(future)
+
+    def _open_batch(self) -> None:
+        batch, self._unopened = self._unopened, []
+        self._spawn(self._open(batch))
+
+    async def _open(self, batch: Sequence[LiveChannel]) -> None:
+        heads = await self._heads_of_subscribed([live.channel for live in batch if live.durable])
+        for live in batch:
+            if live.durable:
+                live.epoch = self.streams.epoch(live.channel)
+                live.ring = Ring(heads[live.channel].offset)
+            live.opened = True
+            self._opening.pop(live).set_result(None)
+            if live.behind:
+                self._catch_up_soon(live)
+        if durable := [live for live in batch if live.durable]:
+            await asyncio.sleep(RECHECK_S * (1 + random.random()))
+            await self._compare(durable)
+
+    async def _heads_of_subscribed(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
+        while True:
+            try:
+                await self._live.flush()  # subscribed first, then read: nothing falls between
+                return await self.streams.heads(channels)
+            except TROUBLE as error:
+                self._log.warning("bus.open_delayed", channels=len(channels), error=str(error))
+                await asyncio.sleep(RETRY_S * (1 + random.random()))
+
+    # Live publications
+
+    def _on_durable(self, live: LiveChannel, message: Delivery) -> None:
+        self.received += 1
+        raw = message.headers
+        publication = Stored(
+            number(raw, SEQUENCE), number(raw, LAST_SEQUENCE), self._body(message), _trace(raw) if raw else b""
+        )
+        if live.accept(publication) is Verdict.NEXT:
+            self._hub.mark(live)
+        elif live.behind:
+            self._catch_up_soon(live)
+
+    def _on_ephemeral(self, live: LiveChannel, message: Delivery) -> None:
+        self.received += 1
+        live.accept_ephemeral(self._body(message), _trace(message.headers))
+        self._hub.mark(live)
+
+    def _body(self, message: Delivery) -> bytes:
+        if is_body(message.payload):
+            return message.payload
+        self.unreadable += 1
+        self._log.warning("bus.unreadable", subject=message.subject, bytes=len(message.payload))
+        return UNREADABLE
+
+    # Gaps
+
+    def _catch_up_soon(self, live: LiveChannel) -> None:
+        if not live.catching_up:
+            live.catching_up = True
+            self.gaps += 1
+            self._spawn(self._catch_up(live))
+
+    async def _catch_up(self, live: LiveChannel) -> None:
+        try:
+            while live.behind and self._hub.channels.get(live.channel) is live:
+                ring = live.ring
+                assert ring is not None
+                try:
+                    verdict = await self.streams.since(live.channel, ring.head, reach=lambda: live.newest)
+                except TROUBLE as error:
+                    self._log.warning("bus.catch_up_delayed", channel=str(live.channel), error=str(error))
+                    await asyncio.sleep(RETRY_S * (1 + random.random()))
+                    continue
+                match verdict:
+                    case Complete(publications):
+                        for publication in publications:
+                            live.accept(publication)
+                        self._hub.mark(live)
+                        self._fanout.flush()
+                    case Unrecoverable(reason):
+                        self.reset(live, live.newest, reason)
+        finally:
+            live.catching_up = False
+
+    def reset(self, live: LiveChannel, head: int, reason: Reason) -> None:
+        """Begin ``live`` anew at ``head`` and tell everybody in it to reload: ``reason`` says what was lost."""
+        self.resets += 1
+        self._log.warning("channel.reset", channel=str(live.channel), reason=reason, head=head)
+        live.begin_anew(self.streams.epoch(live.channel), head)
+        self._hub.mark(live)
+        self._fanout.flush()
+
+    async def _compare(self, lives: Iterable[LiveChannel]) -> None:
+        """Compare with the streams, and fill what the live path missed."""
+        durable = [live for live in lives if live.ring is not None]
+        heads = await self.streams.heads([live.channel for live in durable])
+        for live in durable:
+            head = heads[live.channel]
+            if live.epoch != self.streams.epoch(live.channel):
+                self.reset(live, head.offset, "epoch")
+            elif head.published:
+                live.newest = max(live.newest, head.offset)
+                if live.behind:
+                    self._catch_up_soon(live)
+
+    # Upkeep
+
+    async def run(self) -> None:
+        """Sweep after each reconnect and once a minute, jittered; forget idle channels. Ends when cancelled."""
+        loop = asyncio.get_running_loop()
+        next_sweep = loop.time() + SWEEP_S * random.uniform(0.5, 1.5)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(REAP_S):
+                        await self._sweep_now.wait()
+                except TimeoutError:
+                    pass
+                if self._sweep_now.is_set() or loop.time() >= next_sweep:
+                    next_sweep = loop.time() + SWEEP_S * random.uniform(0.5, 1.5)
+                    await self._sweep()
+                for live in self._hub.reap(now=loop.time()):
+                    self._subscriptions.pop(live).detach()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def _sweep(self) -> None:
+        self._sweep_now.clear()
+        try:
+            await self.streams.refresh_epochs()
+            await self._compare([live for live in self._hub.channels.values() if live.opened])
+        except TROUBLE as error:
+            self._log.warning("bus.sweep_delayed", error=str(error))
+            asyncio.get_running_loop().call_later(RETRY_S * (1 + random.random()), self._sweep_now.set)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.exception("bus.task_failed", error)
+
+    def expose(self, metrics: Metrics) -> None:
+        """Publish the counters."""
+        metrics.gauge("whimbrel_edge_channels", "Channels held by the pod.", lambda: len(self._hub.channels))
+        metrics.counter("whimbrel_edge_bus_publications_total", "Publications heard live.", lambda: self.received)
+        metrics.counter("whimbrel_edge_bus_gaps_total", "Gaps found in live delivery and read up.", lambda: self.gaps)
+        metrics.counter(
+            "whimbrel_edge_bus_resets_total", "Channels begun anew: their subscribers reload.", lambda: self.resets
+        )
+        metrics.counter(
+            "whimbrel_edge_bus_unreadable_total", "Messages that are no publications.", lambda: self.unreadable
+        )
+
+
+def _trace(raw: bytes | None) -> bytes:
+    if raw is None or TRACEPARENT.encode() not in raw:
+        return b""
+    traceparent = header(raw, TRACEPARENT)
+    return traceparent.encode() if traceparent is not None and traces.sampled(traceparent) else b""

@@ -1,0 +1,131 @@
+"""The gatekeeper asks auth who a token belongs to and the router what the user may do, and remembers both.
+
+A resume grant answers both questions by itself, unless the user's rights changed after it was made.
+"""
+
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from whimbrel.edge.core import resume
+from whimbrel.edge.core.effects import Identified, Rejected
+from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.shell.batches import Batches, ServiceUnavailable
+from whimbrel.edge.shell.users import Users
+from whimbrel.protocol import subjects
+from whimbrel.protocol.codes import CloseCode, ErrorCode
+from whimbrel.protocol.limits import MAX_TOKEN_BYTES
+from whimbrel.protocol.rpc import Claims, ResumeKey, RightsChange, TokenVerdict, VerifyReply, VerifyRequest
+from whimbrel.runtime.nats import Connection
+
+REMEMBERED: Final = 50_000  # verified tokens, about 1 KiB each; the least recently used goes first
+RETRY_MS: Final = 1000
+
+_REFUSALS: Final[Mapping[str, tuple[CloseCode, ErrorCode]]] = {
+    "unauthorized": (CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED),
+    "token_expired": (CloseCode.TOKEN_EXPIRED, ErrorCode.TOKEN_EXPIRED),
+    "revoked": (CloseCode.REVOKED, ErrorCode.UNAUTHORIZED),
+    "forbidden": (CloseCode.FORBIDDEN, ErrorCode.PERMISSION_DENIED),
+}
+
+
+_RESUME_KEYS: Final = TypeAdapter(tuple[ResumeKey, ...])
+
+
+class Gatekeeper:
+    """Knows who may come in. ``keys`` and ``changes`` are live views of the buckets KEYS and REVOKED."""
+
+    def __init__(
+        self, connection: Connection, users: Users, keys: Mapping[str, bytes], changes: Mapping[str, bytes]
+    ) -> None:
+        self.users = users
+        self._keys = keys
+        self._changes = changes
+        self._verified: OrderedDict[str, Claims] = OrderedDict()
+        self._verify: Batches[str, TokenVerdict] = Batches(
+            connection,
+            subjects.AUTH_VERIFY,
+            lambda tokens: VerifyRequest(tokens=tuple(tokens)).model_dump_json().encode(),
+            lambda reply: VerifyReply.model_validate_json(reply).verdicts,
+        )
+        self.resumed = 0  # connects that asked neither auth nor router
+        self.remembered = 0  # tokens that auth was not asked about again
+
+    def recall(self, token: str, *, now: float) -> Identity | None:
+        """Return who ``token`` belongs to if both services need not be asked: what a poll does many times a minute."""
+        claims = self._verified.get(token)
+        if claims is None or claims.exp <= time.time():
+            return None
+        user = self.users.watch(claims.sub, now=now)
+        if user.groups is None:
+            return None
+        self.remembered += 1
+        return Identity.of(claims, tuple(user.groups.union(claims.groups)))
+
+    async def identify(self, token: str | None, grant: str | None, *, now: float) -> Identified | Rejected:
+        """Check ``grant`` or else ``token``."""
+        if grant is not None and (resumed := self._resume(grant)) is not None:
+            self.resumed += 1
+            return Identified(resumed, self.seal(resumed))
+        if token is None:
+            return _reject("unauthorized", "the resume grant is no longer good and there is no token; reconnect with one")
+        try:
+            return await self._by_token(token, now=now)
+        except ServiceUnavailable:
+            why = "auth or router does not answer; nothing is wrong with the token"
+            after_ms = int(RETRY_MS * (1 + 2 * random.random()))
+            return Rejected(CloseCode.BUS_UNAVAILABLE, ErrorCode.UNAVAILABLE, why, after_ms)
+
+    async def _by_token(self, token: str, *, now: float) -> Identified | Rejected:
+        claims = self._verified.get(token)
+        if claims is None or claims.exp <= time.time():
+            if len(token) > MAX_TOKEN_BYTES:
+                return _reject("unauthorized", f"the token is longer than {MAX_TOKEN_BYTES} bytes")
+            verdict = await self._verify.ask(token)
+            if verdict.claims is None:
+                return _reject(verdict.code, verdict.reason)
+            claims = verdict.claims
+            self._verified[token] = claims
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
+        else:
+            self._verified.move_to_end(token)
+            self.remembered += 1
+        user = self.users.watch(claims.sub, now=now)
+        groups = await self.users.groups(user)
+        identity = Identity.of(claims, tuple(groups.union(claims.groups)))
+        return Identified(identity, self.seal(identity))
+
+    # Resume grants
+
+    def seal(self, identity: Identity) -> str | None:
+        """Return a fresh resume grant, None where no key is known yet or it would not fit."""
+        keys = self._resume_keys()
+        if not keys:
+            return None
+        newest = max(keys, key=lambda key: key.created)
+        return resume.seal(identity, kid=newest.kid, secret=newest.secret.encode(), now=int(time.time()))
+
+    def _resume_keys(self) -> tuple[ResumeKey, ...]:
+        stored = self._keys.get(subjects.RESUME_KEYS)
+        return () if stored is None else _RESUME_KEYS.validate_json(stored)
+
+    def _resume(self, grant: str) -> Identity | None:
+        secrets = {key.kid: key.secret.encode() for key in self._resume_keys()}
+        found = resume.unseal(grant, secrets=secrets, now=int(time.time()))
+        if found is None:
+            return None
+        identity, made = found
+        changed = self._changes.get(subjects.rights_key(identity.user))
+        if changed is not None and RightsChange.model_validate_json(changed).at >= made:
+            return None
+        return identity
+
+
+def _reject(verdict: str, reason: str) -> Rejected:
+    close, error = _REFUSALS.get(verdict, _REFUSALS["unauthorized"])
+    return Rejected(close, error, reason)

@@ -1,0 +1,200 @@
+"""Reads of the history streams: heads, everything after a position, the newest, pages of history.
+
+All reads are direct gets on literal subjects, over connections of their own: they run inside the server's connection
+loop and must not hold up live delivery. A direct get may be answered by a follower that lags a few milliseconds.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import Final, NamedTuple
+
+from whimbrel.edge.core.recovery import Complete, NeedsBounds, StreamBounds, Unrecoverable, chained, judge
+from whimbrel.edge.core.ring import Stored
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.limits import RECOVERY_BYTES, RECOVERY_LIMIT
+from whimbrel.protocol.publications import encode_body, is_body
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.directget import DirectGet
+from whimbrel.runtime.errors import BusFault, JetStreamRefused, LayoutFault
+from whimbrel.runtime.jetstream import Layout
+from whimbrel.runtime.nats import Connection
+
+PAGE: Final = 200  # publications per request: a longer one would hold up the server's connection loop
+HEADS_PER_REQUEST: Final = 500  # the server refuses over 1024 subjects
+STALE_TRIES: Final = 8  # a follower catches up within some 20 ms; the waits add up to about 2 s
+STALE_WAIT_S: Final = 0.25
+# Stands for a stray message that is no publication, so that the channel's offsets stay without a gap.
+UNREADABLE: Final = encode_body("whimbrel.unreadable", "", "", b"null")
+TROUBLE: Final = (BusFault, JetStreamRefused, LayoutFault)  # what a read may raise: try again later
+SLACK: Final = 50  # publications that a search for the newest may read too many, to save requests
+
+Read = list[tuple[int, bytes, bytes]]  # (sequence, body, trace)
+
+
+class Head(NamedTuple):
+    """Where a channel ends. Not ``published``: it has no publication up to ``offset``, the stream's own end."""
+
+    offset: int
+    published: bool
+
+
+class Streams:
+    """Reads through ``readers`` in turn; epochs and bounds are asked for over ``control``."""
+
+    def __init__(self, layout: Layout, control: Connection, readers: Sequence[DirectGet]) -> None:
+        self.layout = layout
+        self._control = control
+        self._readers = cycle(readers)
+        self._known: dict[int, str] = {}  # per partition, a stored subject that exists
+        self.reads = 0
+        self.publications = 0
+
+    def epoch(self, channel: Channel) -> str:
+        """Return the epoch of ``channel``'s history."""
+        return self.layout.epochs[self._partition(channel)]
+
+    async def refresh_epochs(self) -> None:
+        """Learn the epochs anew, e.g. after a reconnect: the streams may have been lost and declared again.
+
+        Raises BusFault, JetStreamRefused, LayoutFault.
+        """
+        self.layout = await jetstream.layout(self._control)
+
+    # Heads
+
+    async def heads(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
+        """Return where each channel ends. Raises BusFault."""
+        by_partition: dict[int, list[Channel]] = defaultdict(list)
+        for channel in channels:
+            by_partition[self._partition(channel)].append(channel)
+        parts = [
+            self._heads_in(partition, members[start : start + HEADS_PER_REQUEST])
+            for partition, members in by_partition.items()
+            for start in range(0, len(members), HEADS_PER_REQUEST)
+        ]
+        return {channel: head for part in await asyncio.gather(*parts) for channel, head in part.items()}
+
+    async def _heads_in(self, partition: int, channels: Sequence[Channel]) -> dict[Channel, Head]:
+        stream = subjects.history_stream(partition)
+        stored = {channel: subjects.stored_subject(channel, self.layout.partitions) for channel in channels}
+        wanted = list(stored.values())
+        # The reply tells the stream's end only if some subject matches: one that exists is asked for along with the others,
+        # for the end must be as old as the heads, and another request may reach another server.
+        if known := self._known.get(partition):
+            wanted.append(known)
+        found = await next(self._readers).multi_last(stream, wanted)
+        if found.up_to is None:
+            last = await next(self._readers).last(stream, subjects.history_filter(partition))
+            if last is None:
+                return dict.fromkeys(channels, Head(0, False))
+            self._known[partition] = last.subject
+            found = await next(self._readers).multi_last(stream, [*stored.values(), last.subject])
+        up_to = found.up_to or 0
+        return {
+            channel: Head(found.messages[subject].seq, True) if subject in found.messages else Head(up_to, False)
+            for channel, subject in stored.items()
+        }
+
+    # Everything after a position
+
+    async def since(self, channel: Channel, position: int, *, reach: Callable[[], int]) -> Complete | Unrecoverable:
+        """Return everything after ``position``, at least up to the offset that ``reach`` gives when it was read.
+
+        Raises BusFault, JetStreamRefused.
+        """
+        collected: list[Stored] = []
+        for _ in range(STALE_TRIES):
+            verdict = await self._after(channel, position)
+            if isinstance(verdict, Unrecoverable):
+                return verdict
+            collected += verdict.publications
+            if collected:
+                position = collected[-1].offset
+            if position >= reach():
+                return Complete(tuple(collected))
+            await asyncio.sleep(STALE_WAIT_S * random.uniform(0.2, 1.0))
+        return Unrecoverable("unavailable")
+
+    async def _after(self, channel: Channel, position: int) -> Complete | Unrecoverable:
+        read, pending = await self._read(channel, position, RECOVERY_LIMIT + 1)
+        verdict = judge(position, read, pending, None)
+        if isinstance(verdict, NeedsBounds):
+            verdict = judge(position, read, pending, await self.bounds(channel))
+        assert not isinstance(verdict, NeedsBounds)
+        return verdict
+
+    async def bounds(self, channel: Channel) -> StreamBounds:
+        """Return the first and last sequence of the stream that keeps ``channel``, from its leader.
+
+        Raises BusFault, JetStreamRefused.
+        """
+        info = await jetstream.request(self._control, f"STREAM.INFO.{self._stream(channel)}")
+        return StreamBounds(info["state"]["first_seq"], info["state"]["last_seq"])
+
+    async def _read(self, channel: Channel, start: int, limit: int) -> tuple[Read, int]:
+        """Return up to ``limit`` publications from sequence ``start`` on, and how many are left."""
+        stream, subject = self._stream(channel), subjects.stored_subject(channel, self.layout.partitions)
+        read: Read = []
+        size = 0
+        while True:
+            page = await next(self._readers).batch(stream, subject, start, min(PAGE, limit - len(read)))
+            read += [(each.seq, each.payload if is_body(each.payload) else UNREADABLE, b"") for each in page.messages]
+            size += sum(len(each.payload) for each in page.messages)
+            self.reads += 1
+            self.publications += len(page.messages)
+            if not page.messages or not page.pending or len(read) >= limit or size > RECOVERY_BYTES:
+                return read, page.pending
+            start = read[-1][0] + 1
+
+    # History
+
+    async def newest(self, channel: Channel, count: int) -> list[Stored]:
+        """Return the ``count`` newest publications, oldest first. Raises BusFault."""
+        return await self._window(channel, count, 0)
+
+    async def before(self, channel: Channel, offset: int, count: int) -> list[Stored]:
+        """Return the ``count`` publications right before ``offset``, oldest first. Raises BusFault."""
+        _, newer = await self._count(channel, offset)
+        window = await self._window(channel, count, newer)
+        return [each for each in window if each.offset < offset]
+
+    async def after(self, channel: Channel, offset: int, count: int) -> list[Stored]:
+        """Return the first ``count`` publications after ``offset``. Raises BusFault."""
+        read, _ = await self._read(channel, offset, count + 1)
+        anchored = bool(read) and read[0][0] == offset
+        return chained(read[1:] if anchored else read, offset if anchored else 0)[:count]
+
+    async def _window(self, channel: Channel, count: int, skipped: int) -> list[Stored]:
+        """Return ``count`` publications that have ``skipped`` newer ones behind them."""
+        if count == 0:
+            return []
+        wanted = count + 1 + skipped  # one more, for it is the first one's `prev`
+        low, total = await self._count(channel, 0)
+        start = low
+        high = (await self.heads([channel]))[channel].offset
+        while total > wanted + SLACK and low < high:
+            middle = (low + high + 1) // 2
+            _, left = await self._count(channel, middle)
+            if left >= wanted:
+                start, total, low = middle, left, middle
+            else:
+                high = middle - 1
+        read, _ = await self._read(channel, start, max(total - skipped, 0))
+        publications = chained(read, 0)
+        return publications[-count:] if len(publications) > count else publications
+
+    async def _count(self, channel: Channel, start: int) -> tuple[int, int]:
+        """Return the first publication's sequence from ``start`` on, and how many there are from there; (start, 0) for none."""
+        stream, subject = self._stream(channel), subjects.stored_subject(channel, self.layout.partitions)
+        page = await next(self._readers).batch(stream, subject, start, 1)
+        return (page.messages[0].seq, page.pending + 1) if page.messages else (start, 0)
+
+    def _partition(self, channel: Channel) -> int:
+        return subjects.partition_of(channel, self.layout.partitions)
+
+    def _stream(self, channel: Channel) -> str:
+        return subjects.history_stream(self._partition(channel))

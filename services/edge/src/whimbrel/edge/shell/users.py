@@ -1,0 +1,166 @@
+"""The users whom the pod serves: their groups, their sessions, and what the router tells about them.
+
+A user is watched (one subscription) from the first connect or poll until 30 s after the last. While watched, the groups
+are known without asking; after a reconnect of the bus they are asked for anew, for a change may have been missed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from pydantic import ValidationError
+
+from whimbrel.edge.core.hub import LINGER_S
+from whimbrel.edge.shell.batches import Batches, ServiceUnavailable
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.rpc import USER_CHANGE, Acked, GroupsChanged, ResolveReply, ResolveRequest, Resolving, Rights
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection, Delivery, Subscription
+
+REAP_S: Final = 5.0
+RESOLVED_AT_ONCE: Final = 256  # users asked for together after a reconnect, so that the router is not flooded
+
+
+class Device(Protocol):
+    """One session of a user, as far as changes concern it."""
+
+    def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
+        """Follow the router's change of the user's memberships."""
+
+    def acked(self, channel: Channel, offset: int, origin: str) -> None:
+        """Pass on that session ``origin`` of the user acknowledged."""
+
+
+class User:
+    """One watched user. ``groups`` are the router's, without a token's; None while they are not known."""
+
+    __slots__ = ("devices", "groups", "idle_since", "name", "subscription")
+
+    def __init__(self, name: str, subscription: Subscription, now: float) -> None:
+        self.name = name
+        self.subscription = subscription
+        self.devices: set[Device] = set()
+        self.groups: frozenset[str] | None = None
+        self.idle_since = now
+
+
+class Users:
+    """All watched users of the pod."""
+
+    def __init__(self, connection: Connection, log: Logger) -> None:
+        self._connection = connection
+        self._log = log
+        self._users: dict[str, User] = {}
+        self._reconnected = asyncio.Event()
+        self._resolve: Batches[str, Rights] = Batches(
+            connection, subjects.ROUTER_RESOLVE, _encode, lambda reply: ResolveReply.model_validate_json(reply).rights
+        )
+        connection.on_disconnected.append(self._forget_groups)
+        connection.on_connected.append(self._reconnected.set)
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def watch(self, name: str, *, now: float) -> User:
+        """Return the watched user ``name``.
+
+        The subscription goes out on the connection that asks the router next: the server has it before the question.
+        """
+        user = self._users.get(name)
+        if user is None:
+            subscription = self._connection.attach(subjects.user_subject(name), partial(self._changed, name))
+            user = self._users[name] = User(name, subscription, now)
+        if not user.devices:
+            user.idle_since = now
+        return user
+
+    async def groups(self, user: User) -> frozenset[str]:
+        """Return the router's groups of ``user``. Raises ServiceUnavailable."""
+        if user.groups is None:
+            rights = await self._resolve.ask(user.name)
+            if user.groups is None:
+                user.groups = frozenset(rights.groups)
+        return user.groups
+
+    def attach(self, user: User, device: Device) -> None:
+        """Tell ``device`` of changes from now on."""
+        user.devices.add(device)
+
+    def detach(self, name: str, device: Device, *, now: float) -> None:
+        """Forget ``device``; nothing happens if it is not there."""
+        user = self._users.get(name)
+        if user is not None:
+            user.devices.discard(device)
+            user.idle_since = now
+
+    # Changes
+
+    def _changed(self, name: str, message: Delivery) -> None:
+        user = self._users.get(name)
+        if user is None:
+            return
+        try:
+            change = USER_CHANGE.validate_json(message.payload)
+            match change:
+                case GroupsChanged(joined=joined, left=left):
+                    self._move(user, joined=joined, left=left)
+                case Acked(channel=channel, offset=offset, session=origin):
+                    acked = Channel.parse(channel)
+                    for device in tuple(user.devices):
+                        device.acked(acked, offset, origin)
+        except (ValidationError, MalformedChannel) as error:
+            self._log.warning("users.unreadable_change", subject=message.subject, error=str(error))
+
+    @staticmethod
+    def _move(user: User, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
+        if user.groups is not None:
+            user.groups = user.groups.union(joined).difference(left)
+        for device in tuple(user.devices):
+            device.groups_changed(joined=joined, left=left)
+
+    # Upkeep
+
+    def _forget_groups(self) -> None:
+        for user in self._users.values():
+            if not user.devices:
+                user.groups = None  # asked for with the next poll
+
+    async def run(self) -> None:
+        """Ask for the groups anew after each reconnect; forget idle users. Ends when cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                async with asyncio.timeout(REAP_S):
+                    await self._reconnected.wait()
+            except TimeoutError:
+                self._reap(loop.time())
+                continue
+            self._reconnected.clear()
+            await self._ask_again([user for user in self._users.values() if user.devices])
+
+    async def _ask_again(self, users: Sequence[User]) -> None:
+        for start in range(0, len(users), RESOLVED_AT_ONCE):
+            part = users[start : start + RESOLVED_AT_ONCE]
+            try:
+                answers = await asyncio.gather(*(self._resolve.ask(user.name) for user in part))
+            except ServiceUnavailable as error:
+                self._log.warning("users.groups_not_checked", error=str(error))
+                self._reconnected.set()
+                return
+            for user, rights in zip(part, answers, strict=True):
+                before, after = user.groups or frozenset(), frozenset(rights.groups)
+                if before != after:
+                    self._move(user, joined=tuple(sorted(after - before)), left=tuple(sorted(before - after)))
+
+    def _reap(self, now: float) -> None:
+        gone = [user for user in self._users.values() if not user.devices and now >= user.idle_since + LINGER_S]
+        for user in gone:
+            user.subscription.detach()
+            del self._users[user.name]
+
+
+def _encode(users: Sequence[str]) -> bytes:
+    return ResolveRequest(users=tuple(Resolving(user=user) for user in users)).model_dump_json().encode()
