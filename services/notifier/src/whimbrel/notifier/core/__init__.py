@@ -1,0 +1,1 @@
+"""What becomes of a domain event: pure functions and state, no bus, no clock."""

@@ -1,0 +1,131 @@
+"""What is sent for an event: one publication per target, or one dead letter."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from whimbrel.notifier.core.audience import Target
+from whimbrel.notifier.core.errors import Reason
+from whimbrel.notifier.core.events import Event, Message
+from whimbrel.notifier.core.identity import dead_letter_id, publication_id
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.publications import (
+    MSG_ID,
+    ORIGINAL_SEQUENCE,
+    ORIGINAL_SUBJECT,
+    REASON,
+    REASON_CODE,
+    TRACEPARENT,
+    encode_body,
+)
+
+MAX_REASON_CHARS: Final = 500  # of the text in a dead letter's header
+DEAD_LETTERS: Final = "dlq"  # their key in the window: they keep their order among themselves
+
+_SERVER_HEADERS: Final = "nats-"  # such a header would tell the dead-letter stream what to do: expire, roll up, …
+_OVERHEAD_BYTES: Final = 64  # header line, separators and blank line
+
+
+class Publication:
+    """A message on its way to a stream, or live to an ephemeral channel.
+
+    ``doubtful``: it may have been stored so long ago that its stream has forgotten the Nats-Msg-Id.
+    """
+
+    __slots__ = ("body", "channel", "doubtful", "durable", "headers", "key", "sequence", "subject")
+
+    def __init__(
+        self,
+        *,
+        sequence: int,
+        key: str,
+        subject: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        channel: Channel | None,
+        durable: bool = True,
+        doubtful: bool = False,
+    ) -> None:
+        self.sequence = sequence
+        self.key = key
+        self.subject = subject
+        self.body = body
+        self.headers = headers
+        self.channel = channel
+        self.durable = durable
+        self.doubtful = doubtful
+
+    @property
+    def id(self) -> str:
+        """Return the ``Nats-Msg-Id``."""
+        return self.headers[MSG_ID]
+
+
+def publications(
+    event: Event, targets: Iterable[Target], *, epoch: str, sequence: int, traceparent: str = "", doubtful: bool = False
+) -> list[Publication]:
+    """Return one publication per target, all with the same body; ``traceparent`` travels with each if given."""
+    body = encode_body(event.type, event.id, event.time, event.data)
+    found = []
+    for channel, durable in targets:
+        headers = {MSG_ID: publication_id(epoch, sequence, channel)} if durable else {}
+        if traceparent:
+            headers[TRACEPARENT] = traceparent
+        found.append(
+            Publication(
+                sequence=sequence,
+                key=str(channel),
+                subject=subjects.publish_subject(channel) if durable else subjects.live_subject(channel),
+                body=body,
+                headers=headers,
+                channel=channel,
+                durable=durable,
+                doubtful=doubtful and durable,
+            )
+        )
+    return found
+
+
+def dead_letter(message: Message, reason: Reason, text: str, *, epoch: str, max_bytes: int) -> Publication:
+    """Return the dead letter of ``message``: payload and headers as they came, and why.
+
+    Where both exceed ``max_bytes`` the payload is left out, then the headers: stream EVENTS still has them, under
+    ``whimbrel-sequence``.
+    """
+    verdict = {
+        MSG_ID: dead_letter_id(epoch, message.sequence),
+        REASON_CODE: reason.value,
+        REASON: _one_line(text),
+        ORIGINAL_SUBJECT: message.subject,
+        ORIGINAL_SEQUENCE: str(message.sequence),
+    }
+    original = {
+        name: value
+        for name, value in message.headers.items()
+        if not name.lower().startswith(_SERVER_HEADERS)
+        and name not in verdict
+        and name.isascii()
+        and name.isprintable()
+    }
+    headers, payload = {**original, **verdict}, message.payload
+    if _size(headers) + len(payload) > max_bytes:
+        payload = b""
+    if _size(headers) > max_bytes:
+        headers = verdict
+    return Publication(
+        sequence=message.sequence,
+        key=DEAD_LETTERS,
+        subject=subjects.DLQ_NOTIFIER,
+        body=payload,
+        headers=headers,
+        channel=None,
+    )
+
+
+def _one_line(text: str) -> str:
+    line = "".join(char if char.isprintable() else " " for char in text)
+    return line if len(line) <= MAX_REASON_CHARS else line[: MAX_REASON_CHARS - 1] + "…"
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    return _OVERHEAD_BYTES + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())

@@ -1,0 +1,183 @@
+"""Domain events: CloudEvents 1.0 as they come from the stream → frozen ``Event``.
+
+Binary mode: attributes in `ce-` headers, the payload is the data. Structured mode (`content-type:
+application/cloudevents+json`): everything in the payload, see ``structured``. Missing attributes get stated defaults,
+so that a team can begin with nothing but a subject and JSON.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import pydantic_core
+
+from whimbrel.notifier.core import structured
+from whimbrel.notifier.core.errors import Reason, Undeliverable
+from whimbrel.notifier.core.identity import default_event_id
+from whimbrel.protocol.channels import NAME_PATTERN, Channel
+from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.limits import MAX_EVENT_BYTES, MAX_EVENT_NAME_CHARS
+from whimbrel.protocol.publications import AUDIENCE_CHANNELS, AUDIENCE_GROUPS, AUDIENCE_USERS, TRACEPARENT
+
+SPEC_VERSION: Final = "1.0"
+STRUCTURED_MODE: Final = "application/cloudevents"  # with +json; any other suffix is refused
+
+MAX_ID_CHARS: Final = 256  # travels in every publication; a UUID has 36
+MAX_SOURCE_CHARS: Final = 512
+MAX_MEMBER_CHARS: Final = 512  # a user or a group; as long as a token's `sub` may be
+
+_SUBJECT: Final = re.compile(rf"events\.([a-z0-9_-]+)\.([a-z0-9_-]+)\.({NAME_PATTERN})")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_RFC3339: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+)
+_LINE_BREAKS: Final = b"\r\n"
+
+
+class Message(NamedTuple):
+    """An event as the stream keeps it, before anyone looked inside.
+
+    ``subject`` as published (`events.…`); ``stored_at_ns`` Unix nanoseconds; header names as the sender spelt them.
+    """
+
+    subject: str
+    sequence: int
+    stored_at_ns: int
+    headers: Mapping[str, str]
+    payload: bytes
+
+
+class Event(NamedTuple):
+    """A domain event that obeys the contract. ``data`` is JSON text on one line, ``value`` the same parsed."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    domain: str
+    entity: str
+    entity_id: str
+    data: bytes
+    value: Any
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    traceparent: str = ""
+
+
+def parse(message: Message, *, epoch: str) -> Event:
+    """Read ``message``; ``epoch`` is that of stream EVENTS.
+
+    Defaults: `id` `<epoch>-<sequence>`, `source` `/<domain>`, `type` `<entity>.event`, `time` when it was stored, no
+    payload: `null`. A malformed `traceparent` counts as none, as W3C asks. Raises Undeliverable.
+    """
+    match = _SUBJECT.fullmatch(message.subject)
+    if match is None:
+        raise Undeliverable(
+            Reason.BAD_SUBJECT,
+            f"{message.subject[:200]!r} is not events.<domain>.<entity>.<id>: domain and entity in a-z 0-9 _ -, "
+            "the id as the name of a channel",
+        )
+    domain, entity, entity_id = match.groups()
+    if len(message.payload) > MAX_EVENT_BYTES:
+        raise Undeliverable(
+            Reason.TOO_LARGE, f"the payload has {len(message.payload)} bytes, an event at most {MAX_EVENT_BYTES}"
+        )
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    payload = message.payload if message.payload.strip() else b"null"
+    value = _json(payload)
+    content_type = headers.get("content-type", "").lower()
+    if content_type.startswith(STRUCTURED_MODE):
+        attributes, data, value = structured.unfold(content_type, payload, value)
+        reason = Reason.BAD_EVENT
+        name_of = "{}".format
+    else:
+        attributes, data, reason = headers, payload, Reason.BAD_HEADER
+        name_of = "ce-{}".format
+    _check_version(attributes.get(name_of("specversion"), SPEC_VERSION), reason)
+
+    def attribute(name: str, limit: int, default: str) -> str:
+        text = attributes.get(name_of(name))
+        if text is None:
+            return default
+        if not 0 < len(text) <= limit or not text.isprintable():
+            raise Undeliverable(
+                reason, f"{name_of(name)} must be 1 to {limit} printable characters, not {_shown(text)}"
+            )
+        return text
+
+    return Event(
+        id=attribute("id", MAX_ID_CHARS, default_event_id(epoch, message.sequence)),
+        source=attribute("source", MAX_SOURCE_CHARS, f"/{domain}"),
+        type=attribute("type", MAX_EVENT_NAME_CHARS, f"{entity}.event"),
+        time=_time(attributes.get(name_of("time")), message.stored_at_ns, reason),
+        domain=domain,
+        entity=entity,
+        entity_id=entity_id,
+        # Line breaks are legal JSON between tokens only; a publication is one line wherever it travels (SSE).
+        data=data.translate(None, _LINE_BREAKS).strip(),
+        value=value,
+        users=_members(headers, AUDIENCE_USERS),
+        groups=_members(headers, AUDIENCE_GROUPS),
+        channels=_channels(headers),
+        traceparent=_traceparent(headers.get(TRACEPARENT) or attributes.get(TRACEPARENT, "")),
+    )
+
+
+def _json(payload: bytes) -> Any:
+    try:
+        return pydantic_core.from_json(payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise Undeliverable(Reason.NOT_JSON, f"the payload is not JSON: {error}") from error
+
+
+def _check_version(version: str, reason: Reason) -> None:
+    if version != SPEC_VERSION:
+        raise Undeliverable(reason, f"specversion {_shown(version)} is not known here: send CloudEvents {SPEC_VERSION}")
+
+
+def _time(text: str | None, stored_at_ns: int, reason: Reason) -> str:
+    if text is None:
+        return rfc3339(stored_at_ns)
+    if _RFC3339.fullmatch(text) is None:
+        raise Undeliverable(reason, f"time {_shown(text)} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
+    return text
+
+
+def rfc3339(unix_ns: int) -> str:
+    """Return ``unix_ns`` (Unix nanoseconds) as RFC 3339 in UTC, to the millisecond."""
+    instant = datetime.fromtimestamp(unix_ns // 1_000_000_000, UTC)
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{unix_ns // 1_000_000 % 1000:03d}Z"
+
+
+def _items(headers: Mapping[str, str], name: str) -> list[str]:
+    text = headers.get(name)
+    return [] if text is None else [item for part in text.split(",") if (item := part.strip())]
+
+
+def _members(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
+    members = _items(headers, name)
+    for member in members:
+        if len(member) > MAX_MEMBER_CHARS or not member.isprintable():
+            raise Undeliverable(
+                Reason.BAD_AUDIENCE,
+                f"{name}: {_shown(member)} is not 1 to {MAX_MEMBER_CHARS} printable characters",
+            )
+    return tuple(members)
+
+
+def _channels(headers: Mapping[str, str]) -> tuple[Channel, ...]:
+    try:
+        return tuple(Channel.parse(item) for item in _items(headers, AUDIENCE_CHANNELS))
+    except MalformedChannel as error:
+        raise Undeliverable(Reason.BAD_AUDIENCE, f"{AUDIENCE_CHANNELS}: {error}") from error
+
+
+def _traceparent(text: str) -> str:
+    return text if _TRACEPARENT.fullmatch(text) else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text[:80]) + ("…" if len(text) > 80 else "")
