@@ -1,0 +1,1 @@
+"""What namespaces, memberships and keys mean: pure decisions; the time and all randomness are handed in."""

@@ -1,0 +1,36 @@
+"""`authorize`: the question of permission in full words, for tools and tests."""
+
+from collections.abc import Collection
+
+from whimbrel.protocol.channels import channel_for
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.namespaces import Action, decide
+from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
+from whimbrel.router.core.namespaces import Table
+
+
+def authorize(table: Table, request: AuthorizeRequest, groups: Collection[str]) -> AuthorizeReply:
+    """Answer ``request`` for a user who is in ``groups``; where only subscribers may publish, whoever may subscribe
+    counts.
+    """
+    try:
+        channel = channel_for(request.channel, request.user)
+    except MalformedChannel as fault:
+        return AuthorizeReply(allowed=False, code=ErrorCode.BAD_REQUEST.slug, reason=str(fault))
+
+    def verdict(action: Action, *, subscribed: bool) -> str | ErrorCode:
+        return decide(
+            table,
+            action,
+            channel,
+            user=request.user,
+            groups=groups,
+            grants=request.grants,
+            subscribed=subscribed,
+        )
+
+    answer = verdict(request.action, subscribed=verdict("subscribe", subscribed=False) == "allowed")
+    if isinstance(answer, ErrorCode):
+        return AuthorizeReply(allowed=False, code=answer.slug, reason=answer.advice)
+    return AuthorizeReply(allowed=True, code="ok", reason="")

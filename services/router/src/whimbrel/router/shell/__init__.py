@@ -1,0 +1,1 @@
+"""Bus, HTTP and store around the core."""
