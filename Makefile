@@ -46,8 +46,8 @@ lint: .venv/.installed  ## check format, lint, layers, the tree, and that genera
 	$(BIN)/pytest --quiet tests/architecture
 
 .PHONY: types
-types: .venv/.installed  ## check the types of all members and tests with mypy
-	$(BIN)/mypy $(MEMBERS:%=%/src) $(wildcard tests bench)
+types: .venv/.installed  ## check the types of all Python code with mypy
+	$(BIN)/mypy $(MEMBERS:%=%/src) deploy tests $(wildcard bench)
 
 .PHONY: js
 js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc
