@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -44,9 +45,7 @@ def against(name: str, document: Any) -> Iterator[str]:
 
 def _sentences(validator: Draft202012Validator, document: Any) -> Iterator[str]:
     for error in validator.iter_errors(document):
-        deepest: ValidationError = error
-        while deepest.context:  # of alternatives, the one that got furthest is the one that was meant
-            deepest = max(deepest.context, key=lambda inner: len(inner.absolute_path))
+        deepest = best_match([error])  # of alternatives, the one that was meant
         path = ".".join(str(part) for part in deepest.absolute_path)
         yield f"{path or 'the document'}: {deepest.message}"
 
@@ -67,8 +66,9 @@ def _kubernetes(version: str, api_version: str, kind: str) -> Draft202012Validat
 @cache
 def _definitions(version: str) -> Registry[Any]:
     definitions = Resource.from_contents(json.loads(_schema_text(version, "_definitions")), DRAFT202012)
-    registry: Registry[Any] = Registry()
-    return registry.with_resource("/api/_definitions.json", definitions)
+    # Crawled once: otherwise every `$ref` searches the 1.8 MB again.
+    registry: Registry[Any] = Registry().with_resource("/api/_definitions.json", definitions).crawl()
+    return registry
 
 
 def _schema_text(version: str, name: str) -> str:
