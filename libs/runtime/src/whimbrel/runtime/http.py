@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from whimbrel.protocol.bodies import Problem
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import ContractError, Refused
+from whimbrel.protocol.limits import MAX_BODY_BYTES
 from whimbrel.runtime.errors import BusFault, JetStreamRefused, StartRefused
 from whimbrel.runtime.health import Health
 from whimbrel.runtime.logs import Logger
@@ -189,7 +190,9 @@ def answer_problems(app: FastAPI, log: Logger) -> None:
 
     async def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = ErrorCode.INTERNAL if error.status_code >= 500 else ErrorCode.BAD_REQUEST
+        too_large = error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        refusal = ErrorCode.TOO_LARGE if too_large else ErrorCode.BAD_REQUEST
+        code = ErrorCode.INTERNAL if error.status_code >= 500 else refusal
         response = problem_response(code, error.detail, status=error.status_code)
         response.headers.update(error.headers or {})
         return response
@@ -200,7 +203,28 @@ def answer_problems(app: FastAPI, log: Logger) -> None:
     app.add_exception_handler(BusFault, unavailable)
     app.add_exception_handler(JetStreamRefused, unavailable)
     app.add_exception_handler(HTTPException, http)
+    app.add_middleware(_BodyLimit)
     app.add_middleware(_OwnFaults, log=log)
+
+
+class _BodyLimit:
+    """Refuses a body over MAX_BODY_BYTES as soon as that much was read: FastAPI would read all of it first."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def receiving() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+            return message
+
+        await self._app(scope, receiving, send)
 
 
 class _OwnFaults:

@@ -2,8 +2,10 @@
 
 import argparse
 
-from whimbrel.auth.settings import DEFAULT_ISSUER
+from whimbrel.auth.app import run
+from whimbrel.auth.settings import DEFAULT_ISSUER, AuthSettings
 from whimbrel.auth.shell.keygen import fresh_key_set
+from whimbrel.runtime import service, settings
 
 
 def main() -> None:
@@ -16,15 +18,6 @@ def main() -> None:
     if arguments.command == "keys":
         print(fresh_key_set(arguments.issuer))
         return
-    _serve()
-
-
-def _serve() -> None:
-    from whimbrel.auth.app import run
-
-    from whimbrel.auth.settings import AuthSettings
-    from whimbrel.runtime import service, settings
-
     service.main("auth", settings.load(AuthSettings), run)
 
 

@@ -14,9 +14,11 @@ from whimbrel.auth.shell.issuer import Issuer
 from whimbrel.auth.shell.metrics import Counts
 from whimbrel.auth.shell.responder import Responder
 from whimbrel.auth.shell.store import FamilyStore
+from whimbrel.protocol import subjects
 from whimbrel.runtime import http, jetstream
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.errors import StartRefused
+from whimbrel.runtime.errors import LayoutMismatch, StartRefused
+from whimbrel.runtime.kv import Bucket
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection
 from whimbrel.runtime.service import Service
@@ -36,7 +38,7 @@ async def run(service: Service) -> None:
     verdicts = Verdicts(keys)
     counts.expose(service.metrics, verdicts)
     issuer = Issuer(
-        FamilyStore(bus, DirectGet(bus)),
+        FamilyStore(Bucket(bus, DirectGet(bus), subjects.REFRESH)),
         signer,
         counts,
         service.log,
@@ -55,10 +57,14 @@ async def run(service: Service) -> None:
 
     await Responder(verdicts, counts, clock=time.time).attach(bus)
     serving = asyncio.create_task(http.serve(app, socket, stop=service.stopping, grace_s=settings.drain_s))
-    await service.unless_stopping(_layout(bus, service.log))
-    service.log.info("auth.serving", port=socket.getsockname()[1], issuer=settings.issuer, kid=signer.kid)
-    service.health.ready()
-    await serving
+    try:
+        await service.unless_stopping(_layout(bus, service.log))
+        service.log.info("auth.serving", port=socket.getsockname()[1], issuer=settings.issuer, kid=signer.kid)
+        service.health.ready()
+        await asyncio.shield(serving)
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving])
 
 
 def _keys(path: Path, issuer: str) -> tuple[KeySet, Key]:
@@ -72,4 +78,7 @@ def _keys(path: Path, issuer: str) -> tuple[KeySet, Key]:
 
 
 async def _layout(bus: Connection, log: Logger) -> None:
-    await jetstream.await_layout(bus, log)
+    try:
+        await jetstream.await_layout(bus, log)
+    except LayoutMismatch as mismatch:
+        raise StartRefused(str(mismatch)) from mismatch
