@@ -1,0 +1,292 @@
+"""The client, as an application uses it."""
+
+import asyncio
+import random
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import httpx
+
+from whimbrel.client.addresses import Addresses
+from whimbrel.client.core.effects import Dial
+from whimbrel.client.core.requests import Request
+from whimbrel.client.core.session import Session
+from whimbrel.client.core.timing import Timing
+from whimbrel.client.core.transports import Preference
+from whimbrel.client.errors import Closed, Misuse, RequestFailed, RequestTimeout
+from whimbrel.client.events import Publication, State, StateChange
+from whimbrel.client.shell.driver import Driver
+from whimbrel.client.shell.poll import PollLink
+from whimbrel.client.shell.port import Carrier, Port
+from whimbrel.client.shell.websocket import WebSocketLink
+from whimbrel.client.subscription import Granted, Subscription
+from whimbrel.client.tokens import Tokens, TokenSource
+from whimbrel.protocol.channels import INBOX
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.frames import Ack, Error, History, Ok, Publish, encode
+from whimbrel.protocol.limits import HISTORY_LIMIT, MAX_FRAME_BYTES
+from whimbrel.protocol.positions import Position
+
+CAPACITY: Final = 1000  # publications that may wait in one subscription; what one recovery brings at most
+MAX_REQUESTS: Final = 32  # under way at once, the others queue; an edge refuses more than 64 per session
+REQUEST_S: Final = 10.0
+TOKEN_S: Final = 20.0  # for the application's token provider
+MAX_CHANGES: Final = 100  # state changes that may wait in one ``states()``; beyond, the oldest are left out
+AGENT: Final = f"whimbrel-python/{version('whimbrel-client')}"
+
+
+class Page(NamedTuple):
+    """Retained publications, oldest first."""
+
+    publications: tuple[Publication, ...]
+    epoch: str | None
+
+
+class Client:
+    """A connection to Whimbrel that comes back by itself.
+
+    Entering the context begins to connect and waits for nothing: ``connected()`` does, and so does everything that
+    needs an answer. Nothing that an application awaits within its own loop can keep the client from reading.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: TokenSource,
+        transport: Preference = "auto",
+        device: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        timing: Timing | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """``url`` is the base of an edge; ``token`` a text, or a (coroutine) function that returns one.
+
+        ``headers`` go with every HTTP request; ``jitter`` yields numbers in [0, 1). Raises Misuse.
+        """
+        if transport not in ("auto", "websocket", "poll"):
+            raise Misuse(f"transport={transport!r} does not exist: use auto, websocket or poll")
+        self._addresses = Addresses.of(url)
+        self._tokens = Tokens(token, timeout_s=TOKEN_S)
+        self._headers = dict(headers or {})
+        self._tls = tls
+        self._timing = timing or Timing()
+        self._session = Session(
+            timing=self._timing,
+            preference=transport,
+            renewable=self._tokens.renewable,
+            jitter=jitter,
+            device=device,
+            client=AGENT,
+        )
+        self._running: Driver | None = None
+        self._http: httpx.AsyncClient | None = None
+        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise Misuse("a client is used once; make a new one")
+        self._running = Driver(self._session, self._tokens, self._make_link)
+        self._running.perform(self._session.start(self._running.now))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close for good: subscriptions end, nothing is left running."""
+        await self._driver.close()
+        if self._http is not None:
+            await self._http.aclose()
+
+    # --- state
+
+    @property
+    def state(self) -> State:
+        """Where the client is now."""
+        return self._session.state
+
+    @property
+    def user(self) -> str | None:
+        """Who the edge says we are; None before the first connection, and while polling."""
+        return self._session.user
+
+    async def states(self) -> AsyncIterator[StateChange]:
+        """Yield every change of state from now on, and end with CLOSED."""
+        changes: asyncio.Queue[StateChange] = asyncio.Queue()
+
+        def watch(change: StateChange) -> None:
+            if changes.qsize() == MAX_CHANGES:
+                changes.get_nowait()
+            changes.put_nowait(change)
+
+        self._driver.watchers.add(watch)
+        try:
+            while self.state is not State.CLOSED or not changes.empty():
+                change = await changes.get()
+                yield change
+        finally:
+            self._driver.watchers.discard(watch)
+
+    async def connected(self) -> None:
+        """Wait until the client is connected.
+
+        Raises Closed.
+        """
+        turned = asyncio.Event()
+
+        def watch(_: StateChange) -> None:
+            turned.set()
+
+        self._driver.watchers.add(watch)
+        try:
+            while self.state is not State.CONNECTED:
+                if self.state is State.CLOSED:
+                    raise Closed(*self._session.ended_by)
+                turned.clear()
+                await turned.wait()
+        finally:
+            self._driver.watchers.discard(watch)
+
+    # --- channels
+
+    def subscribe(
+        self, channel: str, *, position: Position | None = None, last: int | None = None, capacity: int = CAPACITY
+    ) -> Subscription:
+        """Return the subscription to open by ``async with``.
+
+        It begins behind ``position``, else with the ``last`` publications, else now (an inbox at the user's read mark).
+        Where ``capacity`` publications wait to be taken the channel pauses, and goes on from its position once half of
+        them were; an ephemeral channel leaves out what finds no room. Raises Misuse.
+        """
+        if position is not None and last is not None:
+            raise Misuse("`position` and `last` are two answers to one question: give one of them")
+        if last is not None and not 0 <= last <= HISTORY_LIMIT:
+            raise Misuse(f"last={last} is not within 0 and {HISTORY_LIMIT}")
+        if capacity < 1:
+            raise Misuse(f"capacity={capacity} leaves no room for a publication")
+        return Subscription(
+            self._driver, channel, position=position, last=last, capacity=capacity, ack=self._acknowledge
+        )
+
+    def inbox(self, *, position: Position | None = None, capacity: int = CAPACITY) -> Subscription:
+        """Return the subscription to the user's own channel; without ``position`` it begins at the read mark."""
+        return self.subscribe(INBOX, position=position, capacity=capacity)
+
+    def granted(self, *, capacity: int = CAPACITY) -> Granted:
+        """Return everything that the edge opens by itself: the inbox and the user's groups, now and later ones.
+
+        A channel that has a subscription of its own is left to that. Over polling there is only the inbox.
+        """
+        return Granted(self._driver, capacity=capacity)
+
+    # --- requests
+
+    async def publish(
+        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = REQUEST_S
+    ) -> int | None:
+        """Publish; return the offset, None in an ephemeral channel.
+
+        ``key`` tells a repeat from something new (≤ 64 characters); without one the client makes one, so that it can
+        repeat across a lost connection. Raises RequestFailed, RequestTimeout, Closed.
+        """
+        frame_id = self._session.new_request_id()
+        try:
+            request = Publish(id=frame_id, channel=channel, event=event, data=data, key=key or uuid.uuid4().hex)
+            size = len(encode(request))
+        except ValueError as error:
+            raise Misuse(f"this cannot be published: {error}") from error
+        if size > MAX_FRAME_BYTES:
+            # The edge would close the connection over it.
+            why = f"a publication of {size} bytes is over the limit of {MAX_FRAME_BYTES}; send a link instead"
+            raise RequestFailed(ErrorCode.TOO_LARGE, ErrorCode.TOO_LARGE.slug, why)
+        return (await self._ask(request, timeout)).offset
+
+    async def history(
+        self,
+        channel: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = HISTORY_LIMIT,
+        timeout: float = REQUEST_S,
+    ) -> Page:
+        """Read retained publications back, oldest first.
+
+        Raises RequestFailed, RequestTimeout, Closed.
+        """
+        frame_id = self._session.new_request_id()
+        try:
+            request = History(id=frame_id, channel=channel, after=after, before=before, limit=limit)
+        except ValueError as error:
+            raise Misuse(f"this cannot be asked: {error}") from error
+        answer = await self._ask(request, timeout)
+        named = (each.model_copy(update={"channel": channel}) for each in answer.publications or ())
+        return Page(tuple(named), answer.epoch)
+
+    async def ack(self, channel: str, offset: int, *, timeout: float = REQUEST_S) -> int:
+        """Tell that everything up to ``offset`` was handled; return the read mark that holds now.
+
+        Raises RequestFailed, RequestTimeout, Closed.
+        """
+        try:
+            request = Ack(id=self._session.new_request_id(), channel=channel, offset=offset)
+        except ValueError as error:
+            raise Misuse(f"this cannot be acknowledged: {error}") from error
+        answer = await self._ask(request, timeout)
+        return offset if answer.offset is None else answer.offset
+
+    async def refresh(self) -> None:
+        """Ask the token provider now and renew the session; by itself the client does so before the token expires.
+
+        Raises TokenUnavailable, RequestFailed, Closed.
+        """
+        await self._driver.refresh()
+
+    # --- within
+
+    @property
+    def _driver(self) -> Driver:
+        if self._running is None:
+            raise Misuse("enter the client first: async with Client(…) as client")
+        return self._running
+
+    async def _acknowledge(self, channel: str, offset: int) -> int:
+        return await self.ack(channel, offset)
+
+    async def _ask(self, request: Request, timeout: float) -> Ok:
+        assert request.id is not None
+        try:
+            async with asyncio.timeout(timeout), self._slots:
+                answer = await self._driver.request(request.id, request)
+        except TimeoutError:
+            raise RequestTimeout(f"no answer to `{request.type}` within {timeout:g} s") from None
+        if isinstance(answer, Error):
+            raise RequestFailed.of(answer)
+        return answer
+
+    def _make_link(self, dial: Dial, port: Port) -> Carrier:
+        if dial.transport == "poll":
+            return PollLink(dial.link, self._addresses, port, self._timing, self._http_client())
+        return WebSocketLink(
+            dial.link,
+            self._addresses.websocket,
+            port,
+            self._timing,
+            headers=self._headers,
+            user_agent=AGENT,
+            tls=self._tls,
+        )
+
+    def _http_client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            headers = {"User-Agent": AGENT, **self._headers}
+            self._http = httpx.AsyncClient(headers=headers, verify=True if self._tls is None else self._tls)
+        return self._http

@@ -1,0 +1,66 @@
+"""A link: one transport on its way up, or up."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from whimbrel.client.events import Transport
+from whimbrel.protocol.codes import CloseCode
+
+BROKEN = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
+
+
+class Stage(Enum):
+    """How far a link has come."""
+
+    DIALLING = auto()  # nothing has answered yet
+    GREETING = auto()  # it is open; `connect` was sent, or the first poll
+    UP = auto()
+
+
+@dataclass(slots=True)
+class Link:
+    """``since`` is when the stage began, ``heard`` when the edge last said something (loop seconds)."""
+
+    id: int
+    transport: Transport
+    since: float
+    heard: float = 0.0
+    stage: Stage = Stage.DIALLING
+    asked: frozenset[str] = field(default=frozenset())  # channels of its `connect`
+    silence_s: float = float("inf")  # the edge is given up after so long without a frame
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a link ended: a close code, and a sentence.
+
+    ``after_s`` is when the edge wants the client back, None where it did not say. ``unanswered``: it did not open, for
+    nothing came back in time. ``refused``: it did not open, but an edge was there and said so.
+    """
+
+    code: int
+    reason: str
+    after_s: float | None = None
+    unanswered: bool = False
+    refused: bool = False
+
+
+def loss_of_problem(status: int, code: int | None, detail: str, after_s: float | None) -> Loss:
+    """Return the loss that an HTTP answer other than 200 stands for.
+
+    ``code`` is the one in the problem body: a close code or an error code of the contract; None where there was none.
+    """
+    if code is not None and code >= CloseCode.DRAINING:
+        return Loss(code, detail, after_s, refused=True)
+    by_status = {
+        400: CloseCode.PROTOCOL_ERROR,
+        401: CloseCode.TOKEN_EXPIRED if code == 110 else CloseCode.UNAUTHORIZED,
+        403: CloseCode.FORBIDDEN,
+        413: CloseCode.FRAME_TOO_LARGE,
+        429: CloseCode.RATE_LIMITED,
+        503: CloseCode.OVERLOADED,
+    }
+    known = code is not None  # a proxy that answers 403 has no say about the user
+    if status in by_status and (known or status in (429, 503)):
+        return Loss(by_status[status], detail, after_s, refused=True)
+    return Loss(BROKEN, detail, after_s)

@@ -1,0 +1,1 @@
+"""Transports and the driver: which bytes, which deadline, which effect. Decisions are made in ``core``."""
