@@ -114,8 +114,8 @@
  *
  * @typedef {object} AckedFrame
  * @property {"acked"} type
- * @property {string} channel
- * @property {number} offset
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
+ * @property {number} offset Up to here.
  */
 
 /**
@@ -149,8 +149,8 @@
  * @typedef {object} Disconnect
  * @property {"disconnect"} type
  * @property {number} code A close code.
- * @property {string} slug
- * @property {string} reason
+ * @property {string} slug The name of the code.
+ * @property {string} reason For a developer, not for a user.
  * @property {boolean} reconnect Whether the client may come back by itself.
  * @property {number} after_ms How long to wait before; wins over the client's own backoff.
  */
@@ -162,7 +162,7 @@
  * @property {"error"} type
  * @property {number} [id] The `id` of the request.
  * @property {number} code An error code.
- * @property {string} slug
+ * @property {string} slug The name of the code.
  * @property {string} message For a developer, not for a user.
  * @property {boolean} temporary Whether the same request may succeed later.
  * @property {number} [retry_ms] How long to wait before.
@@ -177,11 +177,11 @@
  */
 
 /**
- * Seconds of silence before a ping, and seconds to answer it.
+ * How the edge finds out that a client is gone.
  *
  * @typedef {object} Heartbeat
- * @property {number} ping
- * @property {number} pong
+ * @property {number} ping Seconds of silence after which the edge pings.
+ * @property {number} pong Seconds within which it wants an answer.
  */
 
 /**
@@ -189,8 +189,8 @@
  *
  * @typedef {object} Join
  * @property {"join"} type
- * @property {string} channel
- * @property {string} user
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
+ * @property {string} user Who.
  * @property {any} [info] What the user's client told of itself.
  */
 
@@ -199,8 +199,8 @@
  *
  * @typedef {object} Leave
  * @property {"leave"} type
- * @property {string} channel
- * @property {string} user
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
+ * @property {string} user Who.
  * @property {any} [info] What the user's client told of itself.
  */
 
@@ -222,7 +222,7 @@
  *
  * @typedef {object} Policy
  * @property {"policy"} type
- * @property {("websocket" | "sse" | "poll")[]} transports
+ * @property {("websocket" | "sse" | "poll")[]} transports Best first.
  * @property {string} [cohort] The group of users that this rollout step put the user in.
  * @property {Heartbeat} heartbeat
  * @property {PollAdvice} poll
@@ -240,9 +240,9 @@
  *
  * @typedef {object} PositionFrame
  * @property {"position"} type
- * @property {string} channel
- * @property {number} offset
- * @property {number} prev
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
+ * @property {number} offset Of the publication that is not shown.
+ * @property {number} prev The offset before it in the channel.
  */
 
 /**
@@ -250,7 +250,7 @@
  *
  * @typedef {object} Publication
  * @property {"publication"} [type]
- * @property {string} [channel]
+ * @property {string} [channel] As the client names it: `inbox`, or `namespace:name`.
  * @property {string} event What kind of publication this is: a domain event's `ce-type`, or the `event` of a `publish`.
  * @property {string} event_id The same in every channel that the event reached.
  * @property {string} time When it happened (RFC 3339).
@@ -265,7 +265,7 @@
  *
  * @typedef {object} RefusedChannel
  * @property {number} code An error code.
- * @property {string} slug
+ * @property {string} slug The name of the code.
  * @property {string} message For a developer, not for a user.
  */
 
@@ -274,7 +274,7 @@
  *
  * @typedef {object} Resume
  * @property {"resume"} type
- * @property {string} grant
+ * @property {string} grant Opaque; for `resume` of the next `connect`.
  */
 
 /**
@@ -283,7 +283,7 @@
  * @typedef {object} Subscribed
  * @property {"subscribed"} type
  * @property {number} [id] The `id` of the request.
- * @property {string} channel
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
  * @property {string} [epoch] Absent in an ephemeral channel and where `error` is set.
  * @property {number} [offset] Where `publications` begin: the client sets its position to it, then applies them.
  * @property {boolean} [recovered] true: nothing since the given position is missing; false: that cannot be proved, reload; absent: no position was given.
@@ -307,31 +307,31 @@
  *
  * @typedef {object} Unsubscribed
  * @property {"unsubscribed"} type
- * @property {string} channel
+ * @property {string} channel As the client names it: `inbox`, or `namespace:name`.
  * @property {number} code An error code.
- * @property {string} slug
- * @property {string} reason
+ * @property {string} slug The name of the code.
+ * @property {string} reason For a developer, not for a user.
  */
 
 /**
- * Replies in the order of the frames; frames without a reply leave none.
+ * Answer of `POST /v1/commands`.
  *
  * @typedef {object} CommandsReply
- * @property {EdgeFrame[]} frames
+ * @property {EdgeFrame[]} frames Replies in the order of the frames; frames without a reply leave none.
  */
 
 /**
  * Body of `POST /v1/commands`.
  *
  * @typedef {object} CommandsRequest
- * @property {ClientFrame[]} frames
+ * @property {ClientFrame[]} frames In the order in which they are to be answered.
  */
 
 /**
  * Answer of `/v1/poll`.
  *
  * @typedef {object} PollReply
- * @property {EdgeFrame[]} frames
+ * @property {EdgeFrame[]} frames Publications, and what is to be told of the channels.
  * @property {Record<string, Position | null>} channels Positions to send with the next poll; null for an ephemeral channel.
  */
 
@@ -348,21 +348,21 @@
  * An HTTP error as `application/problem+json` (RFC 9457).
  *
  * @typedef {object} Problem
- * @property {string} [type]
- * @property {string} title
- * @property {number} status
+ * @property {string} [type] No page of its own: `code` says it.
+ * @property {string} title The phrase of the HTTP status.
+ * @property {number} status The HTTP status.
  * @property {number} code An error code or close code of the contract.
- * @property {string} slug
- * @property {string} detail
- * @property {number | null} [retry_after_ms]
+ * @property {string} slug The name of the code.
+ * @property {string} detail What was wrong with this request, for a developer.
+ * @property {number | null} [retry_after_ms] How long to wait before the same request may succeed.
  */
 
 /**
  * Answer of `GET /v1/transports`: what this user should use now, best first.
  *
  * @typedef {object} TransportsReply
- * @property {("websocket" | "sse" | "poll")[]} transports
- * @property {string} cohort
+ * @property {("websocket" | "sse" | "poll")[]} transports Best first.
+ * @property {string} cohort The group of users that this rollout step put the user in.
  * @property {Heartbeat} heartbeat
  * @property {PollAdvice} poll
  */

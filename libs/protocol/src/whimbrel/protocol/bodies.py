@@ -1,10 +1,10 @@
-"""Bodies of the HTTP endpoints: the edge's and auth's."""
+"""Bodies of the HTTP endpoints of edge, auth and router."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
-from whimbrel.protocol.frames import Frame, Heartbeat, PollAdvice
+from whimbrel.protocol.frames import Frame, Heartbeat, PollAdvice, Slug
 from whimbrel.protocol.limits import (
     MAX_CHANNELS,
     MAX_FRAMES_PER_MESSAGE,
@@ -13,10 +13,13 @@ from whimbrel.protocol.limits import (
     POLL_LIMIT,
     POLL_WAIT_S,
 )
-from whimbrel.protocol.namespaces import Grant
+from whimbrel.protocol.namespaces import Grant, Namespace
 from whimbrel.protocol.positions import Position
+from whimbrel.protocol.rpc import ServiceStatus
 
 Transport = Literal["websocket", "sse", "poll"]
+
+# --- edge -----------------------------------------------------------------------------------------------------------
 
 
 class PollRequest(Frame):
@@ -34,6 +37,7 @@ class PollReply(Frame):
     """Answer of `/v1/poll`."""
 
     frames: tuple[dict[str, Any], ...]
+    """Publications, and what is to be told of the channels."""
     channels: dict[str, Position | None]
     """Positions to send with the next poll; null for an ephemeral channel."""
 
@@ -42,21 +46,35 @@ class CommandsRequest(Frame):
     """Body of `POST /v1/commands`."""
 
     frames: Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_FRAMES_PER_MESSAGE)]
+    """In the order in which they are to be answered."""
 
 
 class CommandsReply(Frame):
-    """Replies in the order of the frames; frames without a reply leave none."""
+    """Answer of `POST /v1/commands`."""
 
     frames: tuple[dict[str, Any], ...]
+    """Replies in the order of the frames; frames without a reply leave none."""
 
 
 class TransportsReply(Frame):
     """Answer of `GET /v1/transports`: what this user should use now, best first."""
 
     transports: tuple[Transport, ...]
+    """Best first."""
     cohort: str
+    """The group of users that this rollout step put the user in."""
     heartbeat: Heartbeat
     poll: PollAdvice
+
+
+class Preferences(Frame):
+    """The user's own choice of transport."""
+
+    transport: Literal["auto", "websocket", "poll"]
+    """`auto` leaves it to the policy."""
+
+
+# --- auth -----------------------------------------------------------------------------------------------------------
 
 
 class TokenRequest(Frame):
@@ -65,38 +83,176 @@ class TokenRequest(Frame):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, extra="forbid")
 
     user: Annotated[str, Field(min_length=1, max_length=512)]
+    """The `sub` of the token; any text."""
     groups: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
+    """Groups that the user is in while the token lives, besides those that the router knows."""
     channels: tuple[Grant, ...] = ()
+    """Channels that the token opens, besides what the namespaces allow everybody."""
     claims: Annotated[dict[str, Any], Field(default_factory=dict)]
     """Further claims; those of the contract cannot be set here."""
-    ttl: Annotated[int, Field(ge=1, le=24 * 3600)] = 3600
-    """Seconds."""
+    ttl: Annotated[int, Field(ge=1, le=24 * 3600, strict=True)] = 3600
+    """Seconds that the access token lives."""
 
 
 class TokenReply(Frame):
     """Tokens for one user."""
 
     access_token: str
+    """A JWT."""
     refresh_token: str
+    """Good for one refresh; the reuse of an old one revokes the family."""
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
-    """Seconds."""
+    """Seconds that the access token lives."""
 
 
 class RefreshRequest(Frame):
     """Body of `POST /v1/tokens/refresh`."""
 
     refresh_token: Annotated[str, Field(min_length=1, max_length=1024)]
+    """The newest of its family."""
+
+
+class RevokeRequest(Frame):
+    """Body of `POST /v1/tokens/revoke`: exactly one of `user`, `jti` and `refresh_token`."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, extra="forbid")
+
+    user: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """All tokens of this user."""
+    jti: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """This access token."""
+    refresh_token: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """The family of this refresh token."""
+    issued_before: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Only tokens issued before this Unix second; absent: before now."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if sum(each is not None for each in (self.user, self.jti, self.refresh_token)) != 1:
+            raise ValueError("name exactly one of user, jti and refresh_token")
+        return self
+
+
+class TicketReply(Frame):
+    """Answer of `POST /v1/tickets`."""
+
+    ticket: str
+    """Stands for the access token in a URL, once."""
+    expires_in: int
+    """Seconds."""
+
+
+class KeySetReply(Frame):
+    """Answer of `GET /.well-known/jwks.json`: a JSON Web Key Set (RFC 7517)."""
+
+    keys: tuple[dict[str, Any], ...]
+    """Public keys only."""
+
+
+# --- router ---------------------------------------------------------------------------------------------------------
+
+
+class MembersReply(Frame):
+    """Answer of `GET /v1/groups/{group}/members`."""
+
+    group: str
+    members: tuple[str, ...]
+    """Users, sorted; members by a token alone are not among them."""
+
+
+class GroupsReply(Frame):
+    """Answer of `GET /v1/users/{user}/groups`."""
+
+    user: str
+    groups: tuple[str, ...]
+    """Sorted; groups by a token alone are not among them."""
+
+
+class NamespacesReply(Frame):
+    """Answer of `GET /v1/namespaces`."""
+
+    namespaces: dict[str, Namespace]
+    """The rules of each namespace, by its name."""
+
+
+class StreamStatus(Frame):
+    """A stream as the bus sees it."""
+
+    name: str
+    messages: int
+    bytes: int
+    first: int
+    """Sequence of the oldest message retained."""
+    last: int
+    """Sequence of the newest message."""
+
+
+class ConsumerLag(Frame):
+    """How far the notifier is behind in one partition of the events."""
+
+    partition: int
+    pending: int
+    """Events not read yet."""
+    unacknowledged: int
+    """Events read, and not yet published or put aside."""
+
+
+class StatusReply(Frame):
+    """Answer of `GET /v1/status`."""
+
+    services: tuple[ServiceStatus, ...]
+    """Every process that answered in time."""
+    streams: tuple[StreamStatus, ...]
+    lag: tuple[ConsumerLag, ...]
+    dead_letters: int
+    """Events that could not be delivered."""
+
+
+class DeadLetter(Frame):
+    """An event that could not be delivered."""
+
+    sequence: int
+    """Its place among the dead letters; `after` of the next request."""
+    time: str
+    """When it was put aside (RFC 3339)."""
+    subject: str
+    """What the domain team published to."""
+    event_sequence: int
+    """Its place among the events."""
+    code: str
+    """Why, in one word."""
+    reason: str
+    """Why, in a sentence."""
+    headers: dict[str, str]
+    """As the domain team sent them."""
+    data: str
+    """The payload as text; what is not UTF-8 in it is replaced."""
+
+
+class DeadLettersReply(Frame):
+    """Answer of `GET /v1/dlq`."""
+
+    letters: tuple[DeadLetter, ...]
+    """Oldest first."""
+
+
+# --- every service ----------------------------------------------------------------------------------------------------
 
 
 class Problem(Frame):
     """An HTTP error as `application/problem+json` (RFC 9457)."""
 
     type: str = "about:blank"
+    """No page of its own: `code` says it."""
     title: str
+    """The phrase of the HTTP status."""
     status: int
+    """The HTTP status."""
     code: int
     """An error code or close code of the contract."""
-    slug: str
+    slug: Slug
     detail: str
+    """What was wrong with this request, for a developer."""
     retry_after_ms: int | None = None
+    """How long to wait before the same request may succeed."""

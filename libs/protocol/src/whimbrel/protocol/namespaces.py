@@ -55,12 +55,14 @@ class Namespace(BaseModel):
 
 
 class Grant(BaseModel):
-    """Channels that a token opens: an exact name, or a prefix followed by ``*``."""
+    """Channels that a token opens."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     channel: Annotated[str, Field(pattern=GRANT_PATTERN)]
+    """An exact name, or a prefix followed by `*`."""
     allow: tuple[Action, ...]
+    """What may be done there."""
 
 
 ROUTER_OWNED: Final[Mapping[str, Namespace]] = {name: Namespace(durable=True) for name in sorted(ROUTER_NAMESPACES)}

@@ -6,7 +6,6 @@ reference pages: every byte here is sent to every browser.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from whimbrel.protocol import limits
 from whimbrel.protocol.channels import CHANNEL_PATTERN, INBOX
@@ -43,8 +42,8 @@ def module() -> str:
     """Return the text of ``protocol.gen.js``."""
     definitions = schema.body_definitions()
     unions = (CLIENT_FRAME, EDGE_FRAME, PUBLICATION_FRAME)
-    written = _reachable(definitions, CLIENT_FRAME)
-    wanted = written | _reachable(definitions, EDGE_FRAME) | _reachable(definitions, *BODIES_OF_CLIENTS)
+    written = schema.reachable(definitions, CLIENT_FRAME)
+    wanted = written | schema.reachable(definitions, EDGE_FRAME) | schema.reachable(definitions, *BODIES_OF_CLIENTS)
     types = [
         _typedef(name, definitions[name], writable=name in written)
         for name in definitions
@@ -78,30 +77,6 @@ def module() -> str:
             "",
         ]
     )
-
-
-def _reachable(definitions: Mapping[str, Schema], *names: str) -> set[str]:
-    """Return ``names`` and all definitions that they lead to."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _refs(definitions[name])
-    return found
-
-
-def _refs(value: Any) -> Iterator[str]:
-    match value:
-        case {"$ref": str(ref)}:
-            yield schema.name_of(ref)
-        case dict():
-            for each in value.values():
-                yield from _refs(each)
-        case list():
-            for each in value:
-                yield from _refs(each)
 
 
 def _joined(blocks: Iterable[list[str]]) -> Iterator[str]:

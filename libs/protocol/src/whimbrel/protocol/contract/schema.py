@@ -5,7 +5,7 @@ the edge leaves absent fields out and never writes null for them, and a publicat
 travels alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -88,6 +88,30 @@ def edge_frame_name(model: type[Frame]) -> str:
 def name_of(ref: str) -> str:
     """Return the name of the definition that ``ref`` leads to."""
     return ref.rpartition("/")[2]
+
+
+def reachable(definitions: Mapping[str, Schema], *names: str) -> set[str]:
+    """Return ``names`` and all definitions that they lead to."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _refs(definitions[name])
+    return found
+
+
+def _refs(value: Any) -> Iterator[str]:
+    match value:
+        case {"$ref": str(ref)}:
+            yield name_of(ref)
+        case dict():
+            for each in value.values():
+                yield from _refs(each)
+        case list():
+            for each in value:
+                yield from _refs(each)
 
 
 def _message(name: str, about: str, frame: str, definitions: Definitions) -> Schema:

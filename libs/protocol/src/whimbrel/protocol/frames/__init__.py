@@ -49,7 +49,7 @@ from whimbrel.protocol.frames.edge import (
     Subscription,
     Unsubscribed,
 )
-from whimbrel.protocol.frames.frame import Frame, RequestId, Token
+from whimbrel.protocol.frames.frame import Frame, RequestId, Slug, Token
 
 __all__ = [
     "CLIENT_FRAME",
@@ -82,6 +82,7 @@ __all__ = [
     "RefusedChannel",
     "RequestId",
     "Resume",
+    "Slug",
     "Subscribe",
     "Subscribed",
     "Subscription",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from whimbrel.protocol.frames.client import Ping, Pong
-from whimbrel.protocol.frames.frame import Frame, ReplyId
+from whimbrel.protocol.frames.frame import Frame, ReplyId, ShownChannel, Slug
 from whimbrel.protocol.positions import Epoch, Offset
 
 
@@ -13,7 +13,7 @@ class Publication(Frame):
     """One publication. In a subscription and in a history answer `channel` stands outside."""
 
     type: Literal["publication"] = "publication"
-    channel: str | None = None
+    channel: ShownChannel | None = None
     event: str
     """What kind of publication this is: a domain event's `ce-type`, or the `event` of a `publish`."""
     event_id: str
@@ -41,7 +41,7 @@ class RefusedChannel(Frame):
 
     code: int
     """An error code."""
-    slug: str
+    slug: Slug
     message: str
     """For a developer, not for a user."""
 
@@ -101,16 +101,18 @@ class Subscribed(Subscription):
 
     type: Literal["subscribed"] = "subscribed"
     id: ReplyId | None = None
-    channel: str
+    channel: ShownChannel
 
 
 class PositionFrame(Frame):
     """Stands for a publication that this session may not see; the client advances as if it had."""
 
     type: Literal["position"] = "position"
-    channel: str
+    channel: ShownChannel
     offset: Offset
+    """Of the publication that is not shown."""
     prev: Offset
+    """The offset before it in the channel."""
 
 
 class Resume(Frame):
@@ -118,25 +120,28 @@ class Resume(Frame):
 
     type: Literal["resume"] = "resume"
     grant: str
+    """Opaque; for `resume` of the next `connect`."""
 
 
 class Unsubscribed(Frame):
     """Says that the edge closed a channel by itself, and why."""
 
     type: Literal["unsubscribed"] = "unsubscribed"
-    channel: str
+    channel: ShownChannel
     code: int
     """An error code."""
-    slug: str
+    slug: Slug
     reason: str
+    """For a developer, not for a user."""
 
 
 class Join(Frame):
     """A user came into the channel."""
 
     type: Literal["join"] = "join"
-    channel: str
+    channel: ShownChannel
     user: str
+    """Who."""
     info: Any = None
     """What the user's client told of itself."""
 
@@ -145,8 +150,9 @@ class Leave(Frame):
     """A user left the channel."""
 
     type: Literal["leave"] = "leave"
-    channel: str
+    channel: ShownChannel
     user: str
+    """Who."""
     info: Any = None
     """What the user's client told of itself."""
 
@@ -172,8 +178,9 @@ class AckedFrame(Frame):
     """Another device of this user acknowledged."""
 
     type: Literal["acked"] = "acked"
-    channel: str
+    channel: ShownChannel
     offset: Offset
+    """Up to here."""
 
 
 class Expiring(Frame):
@@ -187,10 +194,12 @@ class Expiring(Frame):
 
 
 class Heartbeat(Frame):
-    """Seconds of silence before a ping, and seconds to answer it."""
+    """How the edge finds out that a client is gone."""
 
     ping: float
+    """Seconds of silence after which the edge pings."""
     pong: float
+    """Seconds within which it wants an answer."""
 
 
 class PollAdvice(Frame):
@@ -205,6 +214,7 @@ class Policy(Frame):
 
     type: Literal["policy"] = "policy"
     transports: tuple[Literal["websocket", "sse", "poll"], ...]
+    """Best first."""
     cohort: str = "default"
     """The group of users that this rollout step put the user in."""
     heartbeat: Heartbeat
@@ -217,8 +227,9 @@ class Disconnect(Frame):
     type: Literal["disconnect"] = "disconnect"
     code: int
     """A close code."""
-    slug: str
+    slug: Slug
     reason: str
+    """For a developer, not for a user."""
     reconnect: bool
     """Whether the client may come back by itself."""
     after_ms: int
@@ -232,7 +243,7 @@ class Error(Frame):
     id: ReplyId | None = None
     code: int
     """An error code."""
-    slug: str
+    slug: Slug
     message: str
     """For a developer, not for a user."""
     temporary: bool

@@ -27,5 +27,7 @@ RequestId = Annotated[
     int, Field(ge=1, le=MAX_ID, strict=True, description="Asks for a reply that bears the same `id`.")
 ]
 ReplyId = Annotated[int, Field(ge=1, le=MAX_ID, strict=True, description="The `id` of the request.")]
+ShownChannel = Annotated[str, Field(description="As the client names it: `inbox`, or `namespace:name`.")]
+Slug = Annotated[str, Field(description="The name of the code.")]
 Token = Annotated[str, Field(max_length=MAX_TOKEN_BYTES)]
 Data = Annotated[Any, AfterValidator(_finite)]

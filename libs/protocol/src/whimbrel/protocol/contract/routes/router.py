@@ -1,0 +1,98 @@
+"""Groups, rules and the state of the whole."""
+
+from typing import Final
+
+from whimbrel.protocol import bodies
+from whimbrel.protocol.contract.routes.route import Answer, Caller, Parameter, Route
+from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
+from whimbrel.protocol.versions import PATH_PREFIX
+
+_GROUP: Final = Parameter("path", "group", "A group.")
+_USER: Final = Parameter("path", "user", "A user.")
+_AFTER: Final = Parameter(
+    "query", "after", "Only letters behind this one.", {"type": "integer", "minimum": 0, "default": 0}
+)
+_LETTERS: Final = Parameter(
+    "query", "limit", "Letters in the answer.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+)
+
+ROUTER: Final = (
+    Route(
+        "get",
+        f"{PATH_PREFIX}/groups/{{group}}/members",
+        "listMembers",
+        "List the members of a group.",
+        Caller.SERVICE,
+        {200: Answer("The members.", bodies.MembersReply)},
+        parameters=(_GROUP,),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "put",
+        f"{PATH_PREFIX}/groups/{{group}}/members/{{user}}",
+        "join",
+        "Make a user a member; open sessions follow within a second.",
+        Caller.SERVICE,
+        {204: Answer("The user is a member.")},
+        parameters=(_GROUP, _USER),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "delete",
+        f"{PATH_PREFIX}/groups/{{group}}/members/{{user}}",
+        "leave",
+        "End a membership; open sessions follow within a second.",
+        Caller.SERVICE,
+        {204: Answer("The user is no member.")},
+        parameters=(_GROUP, _USER),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/users/{{user}}/groups",
+        "listGroups",
+        "List the groups of a user.",
+        Caller.SERVICE,
+        {200: Answer("The groups.", bodies.GroupsReply)},
+        parameters=(_USER,),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/namespaces",
+        "listNamespaces",
+        "Tell the rules of all namespaces.",
+        Caller.SERVICE,
+        {200: Answer("The rules.", bodies.NamespacesReply)},
+        failures=(401, 503),
+    ),
+    Route(
+        "post",
+        f"{PATH_PREFIX}/authorize",
+        "authorize",
+        "Tell whether a user may do something in a channel, as the edge would decide.",
+        Caller.SERVICE,
+        {200: Answer("The decision, and why.", AuthorizeReply)},
+        body=AuthorizeRequest,
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/status",
+        "readStatus",
+        "Tell what runs, what the streams hold, and how far the notifier is behind.",
+        Caller.SERVICE,
+        {200: Answer("The state of the whole.", bodies.StatusReply)},
+        failures=(401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/dlq",
+        "listDeadLetters",
+        "List events that could not be delivered.",
+        Caller.SERVICE,
+        {200: Answer("The events, oldest first.", bodies.DeadLettersReply)},
+        parameters=(_AFTER, _LETTERS),
+        failures=(400, 401, 503),
+    ),
+)
