@@ -36,6 +36,7 @@ AUTH_QUEUE: Final = "auth"
 ROUTER_QUEUE: Final = "router"
 
 DLQ_NOTIFIER: Final = "dlq.notifier"
+NOTIFIERS: Final = "ctl.notifier"  # notifiers tell each other how many partitions they hold
 
 # Wildcards for declarations and permissions
 EVENTS_ALL: Final = "events.>"
