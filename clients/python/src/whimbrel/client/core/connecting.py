@@ -85,10 +85,10 @@ class Connecting:
         if link is self.candidate:
             before, self.link, self.candidate = self.link, link, None
             self.state = step(self.state, Cause.SWITCHED)
-            over = [] if before is None else [HangUp(before.id)]
         else:
             self.state = step(self.state, Cause.ESTABLISHED)
-            before, over = None, []
+            before = None
+        over: list[Effect] = [] if before is None else [HangUp(before.id)]
         if before is not None and before.transport == link.transport:
             return over  # renewed: nobody outside has to know
         return [*over, Changed(StateChange(State.CONNECTED, transport=link.transport))]

@@ -152,7 +152,7 @@ class PollLink:
         except httpx.TimeoutException as error:
             raise _Lost(Loss(BROKEN, f"{url} gave no answer in time", unanswered=True)) from error
         except httpx.HTTPError as error:
-            raise _Lost(Loss(BROKEN, f"no answer from {url}: {error or repr(error)}")) from error
+            raise _Lost(Loss(BROKEN, f"no answer from {url}: {error!r}")) from error
         if answer.status_code != httpx.codes.OK:
             raise _Lost(loss_of_response(answer.status_code, answer.headers, answer.content))
         return answer.content

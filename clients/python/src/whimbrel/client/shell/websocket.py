@@ -98,7 +98,8 @@ class WebSocketLink:
                 **self._options,
             )
         except InvalidStatus as error:
-            return loss_of_response(error.response.status_code, error.response.headers, error.response.body or b"")
+            answer = error.response
+            return loss_of_response(answer.status_code, answer.headers, bytes(answer.body or b""))
         except (OSError, WebSocketException) as error:
             return Loss(BROKEN, f"no WebSocket: {error}" if str(error) else f"no WebSocket: {error!r}")
         writer = asyncio.create_task(self._write(socket))
