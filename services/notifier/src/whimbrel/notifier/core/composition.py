@@ -29,15 +29,17 @@ _OVERHEAD_BYTES: Final = 64  # header line, separators and blank line
 class Publication:
     """A message on its way to a stream, or live to an ephemeral channel.
 
-    ``doubtful``: it may have been stored so long ago that its stream has forgotten the Nats-Msg-Id.
+    ``stored_at_ns`` is when its event was stored: it cannot have been published before. ``doubtful``: it may have been
+    published so long ago that its stream has forgotten the Nats-Msg-Id.
     """
 
-    __slots__ = ("body", "channel", "doubtful", "durable", "headers", "key", "sequence", "subject")
+    __slots__ = ("body", "channel", "doubtful", "durable", "headers", "key", "sequence", "stored_at_ns", "subject")
 
     def __init__(
         self,
         *,
         sequence: int,
+        stored_at_ns: int,
         key: str,
         subject: str,
         body: bytes,
@@ -47,6 +49,7 @@ class Publication:
         doubtful: bool = False,
     ) -> None:
         self.sequence = sequence
+        self.stored_at_ns = stored_at_ns
         self.key = key
         self.subject = subject
         self.body = body
@@ -55,6 +58,13 @@ class Publication:
         self.durable = durable
         self.doubtful = doubtful
 
+    def become(self, letter: "Publication") -> None:
+        """Turn into the dead ``letter``, in the same place of the same channel."""
+        self.subject = letter.subject
+        self.body = letter.body
+        self.headers = letter.headers
+        self.channel = None
+
     @property
     def id(self) -> str:
         """Return the ``Nats-Msg-Id``."""
@@ -62,9 +72,16 @@ class Publication:
 
 
 def publications(
-    event: Event, targets: Iterable[Target], *, epoch: str, sequence: int, traceparent: str = "", doubtful: bool = False
+    event: Event,
+    targets: Iterable[Target],
+    message: Message,
+    *,
+    epoch: str,
+    traceparent: str = "",
+    doubtful: bool = False,
 ) -> list[Publication]:
     """Return one publication per target, all with the same body; ``traceparent`` travels with each if given."""
+    sequence = message.sequence
     body = encode_body(event.type, event.id, event.time, event.data)
     found = []
     for channel, durable in targets:
@@ -74,6 +91,7 @@ def publications(
         found.append(
             Publication(
                 sequence=sequence,
+                stored_at_ns=message.stored_at_ns,
                 key=str(channel),
                 subject=subjects.publish_subject(channel) if durable else subjects.live_subject(channel),
                 body=body,
@@ -86,7 +104,9 @@ def publications(
     return found
 
 
-def dead_letter(message: Message, reason: Reason, text: str, *, epoch: str, max_bytes: int) -> Publication:
+def dead_letter(
+    message: Message, reason: Reason, text: str, *, epoch: str, max_bytes: int, doubtful: bool = False
+) -> Publication:
     """Return the dead letter of ``message``: payload and headers as they came, and why.
 
     Where both exceed ``max_bytes`` the payload is left out, then the headers: stream EVENTS still has them, under
@@ -114,11 +134,13 @@ def dead_letter(message: Message, reason: Reason, text: str, *, epoch: str, max_
         headers = verdict
     return Publication(
         sequence=message.sequence,
+        stored_at_ns=message.stored_at_ns,
         key=DEAD_LETTERS,
         subject=subjects.DLQ_NOTIFIER,
         body=payload,
         headers=headers,
         channel=None,
+        doubtful=doubtful,
     )
 
 

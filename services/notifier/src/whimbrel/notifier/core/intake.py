@@ -108,9 +108,9 @@ class Intake:
         self.taken += 1
         return Verdict.TAKE
 
-    def ended(self, unserved: int) -> None:
-        """Note that a request ended with ``unserved`` of its events not delivered."""
-        self._asked = max(0, self._asked - unserved)
+    def ended(self, unserved: int | None) -> None:
+        """Note that a request ended with ``unserved`` of its events not delivered, None where that was not told."""
+        self._asked = 0 if unserved is None else max(0, self._asked - unserved)
         self._overdue = 0
 
     def check(self, *, now: float) -> None:

@@ -1,0 +1,1 @@
+"""The notifier's side of the bus and the clock."""

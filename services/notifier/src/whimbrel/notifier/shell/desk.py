@@ -1,0 +1,98 @@
+"""Turns one delivered event into what has to be sent for it, by the routes and namespaces of now."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from opentelemetry.trace import Tracer
+
+from whimbrel.notifier.core import audience, composition, events
+from whimbrel.notifier.core.composition import Publication
+from whimbrel.notifier.core.errors import Reason, Undeliverable, UnknownNamespace
+from whimbrel.notifier.core.events import Message
+from whimbrel.notifier.core.retry import DUPLICATE_WINDOW_S
+from whimbrel.notifier.core.routes import Routes
+from whimbrel.notifier.shell import tracing
+from whimbrel.notifier.shell.tracing import EventSpans
+from whimbrel.protocol.namespaces import Namespace
+
+PATIENCE_S: Final = 2.0  # that an unknown namespace gets: a router that starts with us may be about to declare it
+MAX_UNKNOWN: Final = 1000  # namespaces remembered as unknown
+
+
+class Composed(NamedTuple):
+    """What to send. ``dead`` says why where it is a dead letter; ``spans`` where the event is traced."""
+
+    publications: list[Publication]
+    dead: Reason | None = None
+    spans: EventSpans | None = None
+
+
+class NotYet(Exception):
+    """The event names a namespace that may be about to appear: try again in a moment."""
+
+
+class Desk:
+    """Composes publications and dead letters of all partitions."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        namespaces: Callable[[], Mapping[str, Namespace]],
+        tracer: Tracer,
+        *,
+        epoch: str,
+        max_bytes: int,
+        clock: Callable[[], float],
+        unix_time: Callable[[], float],
+    ) -> None:
+        """``epoch`` of stream EVENTS; ``max_bytes`` of one message on the bus."""
+        self._routes = routes
+        self._namespaces = namespaces
+        self._tracer = tracer
+        self._epoch = epoch
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._unix_time = unix_time
+        self._unknown_since: dict[str, float] = {}
+
+    def compose(self, message: Message, *, redelivered: bool) -> Composed:
+        """Return what to send for ``message``; ``redelivered``: a notifier that died may have sent it before.
+
+        Raises NotYet.
+        """
+        doubtful = redelivered and self._unix_time() - message.stored_at_ns / 1e9 > DUPLICATE_WINDOW_S
+        try:
+            event = events.parse(message, epoch=self._epoch)
+            targets = audience.targets(event, self._routes, self._namespaces())
+        except UnknownNamespace as fault:
+            self._be_patient(fault)
+            return self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)
+        except Undeliverable as fault:
+            return self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)
+        spans = tracing.begin(self._tracer, event, targets, event.id) if event.traceparent else None
+        return Composed(
+            composition.publications(
+                event,
+                targets,
+                message,
+                epoch=self._epoch,
+                traceparent="" if spans is None else spans.traceparent,
+                doubtful=doubtful,
+            ),
+            spans=spans,
+        )
+
+    def dead_letter(self, message: Message, reason: Reason, text: str, *, doubtful: bool = False) -> Composed:
+        """Return the dead letter of ``message``."""
+        letter = composition.dead_letter(
+            message, reason, text, epoch=self._epoch, max_bytes=self._max_bytes, doubtful=doubtful
+        )
+        return Composed([letter], reason)
+
+    def _be_patient(self, fault: UnknownNamespace) -> None:
+        """Raise NotYet while the namespace of ``fault`` has not been unknown for PATIENCE_S."""
+        since = self._unknown_since
+        if len(since) >= MAX_UNKNOWN:
+            return
+        if self._clock() < since.setdefault(fault.namespace, self._clock()) + PATIENCE_S:
+            raise NotYet(fault.message) from fault

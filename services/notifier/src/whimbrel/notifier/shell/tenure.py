@@ -1,0 +1,282 @@
+"""One tenure of a partition: from the reset of its consumer until it ends, whatever ends it.
+
+Everything happens within the delivery that causes it: an event is composed and sent in the turn of the loop in which it
+arrived, and acknowledged in the one in which its last publication was. There is no task and no queue per event.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from whimbrel.notifier.core.composition import Publication
+from whimbrel.notifier.core.errors import Reason
+from whimbrel.notifier.core.events import Message
+from whimbrel.notifier.core.intake import Delivered, Intake, OutOfStep, Verdict
+from whimbrel.notifier.core.window import Window
+from whimbrel.notifier.shell import consumer as wire
+from whimbrel.notifier.shell.consumer import Consumer
+from whimbrel.notifier.shell.desk import Composed, Desk, NotYet
+from whimbrel.notifier.shell.metrics import Counts
+from whimbrel.notifier.shell.publisher import Publisher
+from whimbrel.notifier.shell.tracing import EventSpans
+from whimbrel.protocol import subjects
+from whimbrel.runtime.delivery import description, fields
+from whimbrel.runtime.errors import BusUnavailable
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection, Delivery
+
+REASSURE_S: Final = wire.ACK_WAIT_S / 3  # how often a slow event is reported as being worked on
+
+
+class End(Enum):
+    """Why a tenure ended."""
+
+    OUT_OF_STEP = "out_of_step"  # begin anew, with the same pin if it still holds
+    PIN_LOST = "pin_lost"
+    CONSUMER_GONE = "consumer_gone"
+    RELEASED = "released"
+
+
+class _Held:
+    """An event in hand."""
+
+    __slots__ = ("dead", "message", "reassured_at", "redelivered", "reply", "spans")
+
+    def __init__(self, message: Message, reply: str, *, redelivered: bool, now: float) -> None:
+        self.message = message
+        self.reply = reply
+        self.redelivered = redelivered
+        self.reassured_at = now
+        self.dead: Reason | None = None
+        self.spans: EventSpans | None = None
+
+
+class Tenure:
+    """The events of one partition while it is ours. ``over`` is done once it is not; ``handled`` is the last event
+    that needs nothing more.
+    """
+
+    def __init__(
+        self,
+        bus: Connection,
+        consumer: Consumer,
+        desk: Desk,
+        publisher: Publisher,
+        counts: Counts,
+        log: Logger,
+        *,
+        pin: str,
+        handled: int,
+        clock: Callable[[], float],
+        unix_time: Callable[[], float],
+    ) -> None:
+        """``clock`` counts seconds and never goes back, ``unix_time`` is the time of day in seconds."""
+        self.handled = handled
+        self.over: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._bus = bus
+        self._consumer = consumer
+        self._desk = desk
+        self._publisher = publisher
+        self._counts = counts
+        self._log = log
+        self._pin = pin
+        self._clock = clock
+        self._unix_time = unix_time
+        self._intake = Intake(handled=handled, now=clock())
+        self._window: Window[Publication] = Window()
+        self._waiting: deque[_Held] = deque()  # taken, not composed yet
+        self._held: dict[int, _Held] = {}
+        self._held_bytes = 0
+        self._advancing = False
+        self._releasing = False
+
+    @property
+    def lag(self) -> int:
+        """Return how many events of the partition are not finished."""
+        return self._intake.pending + len(self._held)
+
+    @property
+    def in_hand(self) -> int:
+        """Return how many events are in memory."""
+        return len(self._held)
+
+    # Begin and end
+
+    def begin(self) -> None:
+        """Ask for the first events."""
+        self._advance()
+
+    def release(self) -> None:
+        """Finish what is composed, drop the rest unacknowledged; then the tenure is over."""
+        self._releasing = True
+        for held in self._waiting:
+            del self._held[held.message.sequence]
+        self._waiting.clear()
+        self._advance()
+
+    def end(self, end: End) -> None:
+        """End at once: what is in hand stays unacknowledged, what is under way is forgotten."""
+        if not self.over.done():
+            self.over.set_result(end)
+            self._publisher.abandon(self)
+
+    def tick(self) -> None:
+        """Do what the time demands; to be called a few times a second."""
+        if self.over.done():
+            return
+        now = self._clock()
+        if not self._intake.may_publish(now=now):
+            self._log.info("partition.pin_not_renewed")
+            self.end(End.RELEASED if self._releasing else End.OUT_OF_STEP)
+            return
+        try:
+            self._intake.check(now=now)
+            for held in self._held.values():
+                if now < held.reassured_at + REASSURE_S:
+                    break  # in order of arrival, so the rest is younger
+                held.reassured_at = now
+                self._bus.send(held.reply, wire.IN_PROGRESS)
+        except OutOfStep as fault:
+            self._log.info("partition.out_of_step", reason=str(fault))
+            self.end(End.OUT_OF_STEP)
+        except BusUnavailable:
+            self.end(End.OUT_OF_STEP)
+        else:
+            self._advance()
+
+    # What arrives
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take an event, or the end of a request."""
+        if self.over.done():
+            return
+        if status := delivery.status():
+            self._told(status, delivery)
+        else:
+            try:
+                self._arrived(delivery, Delivered.parse(delivery.reply))
+            except OutOfStep as fault:
+                self._log.info("partition.out_of_step", reason=str(fault))
+                self.end(End.OUT_OF_STEP)
+        self._advance()
+
+    def _told(self, status: int, delivery: Delivery) -> None:
+        if status == wire.PIN_MISMATCH:
+            self._log.info("partition.lost", in_hand=len(self._held))
+            self.end(End.PIN_LOST)
+        elif status == wire.NOBODY or (status == wire.CLOSED and "Deleted" in description(delivery.headers)):
+            self.end(End.CONSUMER_GONE)
+        else:  # expired, or too large for what was left of the request: either way it is over
+            unserved = delivery.header(wire.UNSERVED_HEADER)
+            self._intake.ended(int(unserved) if unserved else None)
+
+    def _arrived(self, delivery: Delivery, delivered: Delivered) -> None:
+        verdict = self._intake.delivered(delivered)
+        if verdict is Verdict.SKIP:
+            self._counts.skipped += 1
+            self._say(delivery.reply, wire.ACK)
+        elif verdict is Verdict.TAKE and not self._releasing:
+            message = Message(
+                subjects.event_subject_of_stored(delivery.subject),
+                delivered.sequence,
+                delivered.stored_at_ns,
+                fields(delivery.headers),
+                delivery.payload,
+            )
+            held = _Held(message, delivery.reply, redelivered=self._intake.is_doubtful, now=self._clock())
+            self._held[delivered.sequence] = held
+            self._held_bytes += len(delivery.payload)
+            self._waiting.append(held)
+
+    # What follows
+
+    def _advance(self) -> None:
+        """Do all that can be done now: compose, send, acknowledge, ask for more."""
+        if self._advancing:
+            return  # we are within it: what was just told is seen by the loop below
+        self._advancing = True
+        try:
+            while not self.over.done() and (self._compose() or self._send() or self._finish()):
+                pass
+            if self.over.done():
+                return
+            if self._releasing:
+                if not self._held:
+                    self.end(End.RELEASED)
+            elif pull := self._intake.pull(now=self._clock(), held=len(self._held), held_bytes=self._held_bytes):
+                self._consumer.pull(pull, self._pin)
+        except BusUnavailable:
+            self.end(End.OUT_OF_STEP)
+        finally:
+            self._advancing = False
+
+    def _compose(self) -> bool:
+        """Put the next waiting event into the window, if there is room for it."""
+        if not self._waiting or self._window.is_full:
+            return False
+        held = self._waiting[0]
+        try:
+            composed = self._desk.compose(held.message, redelivered=held.redelivered)
+        except NotYet:
+            return False
+        self._waiting.popleft()
+        self._note(held, composed)
+        self._window.add(held.message.sequence, composed.publications)
+        return True
+
+    def _note(self, held: _Held, composed: Composed) -> None:
+        held.spans = composed.spans
+        held.dead = composed.dead
+
+    def _send(self) -> bool:
+        publications = self._window.sendable()
+        for publication in publications:
+            if publication.durable:
+                self._publisher.publish(publication, self)
+            else:
+                self._bus.send(publication.subject, publication.body, headers=publication.headers)
+                self._counts.live += 1
+                self._window.done(publication)
+        return bool(publications)
+
+    def _finish(self) -> bool:
+        finished = self._window.finished()
+        for sequence in finished:
+            held = self._held.pop(sequence)
+            self._held_bytes -= len(held.message.payload)
+            if held.dead is None:
+                self._say(held.reply, wire.ACK)
+            else:
+                self._counts.dead[held.dead] += 1
+                self._say(held.reply, wire.TERMINATE + held.dead.encode())
+            if held.spans is not None:
+                held.spans.end()
+            self.handled = sequence
+            self._intake.handled(sequence)
+            self._counts.events += 1
+            self._counts.latency.observe(self._unix_time() - held.message.stored_at_ns / 1e9)
+        return bool(finished)
+
+    def _say(self, reply: str, word: bytes) -> None:
+        self._bus.send(reply, word)
+
+    # What the publisher tells
+
+    def may_publish(self) -> bool:
+        """Tell whether the partition is certainly still ours."""
+        return not self.over.done() and self._intake.may_publish(now=self._clock())
+
+    def published(self, publication: Publication) -> None:
+        """Take note that ``publication`` is stored."""
+        self._window.done(publication)
+        self._advance()
+
+    def refused(self, publication: Publication, reason: Reason, text: str) -> None:
+        """Send the event of ``publication`` to the dead letters in its place."""
+        held = self._held[publication.sequence]
+        held.dead = reason
+        letter = self._desk.dead_letter(held.message, reason, f"{publication.key}: {text}").publications[0]
+        publication.become(letter)
+        self._publisher.publish(publication, self)
