@@ -116,6 +116,16 @@ def membership_key(user: str, group: str) -> str:
     return f"{escape_token(user)}.{escape_token(group)}"
 
 
+def memberships_of(user: str) -> str:
+    """Return the pattern of the keys in GROUPS of all memberships of ``user``."""
+    return f"{escape_token(user)}.*"
+
+
+def members_of(group: str) -> str:
+    """Return the pattern of the keys in GROUPS of all members of ``group``."""
+    return f"*.{escape_token(group)}"
+
+
 def rights_key(user: str) -> str:
     """Return the key in REVOKED that says when the rights of ``user`` changed last: older resume grants are void."""
     return f"rights.{escape_token(user)}"
