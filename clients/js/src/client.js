@@ -1,0 +1,378 @@
+// The client: carries out what the session wants done, and hands publications to the application.
+
+import { HANDLER } from "./core/codes.js";
+import { Session } from "./core/session.js";
+import { Emitter } from "./emitter.js";
+import { WhimbrelError } from "./errors.js";
+import { browser } from "./host.js";
+import { Positions, subjectOf } from "./positions.js";
+import { CHANNEL_PATTERN, ERROR_CODES, INBOX } from "./protocol.gen.js";
+import { Subscription } from "./subscription.js";
+import { openPoll } from "./transports/poll.js";
+import { openWebSocket, probeWebSocket } from "./transports/websocket.js";
+
+/**
+ * @import { Ok, Publication } from "./protocol.gen.js"
+ * @import { Transport } from "./core/choice.js"
+ * @import { ConnectionState, Effect } from "./core/effects.js"
+ * @import { ChannelPublication, Handler, SubscribeOptions } from "./subscription.js"
+ * @import { Host, Link, LinkEvents } from "./transports/link.js"
+ *
+ * @typedef {"auto" | Transport} Preference
+ *
+ * @typedef {object} Options
+ * @property {() => Promise<string | null> | string | null} token asked before a connect and when the token ends; null: signed out, which
+ *   closes the client; what it throws is taken for a fault of the moment, and it is asked again
+ * @property {Preference} [transport] "auto" by default: WebSocket where it opens, long-poll otherwise
+ * @property {Pick<Storage, "getItem" | "setItem"> | null} [storage] keeps positions for the next life of the page, e.g. sessionStorage;
+ *   give one only where what the publications told survives as well
+ * @property {string} [device] stable per installation, at most 64 characters
+ * @property {Partial<Host>} [host]
+ *
+ * @typedef {object} StateChange
+ * @property {ConnectionState} state
+ * @property {number} code why: a close code of the contract, one of this client's own (3000–3999), or 1000 and 1006 as in RFC 6455
+ * @property {string} reason
+ * @property {number | null} retryMs until the next try
+ *
+ * @typedef {object} Events
+ * @property {StateChange} state
+ * @property {Transport} transport another one is used from now on
+ * @property {WhimbrelError} error what no promise reports: the token provider or a handler failed
+ * @property {{channel: string, offset: number}} acked another device of this user handled everything up to here
+ * @property {ChannelPublication} publication in a channel that the edge opened by itself and nobody here subscribed to
+ */
+
+const VERSION = "whimbrel-js/0.1.0";
+const PROBE_TIMEOUT_MS = 4_000;
+/** @type {Readonly<Record<Preference, readonly Transport[]>>} */
+const ORDER = { auto: ["websocket", "poll"], websocket: ["websocket"], poll: ["poll"] };
+
+/** @extends {Emitter<Events>} */
+export class Whimbrel extends Emitter {
+  #base;
+  #host;
+  #provider;
+  #session;
+  #positions;
+  #subject = "";
+  /** @type {Map<string, Set<Subscription>>} */
+  #subscriptions = new Map();
+  /** @type {Map<number, {resolve: (ok: Ok) => void, reject: (error: WhimbrelError) => void}>} */
+  #promises = new Map();
+  /** @type {Link | null} */
+  #link = null;
+  /** @type {Effect[]} */
+  #queue = [];
+  #performing = false;
+  /** @type {any} */
+  #timer = null;
+  #leave;
+
+  /**
+   * Connects by itself, after the code that runs now: subscribe in the same breath and all is opened in one step.
+   *
+   * @param {string} url of the edge, e.g. "https://push.example.com"
+   * @param {Options} options
+   */
+  constructor(url, { token, transport = "auto", storage = null, device, host = {} }) {
+    super();
+    this.#host = browser(host);
+    this.#base = new URL(url.endsWith("/") ? url : `${url}/`, this.#host.document?.baseURI).href;
+    this.#provider = token;
+    this.#positions = new Positions(storage, this.#base, this.#host);
+    const identity = { client: VERSION, ...(device && { device }) };
+    const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
+    this.#session = new Session({ transports: this.#available(transport), remembered, random: this.#host.random, identity });
+    this.#leave = this.#watch();
+    Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
+  }
+
+  /** @type {ConnectionState} */
+  get state() {
+    return this.#session.state;
+  }
+
+  /** @type {Transport} the one in use, or the next to be tried */
+  get transport() {
+    return this.#session.transport;
+  }
+
+  /** The user whom the token names; empty before the first connect. */
+  get user() {
+    return this.#session.user || this.#subject;
+  }
+
+  /** By channel, what was applied so far. */
+  get positions() {
+    return this.#session.channels.positions;
+  }
+
+  /** What has happened: publications applied, duplicates dropped, gaps mended, resets, and connects. */
+  get counters() {
+    return { ...this.#session.channels.counters, connects: this.#session.connects };
+  }
+
+  /**
+   * Follow a channel. The first subscription of a channel opens it, the last one that ends closes it.
+   *
+   * @param {string} channel
+   * @param {Handler | SubscribeOptions} what
+   * @returns {Subscription}
+   */
+  subscribe(channel, what) {
+    if (!CHANNEL_PATTERN.test(channel)) {
+      throw new WhimbrelError({ code: ERROR_CODES.unknown_channel, slug: "unknown_channel", message: `${channel} is not a channel: write namespace:name` });
+    }
+    const options = typeof what === "function" ? { publication: what } : what;
+    const subscription = new Subscription(this, channel, options);
+    const others = this.#subscriptions.get(channel);
+    if (others) others.add(subscription);
+    else {
+      this.#subscriptions.set(channel, new Set([subscription]));
+      this.#perform(this.#session.subscribe(channel, options));
+    }
+    return subscription;
+  }
+
+  /** Follow the user's own channel. @param {Handler | SubscribeOptions} what */
+  inbox(what) {
+    return this.subscribe(INBOX, what);
+  }
+
+  /** @param {Subscription} subscription */
+  unsubscribe(subscription) {
+    const { channel } = subscription;
+    const left = this.#subscriptions.get(channel);
+    if (!left?.delete(subscription) || left.size > 0) return;
+    this.#subscriptions.delete(channel);
+    if (channel !== INBOX) this.#perform(this.#session.unsubscribe(channel));
+  }
+
+  /** @param {string} channel */
+  channelState(channel) {
+    return this.#session.channels.state(channel);
+  }
+
+  /**
+   * Publish, once: a repeat after a reconnect carries the same key.
+   *
+   * @param {string} channel
+   * @param {string} event
+   * @param {unknown} data
+   * @param {{key?: string}} [options]
+   * @returns {Promise<number | null>} the offset; null in an ephemeral channel
+   */
+  async publish(channel, event, data, { key = newKey(this.#host.random) } = {}) {
+    const ok = await this.#request({ type: "publish", channel, event, data, key });
+    return ok.offset ?? null;
+  }
+
+  /**
+   * Say that everything up to `offset` was handled; moves this user's read mark on all devices.
+   *
+   * @param {string} channel
+   * @param {number} [offset] what was applied so far, by default
+   * @returns {Promise<void>}
+   */
+  async ack(channel, offset = this.positions[channel]?.offset) {
+    if (offset !== undefined) await this.#request({ type: "ack", channel, offset });
+  }
+
+  /**
+   * Read retained publications: oldest first after `after`, otherwise the newest ones, before `before` if given.
+   *
+   * @param {string} channel
+   * @param {{after?: number, before?: number, limit?: number}} [range] at most 200
+   * @returns {Promise<{epoch: string | null, publications: readonly Publication[]}>}
+   */
+  async history(channel, range = {}) {
+    const { epoch = null, publications = [] } = await this.#request({ type: "history", channel, ...range });
+    return { epoch, publications };
+  }
+
+  /** Change the transport; positions make the change invisible to subscriptions. @param {Preference} preference */
+  useTransport(preference) {
+    this.#perform(this.#session.prefer(this.#available(preference), this.#host.now()));
+  }
+
+  /** End for good: requests under way are rejected, nothing is delivered any more. */
+  close() {
+    this.#perform(this.#session.close());
+  }
+
+  /** @param {{type: string} & Record<string, unknown>} frame @returns {Promise<Ok>} */
+  #request(frame) {
+    return new Promise((resolve, reject) => {
+      const { id, effects } = this.#session.request(frame, this.#host.now());
+      this.#promises.set(id, { resolve, reject });
+      this.#perform(effects);
+    });
+  }
+
+  // --- effects
+
+  /**
+   * Carry out effects in the order in which they arose: what a handler sets off waits until those before it are done.
+   *
+   * @param {Effect[]} effects
+   */
+  #perform(effects) {
+    this.#queue.push(...effects);
+    if (this.#performing) return;
+    this.#performing = true;
+    for (let effect = this.#queue.shift(); effect; effect = this.#queue.shift()) this.#carryOut(effect);
+    this.#performing = false;
+    this.#positions.keep(() => this.positions);
+    this.#wind();
+  }
+
+  /** Set the one timer to the session's next deadline. */
+  #wind() {
+    const { deadline } = this.#session;
+    this.#host.clearTimeout(this.#timer);
+    if (deadline < Infinity) this.#timer = this.#host.setTimeout(() => this.#perform(this.#session.tick(this.#host.now())), deadline - this.#host.now());
+  }
+
+  /** @param {Effect} effect */
+  #carryOut(effect) {
+    switch (effect.type) {
+      case "publication":
+        return this.#deliver(effect.publication, effect.recovered);
+      case "send":
+        return this.#link?.send(effect.frames);
+      case "state":
+        return this.#changed(effect);
+      case "channel":
+        return this.#each(effect.channel, (each) => each.emit("state", { state: effect.state, error: effect.error }));
+      case "reset":
+        return this.#each(effect.channel, (each) => each.emit("reset", undefined));
+      case "token":
+        return void this.#askToken();
+      case "open":
+        return this.#open(effect.transport);
+      case "drop":
+        this.#link?.close();
+        this.#link = null;
+        return;
+      case "probe":
+        return void probeWebSocket(this.#base, this.#host, PROBE_TIMEOUT_MS).then((opens) => this.#perform(this.#session.probed(opens, this.#host.now())));
+      case "transport":
+        return this.emit("transport", effect.transport);
+      case "acked":
+        return this.emit("acked", { channel: effect.channel, offset: effect.offset });
+      case "settle":
+        this.#promises.get(effect.id)?.resolve(effect.ok);
+        return void this.#promises.delete(effect.id);
+      case "fail":
+        this.#promises.get(effect.id)?.reject(new WhimbrelError(effect.error));
+        return void this.#promises.delete(effect.id);
+      case "error":
+        return this.emit("error", new WhimbrelError(effect.error));
+    }
+  }
+
+  /** @param {Effect & {type: "state"}} change */
+  #changed({ state, code, reason, retryMs }) {
+    if (state === "connected") this.#host.session?.setItem(this.#memory, this.transport);
+    if (state === "closed") {
+      this.#leave();
+      this.#positions.save();
+    }
+    this.emit("state", { state, code, reason, retryMs });
+  }
+
+  /**
+   * @param {ChannelPublication} publication
+   * @param {boolean} recovered
+   */
+  #deliver(publication, recovered) {
+    if (this.state === "closed") return; // by the handler of a publication before this one
+    if (!this.#subscriptions.has(publication.channel)) return this.emit("publication", publication);
+    this.#each(publication.channel, (each) => each.handler(publication, { recovered }));
+  }
+
+  /**
+   * @param {string} channel
+   * @param {(subscription: Subscription) => void} call
+   */
+  #each(channel, call) {
+    for (const subscription of this.#subscriptions.get(channel) ?? []) {
+      try {
+        call(subscription);
+      } catch (error) {
+        // One handler's fault is its own: the others hear the publication, and it is not delivered again.
+        this.emit("error", new WhimbrelError({ code: HANDLER, slug: "handler", message: `${channel}: ${error}` }));
+      }
+    }
+  }
+
+  async #askToken() {
+    let text;
+    try {
+      text = await this.#provider();
+    } catch (error) {
+      return this.#perform(this.#session.tokenFailed(String(error), this.#host.now()));
+    }
+    this.#subject = text ? subjectOf(text) : "";
+    this.#session.channels.restore(this.#positions.load(this.#subject));
+    this.#perform(this.#session.token(text, this.#host.now()));
+  }
+
+  /** @param {Transport} transport */
+  #open(transport) {
+    /** @param {() => Effect[]} effects */
+    const current = (effects) => {
+      if (this.#link === link) this.#perform(effects());
+    };
+    /** @type {LinkEvents} */
+    const events = {
+      opened: () => current(() => this.#session.opened()),
+      receive: (frames) => current(() => this.#session.receive(frames, this.#host.now())),
+      lost: (loss) =>
+        current(() => {
+          this.#link = null;
+          return this.#session.lost(loss, this.#host.now());
+        }),
+    };
+    const link = (this.#link = transport === "websocket" ? openWebSocket(this.#base, events, this.#host) : openPoll(this.#base, events, this.#host));
+  }
+
+  // --- surroundings
+
+  get #memory() {
+    return `whimbrel:transport:${this.#base}`;
+  }
+
+  /** @param {Preference} preference */
+  #available(preference) {
+    const usable = ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
+    return usable.length > 0 ? usable : ORDER.poll;
+  }
+
+  /** Look at once when the page or the network comes back. @returns {() => void} stops looking */
+  #watch() {
+    const { page, document } = this.#host;
+    const wake = () => this.#perform(this.#session.wake(this.#host.now()));
+    const online = () => this.#perform(this.#session.wake(this.#host.now(), true));
+    const visible = () => document?.visibilityState === "visible" && wake();
+    const hide = () => this.#positions.save();
+    page?.addEventListener("online", online);
+    page?.addEventListener("offline", wake);
+    page?.addEventListener("pageshow", wake);
+    page?.addEventListener("pagehide", hide);
+    document?.addEventListener("visibilitychange", visible);
+    return () => {
+      page?.removeEventListener("online", online);
+      page?.removeEventListener("offline", wake);
+      page?.removeEventListener("pageshow", wake);
+      page?.removeEventListener("pagehide", hide);
+      document?.removeEventListener("visibilitychange", visible);
+    };
+  }
+}
+
+/** @param {() => number} random @returns {string} fit for an idempotency key */
+function newKey(random) {
+  return globalThis.crypto?.randomUUID?.() ?? `${random()}${random()}`.replaceAll("0.", "");
+}

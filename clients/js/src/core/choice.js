@@ -1,0 +1,136 @@
+// Which transport to use: the first that opens.
+
+import { LIMITS } from "../protocol.gen.js";
+
+/** @typedef {"websocket" | "poll"} Transport */
+
+const OPEN_TIMEOUT_MS = LIMITS.OPEN_TIMEOUT_S * 1000; // silence for this long counts as a transport that never opens
+const PROVEN_TIMEOUT_MS = 10_000; // … but one that has opened before on this network gets time: the edge may be busy
+
+/**
+ * Transports in order of preference, and what is known of them. One that *never opened* gives way to the next; one that opened and
+ * dropped does not, for then the network lets it through.
+ */
+export class Choice {
+  /** @type {readonly Transport[]} what the application wants */
+  #preferred;
+  /** @type {readonly Transport[]} … and what the edge says of it */
+  #order;
+  /** @type {Set<Transport>} */
+  #proven = new Set();
+  /** @type {Set<Transport>} */
+  #failed = new Set();
+  /** @type {Set<Transport>} */
+  #disabled = new Set();
+  #failures = 0;
+
+  /**
+   * @param {readonly Transport[]} order best first, not empty
+   * @param {Transport | null} [remembered] what worked before in this page's session
+   */
+  constructor(order, remembered = null) {
+    this.#preferred = this.#order = order;
+    /** @type {Transport} */
+    this.current = remembered && order.includes(remembered) ? remembered : /** @type {Transport} */ (order[0]);
+  }
+
+  get timeoutMs() {
+    return this.#proven.has(this.current) || this.#usable().length === 1 ? PROVEN_TIMEOUT_MS : OPEN_TIMEOUT_MS;
+  }
+
+  /** The transport to use if it opens. */
+  get best() {
+    return this.#usable()[0] ?? this.current;
+  }
+
+  opened() {
+    this.#proven.add(this.current);
+    this.#failed.delete(this.current);
+    this.#failures = 0;
+  }
+
+  /**
+   * Take note that the current transport gave no answer.
+   *
+   * @param {boolean} silent it was silent until the timeout, rather than refused
+   * @returns {boolean} whether another transport, not yet tried, is current now: try it at once
+   */
+  neverOpened(silent) {
+    if (this.#proven.has(this.current)) return false;
+    this.#failures += 1;
+    if (this.#failures < LIMITS.OPEN_TRIES && !silent) return false;
+    this.#failures = 0;
+    this.#failed.add(this.current);
+    const fresh = this.#usable().find((each) => !this.#failed.has(each));
+    if (fresh === undefined) this.#failed.clear(); // nothing opens: it is the network, not the transport
+    const next = fresh ?? this.best;
+    const moved = next !== this.current && fresh !== undefined;
+    this.current = next;
+    return moved;
+  }
+
+  /** Another network may let through what the last one did not, and the other way round. */
+  networkChanged() {
+    this.#proven.clear();
+    this.#failed.clear();
+    this.#failures = 0;
+  }
+
+  /** Go back to the best transport: a probe has shown that it opens. */
+  improve() {
+    this.#failed.clear();
+    this.#failures = 0;
+    this.current = this.best;
+  }
+
+  /**
+   * Never use the current transport again: the edge has switched it off.
+   *
+   * @returns {boolean} whether another one is left, which is current now
+   */
+  disable() {
+    this.#disabled.add(this.current);
+    const next = this.#usable()[0];
+    if (next === undefined) return false;
+    this.#failures = 0;
+    this.current = next;
+    return true;
+  }
+
+  /**
+   * Take the edge's word on which transports to use; those that the application does not want stay out.
+   *
+   * @param {readonly string[]} policy
+   * @returns {boolean} whether the current transport changed
+   */
+  obey(policy) {
+    return this.#take(/** @type {Transport[]} */ (policy.filter((each) => this.#preferred.includes(/** @type {Transport} */ (each)))));
+  }
+
+  /**
+   * Take the application's order.
+   *
+   * @param {readonly Transport[]} order
+   * @returns {boolean} whether the current transport changed
+   */
+  prefer(order) {
+    this.#preferred = order;
+    return this.#take(order);
+  }
+
+  /** @param {readonly Transport[]} order */
+  #take(order) {
+    if (order.length === 0) return false;
+    this.#order = order;
+    this.#disabled.clear();
+    const best = order.find((each) => !this.#failed.has(each)) ?? /** @type {Transport} */ (order[0]);
+    const changed = best !== this.current;
+    this.current = best;
+    if (changed) this.#failures = 0;
+    return changed;
+  }
+
+  #usable() {
+    return this.#order.filter((each) => !this.#disabled.has(each));
+  }
+}

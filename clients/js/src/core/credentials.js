@@ -1,0 +1,71 @@
+// The token and the resume grant: what the client shows the edge, and when it needs another one.
+
+import { backoff } from "./backoff.js";
+
+const MARGIN_MS = 15_000; // a token that ends within this long is not worth a connect
+
+export class Credentials {
+  /** @type {{text: string, until: number, accepted: boolean} | null} */
+  #token = null;
+  #asking = false;
+  #failures = 0;
+  #random;
+
+  /** The opaque grant of the last `connected` or `resume` frame; empty before the first. */
+  resume = "";
+  /** When to ask the provider again after it failed. */
+  retryAt = Infinity;
+
+  /** @param {() => number} random */
+  constructor(random) {
+    this.#random = random;
+  }
+
+  get token() {
+    return this.#token?.text ?? "";
+  }
+
+  /** @param {number} now @returns {boolean} whether the token is good for a connect */
+  ready(now) {
+    return this.#token !== null && this.#token.until > now + MARGIN_MS;
+  }
+
+  /** @returns {boolean} whether the provider is to be asked now: one question at a time */
+  ask() {
+    this.retryAt = Infinity;
+    if (this.#asking) return false;
+    this.#asking = true;
+    return true;
+  }
+
+  /** @param {string | null} text */
+  received(text) {
+    this.#asking = false;
+    this.#failures = 0;
+    this.#token = text ? { text, until: Infinity, accepted: false } : null;
+  }
+
+  failed() {
+    this.#asking = false;
+  }
+
+  /** @param {number} now */
+  retryLater(now) {
+    this.retryAt = now + backoff(this.#failures++, this.#random);
+  }
+
+  /**
+   * @param {number} expiresIn seconds; 0 where the transport cannot know
+   * @param {number} now
+   */
+  accepted(expiresIn, now) {
+    if (this.#token) this.#token = { ...this.#token, until: expiresIn > 0 ? now + expiresIn * 1000 : Infinity, accepted: true };
+  }
+
+  /** @returns {boolean} whether a new token may fare better: this one was accepted before, so it has merely grown old */
+  refused() {
+    const worked = this.#token?.accepted ?? false;
+    this.#token = null;
+    return worked;
+  }
+}

@@ -1,0 +1,14 @@
+// What a promise of this client is rejected with.
+
+/** @import { Reason } from "./core/effects.js" */
+
+/** A request failed. `code` is an error code of the contract (100–113), or one of this client's own (3000–3999). */
+export class WhimbrelError extends Error {
+  /** @param {Reason} reason */
+  constructor({ code, slug, message }) {
+    super(message);
+    this.name = "WhimbrelError";
+    this.code = code;
+    this.slug = slug;
+  }
+}

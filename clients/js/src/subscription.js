@@ -1,0 +1,57 @@
+// One subscription, as the application holds it.
+
+import { Emitter } from "./emitter.js";
+
+/**
+ * @import { Position, Publication } from "./protocol.gen.js"
+ * @import { ChannelState, Reason } from "./core/effects.js"
+ * @import { Whimbrel } from "./client.js"
+ *
+ * @typedef {Publication & {channel: string}} ChannelPublication
+ * @typedef {(publication: ChannelPublication, how: {recovered: boolean}) => void} Handler `recovered`: read from history when the
+ *   channel was opened, rather than heard live
+ *
+ * @typedef {object} SubscribeOptions
+ * @property {Handler} [publication] called once for each publication, in order
+ * @property {() => void} [reset] publications may be missing: reload what they would have told
+ * @property {(change: {state: ChannelState, error: Reason | null}) => void} [state]
+ * @property {Position} [position] recover from here: what the application has seen already
+ * @property {number} [last] begin with that many of the most recent publications, when there is no position (0–200)
+ */
+
+/** @extends {Emitter<{reset: void, state: {state: ChannelState, error: Reason | null}}>} */
+export class Subscription extends Emitter {
+  #client;
+
+  /**
+   * @param {Whimbrel} client
+   * @param {string} channel
+   * @param {SubscribeOptions} options
+   */
+  constructor(client, channel, { publication = () => {}, reset, state }) {
+    super();
+    this.#client = client;
+    this.channel = channel;
+    this.handler = publication;
+    if (reset) this.on("reset", reset);
+    if (state) this.on("state", state);
+  }
+
+  get state() {
+    return this.#client.channelState(this.channel);
+  }
+
+  /** What was applied so far; null before the channel is open, and in an ephemeral channel. */
+  get position() {
+    return this.#client.positions[this.channel] ?? null;
+  }
+
+  /** Say that everything up to `offset` was handled: no device of this user begins before it again. @param {number} [offset] */
+  ack(offset) {
+    return this.#client.ack(this.channel, offset);
+  }
+
+  unsubscribe() {
+    this.#client.unsubscribe(this);
+  }
+}

@@ -1,0 +1,76 @@
+// Frames over a WebSocket: each message is a frame, or an array of frames.
+
+import { ABNORMAL } from "../core/codes.js";
+import { CLOSE_CODES, SUBPROTOCOL } from "../protocol.gen.js";
+
+/** @import { Host, Link, LinkEvents } from "./link.js" */
+
+/**
+ * @param {string} base http(s) address of the edge
+ * @param {LinkEvents} events
+ * @param {Host} host
+ * @returns {Link}
+ */
+export function openWebSocket(base, events, host) {
+  const url = new URL("v1/ws", base);
+  url.protocol = url.protocol.replace("http", "ws");
+  /** @type {WebSocket} */
+  let socket;
+  try {
+    socket = new /** @type {typeof WebSocket} */ (host.WebSocket)(url.href, [SUBPROTOCOL]);
+  } catch (error) {
+    // Forbidden by the page's policy, or unencrypted on an encrypted page: it will never open.
+    queueMicrotask(() => events.lost({ code: ABNORMAL, reason: String(error) }));
+    return { send: () => {}, close: () => {} };
+  }
+  const detach = () => {
+    socket.onopen = socket.onmessage = socket.onclose = null;
+  };
+  socket.onopen = events.opened;
+  socket.onclose = ({ code, reason }) => {
+    detach();
+    events.lost({ code: code || ABNORMAL, reason: reason || "the connection broke" });
+  };
+  socket.onmessage = ({ data }) => {
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      detach();
+      socket.close();
+      return events.lost({ code: CLOSE_CODES.protocol_error, reason: "the edge sent what is not JSON" });
+    }
+    events.receive(Array.isArray(message) ? message : [message]);
+  };
+  return {
+    send: (frames) => {
+      // A socket that is closing reports it by onclose: what is sent now is asked again then.
+      if (socket.readyState === 1) socket.send(JSON.stringify(frames.length === 1 ? frames[0] : frames));
+    },
+    close: () => {
+      detach();
+      socket.close();
+    },
+  };
+}
+
+/**
+ * Find out whether a WebSocket opens from here.
+ *
+ * @param {string} base
+ * @param {Host} host
+ * @param {number} timeoutMs
+ * @returns {Promise<boolean>}
+ */
+export function probeWebSocket(base, host, timeoutMs) {
+  return new Promise((resolve) => {
+    /** @param {boolean} opens */
+    const settle = (opens) => {
+      host.clearTimeout(timer);
+      link.close();
+      resolve(opens);
+    };
+    const timer = host.setTimeout(() => settle(false), timeoutMs);
+    const link = openWebSocket(base, { opened: () => settle(true), receive: () => {}, lost: () => settle(false) }, host);
+  });
+}

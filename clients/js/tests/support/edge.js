@@ -1,0 +1,297 @@
+// An edge in memory, with the two transports in front of it: what it retains and how it answers is the contract's.
+
+/**
+ * @import { Position, Publication } from "../../src/protocol.gen.js"
+ * @import { Clock } from "./clock.js"
+ *
+ * @typedef {{epoch: string, log: Publication[], retained: number}} History
+ * @typedef {Record<string, any>} Frame
+ */
+
+const LATENCY_MS = 5;
+
+export class Edge {
+  /** @type {Map<string, History>} */
+  #histories = new Map();
+  /** @type {Set<FakeSocket>} */
+  sockets = new Set();
+  /** @type {Set<() => void>} polls that wait for news */
+  #waiting = new Set();
+  #sequence = 0;
+
+  /** What the tests turn. */
+  reachable = true; // the network
+  upgrades = true; // WebSockets get through
+  answers = true; // … and something is said on them
+  /** @type {Frame | null} how the next connect is refused */
+  refusal = null;
+  expiresIn = 3600;
+  granted = /** @type {string[]} */ ([]); // channels that the router opens by itself
+  /** @type {Frame[]} all that clients sent, polls left out */
+  received = [];
+  polls = 0;
+  ephemeral = new Set(["typing:board"]);
+  forbidden = new Set(["secret:1"]);
+
+  /** @param {Clock} clock */
+  constructor(clock) {
+    this.clock = clock;
+  }
+
+  /** @param {string} channel */
+  history(channel) {
+    const history = this.#histories.get(channel) ?? { epoch: "e1", log: [], retained: 0 };
+    this.#histories.set(channel, history);
+    return history;
+  }
+
+  /** @param {string} channel @param {unknown} data */
+  publish(channel, data) {
+    if (this.ephemeral.has(channel)) return this.#deliver({ type: "publication", channel, event: "test", event_id: "", time: "", data });
+    const { log } = this.history(channel);
+    const prev = log.at(-1)?.offset ?? 0;
+    this.#sequence += 1 + (this.#sequence % 3); // offsets have holes
+    /** @type {Publication} */
+    const publication = { type: "publication", event: "test", event_id: `id-${this.#sequence}`, time: "2026-01-01T00:00:00Z", data, offset: this.#sequence, prev };
+    log.push(publication);
+    this.#deliver({ ...publication, channel });
+  }
+
+  /** All that was retained is gone, as after a restore. @param {string} channel */
+  loseHistory(channel) {
+    this.#histories.set(channel, { epoch: "e2", log: [], retained: 0 });
+  }
+
+  /** What is older than the last `count` is gone. @param {string} channel @param {number} count */
+  trim(channel, count) {
+    const history = this.history(channel);
+    history.log.splice(0, history.log.length - count);
+  }
+
+  /** @param {Frame} frame */
+  #deliver(frame) {
+    for (const socket of this.sockets) if (socket.channels.has(frame.channel)) socket.say(frame);
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Every socket breaks without a word. */
+  cut() {
+    for (const socket of [...this.sockets]) socket.break(1006, "");
+  }
+
+  /** @param {Frame} disconnect */
+  disconnect(disconnect) {
+    for (const socket of [...this.sockets]) {
+      socket.say({ type: "disconnect", slug: "", reason: "", reconnect: disconnect.code < 4500, after_ms: 0, ...disconnect });
+      this.clock.setTimeout(() => socket.break(disconnect.code, ""), LATENCY_MS);
+    }
+  }
+
+  /**
+   * @param {string} channel
+   * @param {Position | null | undefined} position
+   * @param {number} [last]
+   * @returns {Frame} a subscription
+   */
+  open(channel, position, last = 0) {
+    if (this.forbidden.has(channel)) return { error: { code: 103, slug: "permission_denied", message: "no" } };
+    if (this.ephemeral.has(channel)) return { publications: [] };
+    const { epoch, log } = this.history(channel);
+    const head = log.at(-1)?.offset ?? this.#sequence;
+    if (!position) {
+      const publications = last > 0 ? log.slice(-last) : [];
+      return { epoch, offset: publications[0]?.prev ?? head, publications };
+    }
+    const complete = position.epoch === epoch && (log[0]?.prev ?? 0) <= position.offset;
+    if (!complete) return { epoch, offset: head, recovered: false, publications: [] };
+    return { epoch, offset: position.offset, recovered: true, publications: log.filter((each) => (each.offset ?? 0) > position.offset) };
+  }
+
+  /** @param {Frame} frame @returns {Frame | null} */
+  command(frame) {
+    this.received.push(frame);
+    if (frame.type === "publish") {
+      this.publish(frame.channel, frame.data);
+      return { type: "ok", id: frame.id, ...(this.ephemeral.has(frame.channel) ? {} : { offset: this.#sequence }) };
+    }
+    if (frame.type === "history") {
+      const { epoch, log } = this.history(frame.channel);
+      return { type: "ok", id: frame.id, epoch, publications: log.slice(-(frame.limit ?? 200)) };
+    }
+    if (frame.type === "ack") return { type: "ok", id: frame.id, offset: frame.offset };
+    if (frame.type === "refresh") return { type: "ok", id: frame.id, expires_in: this.expiresIn };
+    return { type: "error", id: frame.id, code: 107, slug: "bad_request", message: "unknown", temporary: false };
+  }
+
+  /** @type {(input: string, init: RequestInit) => Promise<Response>} */
+  fetch = async (input, init) => {
+    const signal = /** @type {AbortSignal} */ (init.signal);
+    await this.#after(LATENCY_MS, signal);
+    if (!this.reachable) throw new TypeError("Failed to fetch");
+    const body = JSON.parse(String(init.body));
+    if (input.endsWith("/v1/commands")) return json({ frames: body.frames.map((/** @type {Frame} */ each) => this.command(each)).filter(Boolean) });
+    this.polls += 1;
+    if (this.refusal) return problem(this.refusal);
+    const until = this.clock.now() + body.wait * 1000;
+    let reply = this.#poll(body);
+    while (reply.frames.length === 0 && this.clock.now() < until) {
+      await this.#news(until - this.clock.now(), signal);
+      reply = this.#poll(body);
+    }
+    await this.#after(LATENCY_MS, signal);
+    if (!this.reachable) throw new TypeError("Failed to fetch");
+    return json(reply);
+  };
+
+  /** @param {{channels: Record<string, Position | null>, limit: number}} body */
+  #poll({ channels: asked, limit }) {
+    /** @type {Frame[]} */
+    const frames = [];
+    /** @type {Record<string, Position | null>} */
+    const channels = {};
+    for (const [channel, position] of Object.entries(asked)) {
+      const { publications = [], ...subscription } = this.open(channel, position);
+      if (!position || subscription.recovered === false) frames.push({ type: "subscribed", channel, ...subscription });
+      if (subscription.error) continue;
+      const sent = publications.slice(0, limit);
+      frames.push(...sent.map((/** @type {Publication} */ each) => ({ ...each, channel })));
+      channels[channel] = subscription.epoch ? { epoch: subscription.epoch, offset: sent.at(-1)?.offset ?? subscription.offset } : null;
+    }
+    return { frames, channels };
+  }
+
+  /** @param {number} ms @param {AbortSignal} signal */
+  #after(ms, signal) {
+    return new Promise((resolve, reject) => {
+      this.clock.setTimeout(() => resolve(undefined), ms);
+      signal.addEventListener("abort", () => reject(signal.reason));
+      if (signal.aborted) reject(signal.reason);
+    });
+  }
+
+  /** @param {number} ms @param {AbortSignal} signal */
+  async #news(ms, signal) {
+    let wake = () => {};
+    const news = new Promise((resolve) => this.#waiting.add((wake = () => resolve(undefined))));
+    await Promise.race([news, this.#after(ms, signal)]).finally(() => this.#waiting.delete(wake));
+  }
+
+  /** What the client takes from its surroundings. */
+  get host() {
+    const edge = this;
+    const WebSocket = /** @type {any} */ (
+      class extends FakeSocket {
+        /** @param {string} url @param {string[]} protocols */
+        constructor(url, protocols) {
+          super(edge, url, protocols);
+        }
+      }
+    );
+    const { now, setTimeout, clearTimeout } = this.clock;
+    return { now, setTimeout, clearTimeout, random: () => 0.5, fetch: this.fetch, WebSocket, page: new EventTarget() };
+  }
+}
+
+export class FakeSocket {
+  readyState = 0;
+  /** @type {Map<string, Frame>} */
+  channels = new Map();
+  onopen = () => {};
+  /** @type {(event: {data: string}) => void} */
+  onmessage = () => {};
+  /** @type {(event: {code: number, reason: string}) => void} */
+  onclose = () => {};
+
+  /** @param {Edge} edge @param {string} url @param {string[]} protocols */
+  constructor(edge, url, protocols) {
+    this.edge = edge;
+    this.url = url;
+    this.protocols = protocols;
+    edge.clock.setTimeout(() => this.#open(), LATENCY_MS);
+  }
+
+  #open() {
+    if (this.readyState === 3) return;
+    if (!this.edge.reachable || !this.edge.upgrades) return this.break(1006, "");
+    this.readyState = 1;
+    this.edge.sockets.add(this);
+    this.onopen();
+  }
+
+  /** @param {Frame} frame */
+  say(frame) {
+    if (!this.edge.answers) return;
+    this.edge.clock.setTimeout(() => this.readyState === 1 && this.edge.reachable && this.onmessage({ data: JSON.stringify(frame) }), LATENCY_MS);
+  }
+
+  /** @param {string} text */
+  send(text) {
+    const message = JSON.parse(text);
+    this.edge.clock.setTimeout(() => {
+      if (this.readyState !== 1 || !this.edge.reachable) return;
+      for (const frame of Array.isArray(message) ? message : [message]) this.#receive(frame);
+    }, LATENCY_MS);
+  }
+
+  /** @param {Frame} frame */
+  #receive(frame) {
+    const { edge } = this;
+    switch (frame.type) {
+      case "connect": {
+        edge.received.push(frame);
+        if (edge.refusal) return edge.disconnect(edge.refusal);
+        /** @type {Frame} */
+        const channels = {};
+        const asked = { ...Object.fromEntries(edge.granted.map((each) => [each, null])), ...frame.channels };
+        for (const [channel, position] of Object.entries(asked)) channels[channel] = this.#open_(channel, position);
+        const limits = { frame_bytes: 65536, channels: 128, publish_per_s: 100 };
+        return this.say({ type: "connected", id: frame.id, session: "s1", user: "alice", expires_in: edge.expiresIn, ping: 25, pong: 10, limits, channels, resume: "grant" });
+      }
+      case "subscribe":
+        edge.received.push(frame);
+        return this.say({ type: "subscribed", id: frame.id, channel: frame.channel, ...this.#open_(frame.channel, frame.position, frame.last) });
+      case "unsubscribe":
+        edge.received.push(frame);
+        this.channels.delete(frame.channel);
+        return;
+      case "ping":
+        return this.say({ type: "pong" });
+      case "pong":
+        return;
+      default: {
+        const reply = edge.command(frame);
+        if (reply) this.say(reply);
+      }
+    }
+  }
+
+  /** @param {string} channel @param {Position | null} position @param {number} [last] */
+  #open_(channel, position, last) {
+    const subscription = this.edge.open(channel, position, last);
+    if (!subscription.error) this.channels.set(channel, subscription);
+    return subscription;
+  }
+
+  /** @param {number} code @param {string} reason */
+  break(code, reason) {
+    this.edge.sockets.delete(this);
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
+  }
+
+  close() {
+    this.readyState = 3;
+    this.edge.sockets.delete(this);
+  }
+}
+
+/** @param {object} body */
+function json(body) {
+  return new Response(JSON.stringify(body), { headers: { "content-type": "application/json" } });
+}
+
+/** @param {Frame} refusal */
+function problem({ status = 503, ...body }) {
+  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/problem+json" } });
+}
