@@ -50,8 +50,8 @@ types: .venv/.installed  ## check the types of all Python code with mypy
 	$(BIN)/mypy $(MEMBERS:%=%/src) deploy tests $(wildcard bench)
 
 .PHONY: js
-js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc
-	cd clients/js && node_modules/.bin/tsc
+js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc, and run its tests
+	cd clients/js && node_modules/.bin/tsc && node --test tests/*.test.js
 
 .PHONY: deploy
 deploy: .venv/.installed  ## check nats.conf and the Kubernetes manifests
