@@ -16,11 +16,12 @@ Faults of nats-py 2.16 that are mended here:
 
 import asyncio
 import importlib.metadata
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.client import Client, Srv
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
@@ -145,8 +146,7 @@ class FastClient(Client):
         self._registry = registry
         self._sid = registry.last_sid
         self._ps = ReadEndParser(self, registry)
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
+        self._scheduled = False
         self._unwritten = 0
         self.lost = asyncio.Event()
         self.reason: Exception | None = None
@@ -160,39 +160,36 @@ class FastClient(Client):
         """
         if not self.is_connected:
             raise BusUnavailable("no connection to NATS")
-        if self._outgoing_bytes + (self._backlog() if self._unwritten else 0) > MAX_UNWRITTEN_BYTES:
+        if self._pending_data_size + (self._backlog() if self._unwritten else 0) > MAX_UNWRITTEN_BYTES:
             raise BusUnavailable(f"NATS takes nothing: {MAX_UNWRITTEN_BYTES} bytes wait to be written")
         self.enqueue(command)
 
     def enqueue(self, command: bytes) -> None:
-        """Send ``command`` with the rest of this turn, whatever waits already."""
-        if not self._outgoing:
+        """Send ``command`` with the rest of this turn, in order with what nats-py itself sends, however much waits."""
+        if not self._scheduled:
+            self._scheduled = True
             asyncio.get_running_loop().call_soon(self.write_now)
-        self._outgoing.append(command)
-        self._outgoing_bytes += len(command)
+        self._pending.append(command)
+        self._pending_data_size += len(command)
 
     def write_now(self) -> None:
         """Hand what waits to the kernel."""
-        outgoing, self._outgoing, self._outgoing_bytes = self._outgoing, [], 0
-        # After a loss the rest is gone, as what the kernel held is: publishing on the core is at-most-once.
-        if outgoing and self.is_connected and self._transport is not None:
+        self._scheduled = False
+        if self._pending and self.is_connected and self._transport is not None:
+            pending, self._pending, self._pending_data_size = self._pending, [], 0
             try:
-                self._transport.write(b"".join(outgoing))
+                self._transport.write(b"".join(pending))
             except RuntimeError:  # uvloop: the transport is closed, and the read loop is about to notice
                 return
-            self._unwritten = self._backlog()
+            self._backlog()
 
     def _backlog(self) -> int:
-        transport = self._transport
-        self._unwritten = transport.unwritten() if isinstance(transport, AbortingTransport) else 0
+        assert isinstance(self._transport, AbortingTransport)
+        self._unwritten = self._transport.unwritten()
         return self._unwritten
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         self.write_now()
-        if self._pending and self._transport is not None:
-            self._transport.writelines(self._pending)
-            self._pending = []
-            self._pending_data_size = 0
         await super()._send_ping(future)
 
     # In
@@ -217,9 +214,11 @@ class FastClient(Client):
     # Life
 
     async def _connect_to_server(self, s: Srv) -> None:
-        if not self._transport and s.uri.scheme in ("nats", "tls"):
-            self._transport = AbortingTransport()  # type: ignore[no-untyped-call]
-        await super()._connect_to_server(s)
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]  # an attempt that failed after it had connected
+        s.last_attempt = time.monotonic()
+        self._transport = AbortingTransport()  # type: ignore[no-untyped-call]
+        await self._transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
 
     async def _process_connect_init(self) -> None:
         self._ps.reset()

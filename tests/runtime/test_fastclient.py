@@ -1,0 +1,199 @@
+"""Each override of nats-py, against a real server; read this before changing the pin of nats-py."""
+
+import asyncio
+import importlib.metadata
+
+import pytest
+
+from tests.runtime.conftest import Connect
+from tests.support.nats import NatsServer
+from tests.support.waiting import Collected, within
+from whimbrel.runtime import fastclient, jetstream
+from whimbrel.runtime.errors import BusUnavailable
+from whimbrel.runtime.nats import Delivery
+
+
+def test_the_overrides_are_written_for_the_nats_py_that_is_installed() -> None:
+    assert importlib.metadata.version("nats-py").startswith(fastclient.SUPPORTED_NATS_PY)
+
+
+async def test_a_message_is_delivered_inside_the_read_loop_with_raw_headers(connect: Connect) -> None:
+    connection = await connect()
+    heard: list[Delivery] = []
+    tasks: list[asyncio.Task[object] | None] = []
+
+    def deliver(delivery: Delivery) -> None:
+        heard.append(delivery)
+        tasks.append(asyncio.current_task())
+
+    connection.attach("ctl.a", deliver)
+    await connection.publish("ctl.a", b"hello", headers={"traceparent": "00-x"}, reply="ctl.b")
+    await connection.flush()
+    assert [(d.subject, d.reply, d.payload, d.headers) for d in heard] == [
+        ("ctl.a", "ctl.b", b"hello", b"NATS/1.0\r\ntraceparent: 00-x\r\n\r\n")
+    ]
+    assert tasks == [connection.client._reading_task]
+
+
+async def test_a_message_without_headers_has_none(connect: Connect) -> None:
+    connection = await connect()
+    heard: list[Delivery] = []
+    connection.attach("ctl.a", heard.append)
+    await connection.publish("ctl.a", b"")
+    await connection.flush()
+    assert [d.headers for d in heard] == [None]
+
+
+async def test_nats_py_and_our_own_subscriptions_share_a_client_and_never_a_sid(connect: Connect) -> None:
+    connection = await connect()
+    await jetstream.declare(connection, partitions=8, replicas=1)
+    ours: list[str] = []
+    theirs: Collected[str] = Collected()  # nats-py delivers in tasks of its own
+    for number in range(3):
+        connection.attach(f"ctl.ours.{number}", lambda delivery: ours.append(delivery.subject))
+
+        async def callback(message: object) -> None:
+            theirs.append(message.subject)  # type: ignore[attr-defined]
+
+        await connection.client.subscribe(f"ctl.theirs.{number}", cb=callback)
+    sids = [*connection._registry.by_sid, *connection.client._subs]
+    assert len(sids) == len(set(sids))
+    for number in range(3):
+        await connection.publish(f"ctl.ours.{number}", b"")
+        await connection.publish(f"ctl.theirs.{number}", b"")
+    await connection.flush()
+    assert ours == ["ctl.ours.0", "ctl.ours.1", "ctl.ours.2"]
+    assert await theirs.until(3) == ["ctl.theirs.0", "ctl.theirs.1", "ctl.theirs.2"]
+
+
+async def test_jetstream_consumers_of_nats_py_work_on_the_same_client(connect: Connect) -> None:
+    connection = await connect()
+    await jetstream.declare(connection, partitions=8, replicas=1)
+    for number in range(20):
+        await jetstream.publish(connection, "dlq.notifier", b"%d" % number)
+    consumer = await connection.jetstream.pull_subscribe("dlq.>", durable="reader", stream="DLQ")
+    heard: list[Delivery] = []
+    connection.attach("ctl.a", heard.append)
+    await connection.publish("ctl.a", b"")
+    messages = await consumer.fetch(20, timeout=5)
+    for message in messages:
+        await message.ack()
+    assert [message.data for message in messages] == [b"%d" % number for number in range(20)]
+    assert len(heard) == 1
+
+
+async def test_the_end_of_a_read_is_told_after_all_that_it_held(connect: Connect) -> None:
+    connection = await connect()
+    log: list[str] = []
+    connection.attach("ctl.a", lambda delivery: log.append(delivery.payload.decode()))
+    await connection.flush()
+    ended = asyncio.Event()
+
+    def read_end() -> None:
+        log.append("|")
+        ended.set()
+
+    connection.on_read_end = read_end
+    for number in range(5):
+        connection.send("ctl.a", b"%d" % number)
+    await within(ended.wait())
+    assert log == ["0", "1", "2", "3", "4", "|"]
+
+
+async def test_a_callback_that_raises_is_counted_and_the_next_message_follows(connect: Connect) -> None:
+    connection = await connect()
+    heard: list[bytes] = []
+
+    def deliver(delivery: Delivery) -> None:
+        heard.append(delivery.payload)
+        if delivery.payload == b"bad":
+            raise ValueError("of the test")
+
+    connection.attach("ctl.a", deliver)
+    connection.on_read_end = lambda: 1 // 0  # type: ignore[assignment]
+    for payload in (b"good", b"bad", b"good"):
+        await connection.publish("ctl.a", payload)
+    await connection.flush()
+    connection.on_read_end = None
+    assert heard == [b"good", b"bad", b"good"]
+    assert connection.faults >= 2
+
+
+async def test_a_flush_proves_that_the_server_took_what_was_sent_before(connect: Connect) -> None:
+    publisher, subscriber = await connect(), await connect()
+    heard: list[bytes] = []
+    subscriber.attach("ctl.a", lambda delivery: heard.append(delivery.payload))
+    await subscriber.flush()
+    publisher.send("ctl.a", b"first")
+    await publisher.client.publish("ctl.a", b"second")  # waits in nats-py's own buffer
+    await publisher.flush()
+    await subscriber.flush()
+    assert sorted(heard) == [b"first", b"second"]
+
+
+async def test_a_flush_that_timed_out_does_not_end_the_read_loop(connect: Connect, server: NatsServer) -> None:
+    connection = await connect()
+    server.pause()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await connection.flush()
+    server.resume()
+    await within(connection.flush())
+    assert connection.connects == 1
+
+
+async def test_a_read_loop_that_dies_is_replaced(connect: Connect) -> None:
+    connection = await connect()
+    again = asyncio.Event()
+    connection.on_connected.append(again.set)
+    heard: list[bytes] = []
+    connection.attach("ctl.a", lambda delivery: heard.append(delivery.payload))
+    await connection.flush()
+
+    async def parse(data: bytes) -> None:
+        del connection.client._ps.parse
+        raise LookupError("of the test")
+
+    connection.client._ps.parse = parse  # type: ignore[assignment]
+    connection.send("ctl.a", b"lost")
+    await within(again.wait())
+    await connection.publish("ctl.a", b"heard")
+    await connection.flush()
+    assert heard == [b"heard"]
+
+
+async def test_a_reconnect_that_dies_gives_the_client_up(connect: Connect, server: NatsServer) -> None:
+    connection = await connect()
+    again = asyncio.Event()
+    connection.on_connected.append(again.set)
+
+    async def select_next_server() -> None:
+        raise LookupError("of the test")
+
+    connection.client._select_next_server = select_next_server  # type: ignore[method-assign]
+    server.restart()
+    await within(again.wait())
+    assert connection.rebuilds == 1
+
+
+async def test_publishing_to_a_server_that_takes_nothing_is_refused_before_memory_runs_out(
+    connect: Connect, server: NatsServer
+) -> None:
+    connection = await connect()
+    server.pause()
+
+    async def publish_without_end() -> None:
+        while True:
+            connection.send("ctl.a", bytes(64 * 1024))
+            await asyncio.sleep(0)
+
+    with pytest.raises(BusUnavailable):
+        await within(publish_without_end())
+    sent = connection.client._unwritten
+    assert fastclient.MAX_UNWRITTEN_BYTES // 2 < sent <= fastclient.MAX_UNWRITTEN_BYTES + 128 * 1024
+    heard: Collected[Delivery] = Collected()
+    connection.attach("ctl.b", heard.append)  # interest is never refused
+    server.resume()
+    await within(connection.flush())
+    await connection.publish("ctl.b", b"")
+    await heard.until(1)
