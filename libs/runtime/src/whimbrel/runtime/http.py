@@ -9,7 +9,7 @@ import math
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import uvicorn
 from fastapi import FastAPI, Header
@@ -95,18 +95,18 @@ async def serve(
     app: ASGIApp,
     sock: socket.socket,
     *,
-    http: type[asyncio.Protocol] | None = None,
+    http: Callable[..., asyncio.Protocol] | None = None,
     stop: asyncio.Event | None = None,
     grace_s: float = 5,
 ) -> None:
     """Serve ``app`` on ``sock`` until ``stop`` is set or this is cancelled, then give open requests ``grace_s``
     seconds.
 
-    ``http`` replaces uvicorn's protocol class (the edge's front door).
+    ``http`` makes the protocol of each connection in place of uvicorn's class (the edge's front door).
     """
     config = uvicorn.Config(
         app,
-        http=http or "httptools",
+        http=cast("type[asyncio.Protocol]", http) if http else "httptools",
         ws="none",
         lifespan="off",
         log_config=None,

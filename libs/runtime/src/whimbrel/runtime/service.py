@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import uvloop
 from opentelemetry.trace import Tracer
@@ -24,6 +24,7 @@ from whimbrel.runtime.settings import ServiceSettings
 
 CANCEL_GRACE_S: Final = 2.0  # what is left after the drain's deadline has this long to clean up
 
+T = TypeVar("T")
 Run = Callable[["Service"], Awaitable[None]]
 
 
@@ -78,8 +79,8 @@ class Service:
         await self.unless_stopping(connection.open())
         return connection
 
-    async def unless_stopping(self, waiting: Awaitable[None]) -> None:
-        """Await ``waiting``, but no longer than until the process is asked to stop.
+    async def unless_stopping(self, waiting: Awaitable[T]) -> T:
+        """Return what ``waiting`` gives, but wait no longer than until the process is asked to stop.
 
         Raises Stopping.
         """
@@ -89,7 +90,7 @@ class Service:
             await asyncio.wait({wanted, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
                 raise Stopping("the process was asked to stop")
-            await wanted
+            return await wanted
         finally:
             stop.cancel()
             wanted.cancel()

@@ -19,7 +19,7 @@ class Settings(ServiceSettings):
     ops_port: int = Field(9080, ge=0, le=65535, description="Port of /live, /ready and /metrics; 0 takes a free one.")
     allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
         frozenset({"http://127.0.0.1:8000", "http://localhost:8000"}),
-        description="Origins whose pages may connect, comma separated, each scheme://host[:port] exactly as browsers send it.",
+        description="Origins whose pages may connect, comma separated, each as browsers send it.",
     )
     ping_s: float = Field(limits.PING_S, gt=0, description="Seconds of silence before the edge pings a client.")
     pong_s: float = Field(limits.PONG_S, gt=0, description="Seconds within which a client answers a ping.")

@@ -13,7 +13,7 @@ from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel
 from whimbrel.protocol.publications import ephemeral_frame, publication_frame
 
 Write = Callable[[bytes], None]
-Wake = Callable[[], None]
+Wake = Callable[["LiveChannel", list[bytes]], None]
 
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
 
@@ -124,7 +124,7 @@ class Hub:
             self._note_idle(live, now)
 
     def wait(self, live: LiveChannel, member: Hashable, wake: Wake) -> None:
-        """Call ``wake`` at the next publication."""
+        """Call ``wake`` with the frames of each flush."""
         live.waiters[member] = wake
 
     def unwait(self, live: LiveChannel, member: Hashable, *, now: float) -> None:

@@ -21,6 +21,7 @@ from opentelemetry.trace import Tracer
 from whimbrel.edge.core.hub import Hub, LiveChannel, Write
 from whimbrel.edge.core.subscription import join
 from whimbrel.runtime import traces
+from whimbrel.runtime.metrics import Metrics
 
 SLICE: Final = 1000  # writes between two turns of the loop: about 7 ms
 MAX_QUEUED: Final = 4096  # frames of one channel; beyond, a fan-out stops yielding
@@ -47,6 +48,13 @@ class Fanout:
         self.deliveries = 0  # writes to sockets; one may carry several publications
         self.publications = 0
 
+    def expose(self, metrics: Metrics) -> None:
+        """Publish the counters."""
+        metrics.counter("whimbrel_edge_deliveries_total", "Messages written to sockets.", lambda: self.deliveries)
+        metrics.counter(
+            "whimbrel_edge_publications_total", "Publications that went through the pod.", lambda: self.publications
+        )
+
     def flush(self) -> None:
         """Write everything that is pending to everybody concerned."""
         dirty = self._hub.dirty
@@ -61,7 +69,7 @@ class Fanout:
             elif frames:
                 self._write(live, frames)
             for wake in tuple(live.waiters.values()):
-                wake()
+                wake(live, frames)
 
     def _flush_traced(self, live: LiveChannel, frames: list[bytes]) -> None:
         sampled, live.traces = live.traces, ()

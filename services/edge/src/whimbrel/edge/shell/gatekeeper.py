@@ -20,6 +20,7 @@ from whimbrel.protocol import subjects
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_TOKEN_BYTES
 from whimbrel.protocol.rpc import Claims, ResumeKey, RightsChange, TokenVerdict, VerifyReply, VerifyRequest
+from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection
 
 REMEMBERED: Final = 50_000  # verified tokens, about 1 KiB each; the least recently used goes first
@@ -72,7 +73,9 @@ class Gatekeeper:
             self.resumed += 1
             return Identified(resumed, self.seal(resumed))
         if token is None:
-            return _reject("unauthorized", "the resume grant is no longer good and there is no token; reconnect with one")
+            return _reject(
+                "unauthorized", "the resume grant is no longer good and there is no token; reconnect with one"
+            )
         try:
             return await self._by_token(token, now=now)
         except ServiceUnavailable:
@@ -99,6 +102,11 @@ class Gatekeeper:
         groups = await self.users.groups(user)
         identity = Identity.of(claims, tuple(groups.union(claims.groups)))
         return Identified(identity, self.seal(identity))
+
+    def expose(self, metrics: Metrics) -> None:
+        """Publish the counters."""
+        metrics.counter("whimbrel_edge_resumed_total", "Connects by resume grant.", lambda: self.resumed)
+        metrics.counter("whimbrel_edge_tokens_remembered_total", "Tokens not asked about.", lambda: self.remembered)
 
     # Resume grants
 

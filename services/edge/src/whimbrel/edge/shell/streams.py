@@ -82,8 +82,8 @@ class Streams:
         stream = subjects.history_stream(partition)
         stored = {channel: subjects.stored_subject(channel, self.layout.partitions) for channel in channels}
         wanted = list(stored.values())
-        # The reply tells the stream's end only if some subject matches: one that exists is asked for along with the others,
-        # for the end must be as old as the heads, and another request may reach another server.
+        # The reply tells the stream's end only if some subject matches: one that exists is asked for along with the
+        # others, for the end must be as old as the heads, and another request may reach another server.
         if known := self._known.get(partition):
             wanted.append(known)
         found = await next(self._readers).multi_last(stream, wanted)
@@ -188,7 +188,9 @@ class Streams:
         return publications[-count:] if len(publications) > count else publications
 
     async def _count(self, channel: Channel, start: int) -> tuple[int, int]:
-        """Return the first publication's sequence from ``start`` on, and how many there are from there; (start, 0) for none."""
+        """Return the first publication's sequence from ``start`` on, and how many there are from there; (start, 0)
+        for none.
+        """
         stream, subject = self._stream(channel), subjects.stored_subject(channel, self.layout.partitions)
         page = await next(self._readers).batch(stream, subject, start, 1)
         return (page.messages[0].seq, page.pending + 1) if page.messages else (start, 0)

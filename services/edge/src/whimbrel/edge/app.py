@@ -1,0 +1,81 @@
+"""Puts the edge together; the only file that constructs."""
+
+import asyncio
+from asyncio import FIRST_COMPLETED
+from typing import Final
+
+from whimbrel.edge.core.hub import Hub
+from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.bus import Bus
+from whimbrel.edge.shell.commands import application
+from whimbrel.edge.shell.fanout import Fanout
+from whimbrel.edge.shell.frontdoor import Building
+from whimbrel.edge.shell.gatekeeper import Gatekeeper
+from whimbrel.edge.shell.metrics import Counters
+from whimbrel.edge.shell.opening import Openings
+from whimbrel.edge.shell.pod import Pod
+from whimbrel.edge.shell.readmarks import ReadMarks
+from whimbrel.edge.shell.requests import Requests
+from whimbrel.edge.shell.streams import Streams
+from whimbrel.edge.shell.users import Users
+from whimbrel.protocol import subjects
+from whimbrel.runtime import http, jetstream
+from whimbrel.runtime.directget import DirectGet
+from whimbrel.runtime.kv import KvView
+from whimbrel.runtime.namespaces import Namespaces
+from whimbrel.runtime.service import Service
+
+DRAIN_PART: Final = 0.75  # of the drain time; the rest is for the last close frames and read marks
+READERS: Final = 2  # connections for recovery: a direct get runs inside the server's loop for its connection
+
+
+async def run(service: Service) -> None:
+    """Serve until the process is asked to stop, then send the clients elsewhere."""
+    settings = service.settings
+    assert isinstance(settings, Settings)
+    socket = http.bind(settings.host, settings.port)
+    control = await service.connect()
+    live = await service.connect("live")
+    readers = [DirectGet(await service.connect(f"recovery{number}")) for number in range(READERS)]
+    layout = await service.unless_stopping(jetstream.await_layout(control, service.log))
+
+    namespaces = Namespaces(control, readers[0], service.log)
+    keys = KvView(control, readers[0], subjects.KEYS, service.log)
+    revoked = KvView(control, readers[0], subjects.REVOKED, service.log)
+    for view in (namespaces, keys, revoked):
+        await service.unless_stopping(view.open())
+
+    hub = Hub()
+    fanout = Fanout(hub, service.tracer)
+    bus = Bus(hub, fanout, live, Streams(layout, control, readers), service.log)
+    marks = ReadMarks(control, readers[0], service.log)
+    users = Users(control, service.log)
+    pod = Pod(
+        settings,
+        hub,
+        Openings(bus, marks, namespaces.current),
+        Requests(hub, bus, marks, control, service.log),
+        Gatekeeper(control, users, keys, revoked),
+        namespaces.current,
+        Counters(),
+        service.log,
+    )
+    namespaces.on_change.append(pod.rules_changed)
+    pod.expose(service.metrics)
+    bus.expose(service.metrics)
+    fanout.expose(service.metrics)
+    service.detail = pod.detail
+
+    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks)]
+    serving = asyncio.create_task(http.serve(application(pod), socket, http=Building(pod)))
+    service.log.info("edge.serving", port=socket.getsockname()[1])
+    service.health.ready()
+    try:
+        await asyncio.wait([serving, asyncio.ensure_future(service.stopping.wait())], return_when=FIRST_COMPLETED)
+        await pod.drain(settings.drain_s * DRAIN_PART)
+    finally:
+        for task in (*upkeep, serving):
+            task.cancel()
+        await asyncio.gather(*upkeep, serving, return_exceptions=True)
+        for view in (namespaces, keys, revoked):
+            await view.close()

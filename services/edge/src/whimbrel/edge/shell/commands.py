@@ -1,0 +1,121 @@
+"""The edge's HTTP endpoints that are not hot, by FastAPI on the front door's port: commands and transports."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Header, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from whimbrel.edge.core.effects import Rejected
+from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.replies import error_frame
+from whimbrel.edge.core.rights import action_of, permit
+from whimbrel.edge.shell.pod import Pod
+from whimbrel.edge.shell.poll import HTTP_OF_CLOSE
+from whimbrel.protocol.bodies import CommandsRequest, TransportsReply
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.errors import Refused
+from whimbrel.protocol.frames import Ack, ClientFrame, Heartbeat, History, PollAdvice, Presence, Publish, decode_object
+from whimbrel.runtime import http
+
+PREFLIGHT_S: Final = 600
+
+
+def application(pod: Pod) -> FastAPI:
+    """Return the app: `POST /v1/commands` and `GET /v1/transports`, for pages of the allowed origins."""
+    app = FastAPI(title="Whimbrel edge", openapi_url=None, docs_url=None, redoc_url=None)
+    http.answer_problems(app, pod.log)
+    _mind_origins(app, pod)
+
+    async def identify(authorization: str | None) -> Identity | Response:
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return http.problem_response(ErrorCode.UNAUTHORIZED, "send the access token in `Authorization: Bearer`")
+        outcome = await pod.gatekeeper.identify(token.strip(), None, now=pod.now())
+        if isinstance(outcome, Rejected):
+            status = HTTP_OF_CLOSE.get(outcome.close)
+            return http.problem_response(
+                outcome.error, outcome.reason, status=status, retry_ms=outcome.after_ms or None
+            )
+        return outcome.identity
+
+    @app.post("/v1/commands")
+    async def commands(body: CommandsRequest, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Carry out frames in their order; those that want no reply leave none."""
+        identity = await identify(authorization)
+        if isinstance(identity, Response):
+            return identity
+        replies = [await _command(pod, identity, fields) for fields in body.frames]
+        return Response(
+            b'{"frames":[%b]}' % b",".join(reply for reply in replies if reply is not None),
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
+
+    @app.get("/v1/transports")
+    async def transports(authorization: Annotated[str | None, Header()] = None) -> Response:
+        """Say which transports the user should use now, best first."""
+        identity = await identify(authorization)
+        if isinstance(identity, Response):
+            return identity
+        advice = TransportsReply(
+            transports=("websocket", "poll"),
+            cohort="default",
+            heartbeat=Heartbeat(ping=pod.terms.ping, pong=pod.terms.pong),
+            poll=PollAdvice(interval=pod.settings.poll_interval_s),
+        )
+        return JSONResponse(advice.model_dump(), headers={"cache-control": "no-store"})
+
+    return app
+
+
+async def _command(pod: Pod, identity: Identity, fields: dict[str, Any]) -> bytes | None:
+    frame = decode_object(fields)
+    try:
+        request = _executable(frame)
+        # A polling client holds no subscription here: who may subscribe counts as subscribed.
+        subscribed = _may_subscribe(pod, identity, request.channel)
+        channel = permit(identity, action_of(request), request.channel, pod.rules, subscribed)
+    except Refused as refusal:
+        return error_frame(refusal, getattr(frame, "id", None))
+    durable = pod.durable(channel.namespace)
+    return await pod.requests.answer(request, channel, user=identity.user, session="", durable=durable)
+
+
+def _executable(frame: ClientFrame | Refused) -> Publish | Ack | History | Presence:
+    match frame:
+        case Publish() | Ack() | History() | Presence():
+            return frame
+        case Refused():
+            raise frame
+        case _:
+            raise Refused(ErrorCode.BAD_REQUEST, f"`{frame.type}` is not a command: it belongs to a WebSocket")
+
+
+def _may_subscribe(pod: Pod, identity: Identity, name: str) -> bool:
+    try:
+        permit(identity, "subscribe", name, pod.rules)
+    except Refused:
+        return False
+    return True
+
+
+def _mind_origins(app: FastAPI, pod: Pod) -> None:
+    allowed = pod.settings.allowed_origins
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=sorted(allowed),
+        allow_methods=["GET", "POST", "PUT"],
+        allow_headers=["authorization", "content-type", "if-none-match"],
+        expose_headers=["ETag", "Retry-After"],
+        max_age=PREFLIGHT_S,
+    )
+
+    @app.middleware("http")
+    async def refuse_foreign(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        origins = request.headers.getlist("origin")
+        if origins and (len(origins) != 1 or origins[0] not in allowed):
+            return http.problem_response(ErrorCode.PERMISSION_DENIED, "pages of this origin may not connect")
+        return await call_next(request)

@@ -1,0 +1,209 @@
+"""Opening channels for a subscriber: from a position, from the newest, from the read mark, or from now.
+
+Opening has two steps. ``begin`` and ``prepare`` find out what the subscriber missed, from the ring if it reaches back,
+otherwise from the stream. ``complete`` is synchronous: in the same turn of the loop in which the subscriber is attached
+it adds what entered the ring meanwhile, so that nothing is missed and nothing comes twice.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from whimbrel.edge.core.effects import Wanted
+from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.recovery import Complete, Unrecoverable
+from whimbrel.edge.core.ring import Stored
+from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.edge.shell.bus import Bus
+from whimbrel.edge.shell.readmarks import ReadMarks
+from whimbrel.edge.shell.streams import TROUBLE
+from whimbrel.protocol.channels import ROUTER_NAMESPACES
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.limits import HISTORY_LIMIT
+from whimbrel.protocol.namespaces import Namespace
+from whimbrel.runtime.metrics import Metrics
+
+PATIENCE_S: Final = 10.0  # the bus may be reconnecting; after that the channel is refused with 108
+
+
+class Recoveries:
+    """Counts of recoveries by where they came from and how they ended; plain integers."""
+
+    __slots__ = ("from_ring", "from_stream", "unproved")
+
+    def __init__(self) -> None:
+        self.from_ring = 0
+        self.from_stream = 0
+        self.unproved = 0
+
+    def expose(self, metrics: Metrics) -> None:
+        """Publish the counters."""
+        metrics.labelled(
+            "whimbrel_edge_recoveries_total",
+            "Channels recovered, by where from; `unproved` were answered with recovered: false.",
+            "counter",
+            ("source",),
+            lambda: {("ring",): self.from_ring, ("stream",): self.from_stream, ("unproved",): self.unproved},
+        )
+
+
+class Opening:
+    """One channel on its way to one subscriber."""
+
+    __slots__ = ("_at", "_epoch", "_offset", "_prepared", "_publications", "_recovered", "live", "refused", "wanted")
+
+    def __init__(self, wanted: Wanted, live: LiveChannel) -> None:
+        self.wanted = wanted
+        self.live = live
+        self.refused: NotOpened | None = None
+        self._prepared = False
+        self._epoch = ""
+        self._offset = 0  # where the publications begin
+        self._at = 0  # what was collected reaches up to here; the rest is in the ring
+        self._publications: Sequence[Stored] = ()
+        self._recovered: bool | None = None
+
+    def begin(self, offset: int, recovered: bool | None, publications: Sequence[Stored] = ()) -> None:
+        """Note what is known: ``publications`` follow ``offset``, and the ring follows them."""
+        self._prepared = True
+        self._epoch = self.live.epoch
+        self._offset = offset
+        self._recovered = recovered
+        self._publications = publications
+        self._at = publications[-1].offset if publications else offset
+
+    def complete(self) -> Opened | NotOpened | None:
+        """Return the channel as of this turn of the loop; None where more must be read first (``Openings.prepare``)."""
+        if self.refused is not None:
+            return self.refused
+        live = self.live
+        if not self._prepared:
+            return None
+        if not live.durable:
+            return Opened("", 0)
+        assert live.ring is not None
+        if live.epoch != self._epoch:  # the history was lost while it was read
+            return Opened(live.epoch, live.ring.head, recovered=None if self._recovered is None else False)
+        if self._recovered is False:
+            return Opened(live.epoch, live.ring.head, recovered=False)
+        more = live.ring.since(self._at)
+        if more is None:
+            return None
+        publications = (*self._publications, *more) if self._publications else more
+        return Opened(live.epoch, self._offset, self._recovered, publications)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it is known where the publications begin."""
+        return self._prepared
+
+    @property
+    def at(self) -> int:
+        """Up to which offset everything is collected."""
+        return self._at
+
+    def extend(self, publications: Sequence[Stored]) -> None:
+        """Add what was read after ``at``."""
+        self._publications = (*self._publications, *publications)
+        if publications:
+            self._at = publications[-1].offset
+
+    def give_up(self) -> None:
+        """Completeness cannot be shown: the subscriber reloads."""
+        self._recovered = False
+
+
+class Openings:
+    """Opens channels through the bus."""
+
+    def __init__(self, bus: Bus, marks: ReadMarks, rules: Mapping[str, Namespace]) -> None:
+        self._bus = bus
+        self._marks = marks
+        self._rules = rules
+        self.counts = Recoveries()
+
+    def start(self, wanted: Wanted, *, now: float) -> Opening:
+        """Begin to open a channel that the subscriber may have; what memory can answer is answered at once."""
+        durable = self.durable(wanted.channel.namespace)
+        opening = Opening(wanted, self._bus.hold(wanted.channel, durable=durable, now=now))
+        if opening.live.opened:
+            self._from_memory(opening)
+        return opening
+
+    def durable(self, namespace: str) -> bool:
+        """Tell whether channels of ``namespace`` keep history; the router's own always do."""
+        return namespace in ROUTER_NAMESPACES or self._rules[namespace].durable
+
+    async def prepare(self, openings: Sequence[Opening], user: str) -> None:
+        """Read what is missing until every opening can be completed, or refuse it with 108."""
+        await asyncio.gather(*(self._prepare(each, user) for each in openings if each.complete() is None))
+
+    async def _prepare(self, opening: Opening, user: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._bus.opened(opening.live)
+                if not opening.prepared:
+                    self._from_memory(opening)
+                if not opening.prepared:
+                    await self._from_store(opening, user)
+                while opening.complete() is None:
+                    await self._read_up(opening)
+        except (TimeoutError, *TROUBLE):
+            opening.refused = NotOpened(ErrorCode.UNAVAILABLE, "the history cannot be read now; subscribe again")
+
+    def _from_memory(self, opening: Opening) -> None:
+        wanted, live, ring = opening.wanted, opening.live, opening.live.ring
+        if ring is None:
+            opening.begin(0, None)
+        elif wanted.position is not None:
+            if wanted.position.epoch != live.epoch:
+                self.counts.unproved += 1
+                opening.begin(ring.head, False)
+            elif ring.floor <= wanted.position.offset <= ring.head:
+                self.counts.from_ring += 1
+                opening.begin(wanted.position.offset, True)
+        elif wanted.last is not None:
+            newest = ring.newest(wanted.last)
+            if newest is not None:
+                opening.begin(newest[0].prev if newest else ring.head, None)
+        elif not wanted.from_mark:
+            opening.begin(ring.head, None)
+
+    async def _from_store(self, opening: Opening, user: str) -> None:
+        wanted, live = opening.wanted, opening.live
+        if wanted.position is not None:
+            opening.begin(wanted.position.offset, True)
+            await self._read_up(opening)
+        elif wanted.last is not None:
+            newest = await self._bus.streams.newest(wanted.channel, wanted.last)
+            opening.begin(newest[0].prev if newest else live.ring.head if live.ring else 0, None, newest)
+        else:
+            mark = await self._marks.read(user, wanted.channel)
+            if mark is not None and mark.epoch == live.epoch:
+                opening.begin(mark.offset, None)
+            else:
+                await self._from_oldest(opening)
+
+    async def _from_oldest(self, opening: Opening) -> None:
+        """Nothing was acknowledged yet: start from the oldest retained publication."""
+        oldest = await self._bus.streams.after(opening.wanted.channel, 0, HISTORY_LIMIT)
+        opening.begin(0, None, oldest)
+
+    async def _read_up(self, opening: Opening) -> None:
+        """Read from the stream what lies between the opening and the ring."""
+        live = opening.live
+        given = opening.wanted.position is not None
+        verdict = await self._bus.streams.since(
+            opening.wanted.channel, opening.at, reach=lambda: live.ring.floor if live.ring is not None else 0
+        )
+        match verdict:
+            case Complete(publications):
+                self.counts.from_stream += 1
+                opening.extend(publications)
+            case Unrecoverable() if given:
+                self.counts.unproved += 1
+                opening.give_up()
+            case Unrecoverable():
+                # The read mark is too far back: the newest are given, the rest can be had by `history`.
+                newest = await self._bus.streams.newest(opening.wanted.channel, HISTORY_LIMIT)
+                opening.begin(newest[0].prev if newest else 0, None, newest)

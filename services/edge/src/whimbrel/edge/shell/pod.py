@@ -1,0 +1,173 @@
+"""What all connections of the pod share, and the one timer that serves them."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Final, Protocol
+
+from whimbrel.edge.core.heartbeat import TimerWheel
+from whimbrel.edge.core.hub import Hub
+from whimbrel.edge.core.session import Session, Terms
+from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.gatekeeper import Gatekeeper
+from whimbrel.edge.shell.metrics import Counters
+from whimbrel.edge.shell.opening import Openings
+from whimbrel.edge.shell.requests import Requests
+from whimbrel.protocol.namespaces import Namespace
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.metrics import Metrics
+
+LAST_CLOSES_S: Final = 2.0  # for the last close frames to be answered
+TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term, at most a second
+
+
+def wall() -> float:
+    """Return Unix seconds."""
+    return time.time()
+
+
+class Timed(Protocol):
+    """Whatever wants a look at a time that it scheduled with the wheel."""
+
+    def tick(self, *, now: float) -> None:
+        """Do what time asks for, and schedule the next look."""
+
+
+class Slow(Protocol):
+    """A socket that did not take everything at once."""
+
+    def check_outbox(self, *, now: float) -> None:
+        """Stop live writes beyond the high watermark; close what is stuck for too long."""
+
+
+class Connected(Protocol):
+    """A socket or a waiting poll, as far as the pod concerns it."""
+
+    def drain(self, after_ms: int) -> None:
+        """Say when to reconnect, and close."""
+
+    def rules_changed(self) -> None:
+        """Follow a change of the namespaces."""
+
+
+class Pod:
+    """The shared parts. ``rules`` is the live table of namespaces."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hub: Hub,
+        openings: Openings,
+        requests: Requests,
+        gatekeeper: Gatekeeper,
+        rules: Mapping[str, Namespace],
+        counters: Counters,
+        log: Logger,
+    ) -> None:
+        self.settings = settings
+        self.terms: Terms = settings.terms
+        self.hub = hub
+        self.openings = openings
+        self.requests = requests
+        self.gatekeeper = gatekeeper
+        self.users = gatekeeper.users
+        self.rules = rules
+        self.counters = counters
+        self.log = log
+        self.loop = asyncio.get_running_loop()
+        shortest = min(self.terms.ping, self.terms.pong, self.terms.connect_timeout, settings.request_timeout_s)
+        self.wheel: TimerWheel[Timed] = TimerWheel(now=self.loop.time(), tick=min(1.0, shortest / TICKS_PER_TERM))
+        self.connections: set[Connected] = set()
+        self.slow: set[Slow] = set()
+        self.draining = False
+        self.empty = asyncio.Event()  # set when the last connection has gone, once draining
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def now(self) -> float:
+        """Return the loop's time, seconds."""
+        return self.loop.time()
+
+    def new_session(self) -> Session:
+        """Return a session for a client who has just arrived."""
+        return Session(secrets.token_urlsafe(12), self.terms, self.rules, now=self.now())
+
+    def durable(self, namespace: str) -> bool:
+        """Tell whether channels of ``namespace`` keep history; the router's own always do."""
+        return self.openings.durable(namespace)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more connections are taken."""
+        return self.draining or len(self.connections) >= self.settings.max_connections
+
+    def forget(self, connection: Connected) -> None:
+        """The connection is gone."""
+        self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self.empty.set()
+
+    def rules_changed(self) -> None:
+        """Have every session follow a change of the namespaces."""
+        for connection in tuple(self.connections):
+            connection.rules_changed()
+
+    def detail(self) -> dict[str, object]:
+        """Return what `rpc.status.v1` tells of the pod."""
+        return {
+            "connections": dict(self.counters.open),
+            "channels": len(self.hub.channels),
+            "users": len(self.users),
+            "closes": {slug: number for slug, number in self.counters.closed.items() if number},
+        }
+
+    def expose(self, metrics: Metrics) -> None:
+        """Publish the counters of the pod and its parts."""
+        self.counters.expose(metrics)
+        self.openings.counts.expose(metrics)
+        self.gatekeeper.expose(metrics)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run ``work``; a fault in it is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.exception("pod.task_failed", error)
+
+    async def run(self) -> None:
+        """Turn the wheel. Ends when cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(self.wheel.tick)
+                now = self.now()
+                for timed in self.wheel.due(now=now):
+                    timed.tick(now=now)
+                for slow in tuple(self.slow):
+                    slow.check_outbox(now=now)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def drain(self, window_s: float) -> None:
+        """Send the clients elsewhere, spread over ``window_s`` seconds, and return when all are gone or it is over."""
+        self.draining = True
+        if not self.connections:
+            return
+        leaving = list(self.connections)
+        random.shuffle(leaving)
+        self.log.info("pod.draining", connections=len(leaving), seconds=window_s)
+        began = time.monotonic()
+        for number, connection in enumerate(leaving):
+            due = began + window_s * number / len(leaving)
+            if (wait := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            connection.drain(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_CLOSES_S):
+                await self.empty.wait()

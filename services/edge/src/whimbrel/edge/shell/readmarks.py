@@ -1,0 +1,91 @@
+"""Read marks: how far a user has handled a channel, kept for all devices.
+
+A mark is written at most every 10 s per user and channel: the first at once, later ones with the next write. What was
+acknowledged within the last seconds
+before a pod dies is delivered again to a device that comes without a position.
+"""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from pydantic import ValidationError
+
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.rpc import ReadMark
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.directget import DirectGet
+from whimbrel.runtime.errors import BusFault, JetStreamRefused
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection
+
+WRITE_EVERY_S: Final = 10.0
+TURN_S: Final = 1.0  # between two looks at the marks that wait
+MAX_UNWRITTEN: Final = 50_000  # marks that wait for their turn; beyond, the oldest is written first and waits no longer
+
+
+class ReadMarks:
+    """Marks in the bucket READMARKS; ``unwritten`` holds those that wait for their turn."""
+
+    def __init__(self, connection: Connection, reader: DirectGet, log: Logger) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._log = log
+        self._unwritten: dict[str, ReadMark] = {}
+        self._written_at: dict[str, float] = {}
+        self._moved = asyncio.Event()
+        self.writes = 0
+
+    async def read(self, user: str, channel: Channel) -> ReadMark | None:
+        """Return the user's mark, None where nothing was acknowledged yet. Raises BusFault, JetStreamRefused."""
+        key = subjects.readmark_key(user, channel)
+        if (mark := self._unwritten.get(key)) is not None:
+            return mark
+        bucket = subjects.READMARKS
+        stored = await self._reader.last(subjects.bucket_stream(bucket), subjects.key_subject(bucket, key))
+        try:
+            return None if stored is None else ReadMark.model_validate_json(stored.payload)
+        except ValidationError:
+            return None  # a deleted key
+
+    def move(self, user: str, channel: Channel, mark: ReadMark) -> None:
+        """Note that everything up to ``mark`` was handled; a mark never moves back within an epoch."""
+        key = subjects.readmark_key(user, channel)
+        before = self._unwritten.get(key)
+        if before is None or before.epoch != mark.epoch or before.offset < mark.offset:
+            self._unwritten[key] = mark
+            if key not in self._written_at:
+                self._moved.set()
+            if len(self._unwritten) > MAX_UNWRITTEN:
+                self._written_at.pop(next(iter(self._unwritten)), None)
+
+    async def run(self) -> None:
+        """Write marks as their turn comes; writes all that are left when cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TURN_S):
+                        await self._moved.wait()
+                self._moved.clear()
+                now = loop.time()
+                self._written_at = {key: at for key, at in self._written_at.items() if now < at + WRITE_EVERY_S}
+                await self._write([key for key in self._unwritten if key not in self._written_at])
+        finally:
+            await self._write(list(self._unwritten))
+
+    async def _write(self, keys: list[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        for key in keys:
+            mark = self._unwritten[key]
+            try:
+                subject = subjects.key_subject(subjects.READMARKS, key)
+                await jetstream.publish(self._connection, subject, mark.model_dump_json().encode())
+            except (BusFault, JetStreamRefused) as error:
+                self._log.warning("readmarks.write_delayed", waiting=len(self._unwritten), error=str(error))
+                return
+            self.writes += 1
+            self._written_at[key] = now
+            if self._unwritten.get(key) == mark:
+                del self._unwritten[key]

@@ -1,0 +1,306 @@
+"""One WebSocket: bytes in, the session's effects out.
+
+Part of the hot path: no task, no queue and no library object per socket. What is written goes to the kernel at once;
+what the kernel does not take counts as the outbox. Past its high watermark the socket is no longer written live: its
+channels are left at their positions and caught up from history once it has drained.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from whimbrel.edge.core.effects import (
+    Close,
+    Detach,
+    Effect,
+    Execute,
+    Identified,
+    Identify,
+    Open,
+    Send,
+    Wanted,
+)
+from whimbrel.edge.core.replies import subscribed_frames
+from whimbrel.edge.core.session import Session
+from whimbrel.edge.core.states import State
+from whimbrel.edge.core.subscription import NotOpened, Opened, publication_frames
+from whimbrel.edge.shell.fanout import text_message
+from whimbrel.edge.shell.inbound import Alive, Inlet, PeerClosed, Text, TooLarge, Violation
+from whimbrel.edge.shell.opening import Opening
+from whimbrel.edge.shell.pod import Pod, wall
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.codes import CloseCode
+from whimbrel.protocol.positions import Position
+
+CLOSE_WAIT_S: Final = 2.0  # for the peer's close frame; data under way is lost if we reset the connection at once
+_FIN_CLOSE: Final = 0x88
+
+
+class WebSocket(asyncio.Protocol):
+    """The server's side of one socket, after the upgrade."""
+
+    __slots__ = ("_behind", "_behind_since", "_closing", "_inlet", "_opened_at", "pod", "session", "transport")
+
+    def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
+        self.pod = pod
+        self.transport = transport
+        self.session: Session = pod.new_session()
+        self.session.presented = presented
+        self._inlet = Inlet(pod.terms.frame_bytes)
+        self._closing = False
+        self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
+        self._behind_since = 0.0
+        self._opened_at = pod.now()
+        transport.set_write_buffer_limits(high=0)  # to be told of every byte that the kernel did not take
+        pod.connections.add(self)
+        pod.counters.open["websocket"] += 1
+        pod.counters.accepted["websocket"] += 1
+        pod.wheel.schedule(self, self.session.deadline)
+
+    # Bytes in
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self._closing:
+            if any(isinstance(event, PeerClosed) for event in self._inlet.feed(data)):
+                self.transport.close()
+            return
+        now = self.pod.now()
+        for event in self._inlet.feed(data):
+            match event:
+                case Text(payload):
+                    self._perform(self.session.receive(payload, now=now, wall=wall()))
+                case Alive(answer):
+                    self.session.alive(now=now)
+                    if answer:
+                        self.transport.write(answer)
+                case PeerClosed(answer):
+                    self.transport.write(answer)
+                    self.transport.close()
+                case TooLarge():
+                    limit = self.pod.terms.frame_bytes
+                    self._perform(self.session.close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {limit} bytes"))
+                case Violation(what):
+                    self._perform(self.session.close(CloseCode.PROTOCOL_ERROR, what))
+                case _:
+                    assert_never(event)
+            if self._closing:
+                return
+        if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
+            self.transport.pause_reading()  # who does not read our answers asks nothing more
+
+    def eof_received(self) -> None:
+        """Close our half too."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the client; one line tells how the session ended."""
+        pod, session = self.pod, self.session
+        self._perform(session.lost())
+        pod.forget(self)
+        pod.slow.discard(self)
+        pod.wheel.discard(self)
+        pod.counters.open["websocket"] -= 1
+        code = session.closed_with
+        pod.counters.closed["client" if code is None else code.slug] += 1
+        if session.identity is not None:
+            pod.users.detach(session.identity.user, self, now=pod.now())
+        pod.log.info(
+            "session.closed",
+            session=session.id,
+            user=None if session.identity is None else session.identity.user,
+            transport="websocket",
+            code=None if code is None else int(code),
+            reason="client" if code is None else code.slug,
+            duration_s=round(pod.now() - self._opened_at, 3),
+        )
+
+    # Effects out
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    if not self._closing:
+                        self.transport.write(text_message(message))
+                case Close(code):
+                    self._close(code)
+                case Identify():
+                    self.pod.spawn(self._identify(effect))
+                case Open():
+                    self._open(effect)
+                case Detach(channel):
+                    self._detach(channel)
+                case Execute():
+                    self.pod.spawn(self._execute(effect))
+                case _:
+                    assert_never(effect)
+
+    def _close(self, code: CloseCode) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        reason = code.slug.encode()
+        self.transport.write(bytes((_FIN_CLOSE, 2 + len(reason))) + int(code).to_bytes(2, "big") + reason)
+        self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
+
+    async def _identify(self, effect: Identify) -> None:
+        outcome = await self.pod.gatekeeper.identify(effect.token, effect.resume, now=self.pod.now())
+        if effect.refresh_id is not None:
+            self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
+        else:
+            self._perform(self.session.identified(outcome, wall=wall()))
+
+    async def _execute(self, effect: Execute) -> None:
+        session = self.session
+        assert session.identity is not None
+        reply = await self.pod.requests.answer(
+            effect.frame,
+            effect.channel,
+            user=session.identity.user,
+            session=session.id,
+            durable=self.pod.durable(effect.channel.namespace),
+        )
+        session.finished()
+        if reply is not None and session.state is State.OPEN:
+            self._perform([Send(reply)])
+
+    def _detach(self, channel: Channel) -> None:
+        if self._behind is not None:
+            self._behind = {name: each for name, each in self._behind.items() if each.channel != channel}
+        live = self.pod.hub.channels.get(channel)
+        if live is not None:
+            self.pod.hub.detach(live, self, now=self.pod.now())
+
+    # Channels
+
+    def _open(self, effect: Open) -> None:
+        if effect.request == 0:
+            self._watch_user()
+        openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
+        if not self._opened(openings, effect.request):
+            self.pod.spawn(self._open_slowly(openings, effect.request))
+
+    async def _open_slowly(self, openings: Sequence[Opening], request: int | None) -> None:
+        user = self.session.identity.user if self.session.identity is not None else ""
+        await self.pod.openings.prepare(openings, user)
+        while not self._opened(openings, request):
+            await self.pod.openings.prepare(openings, user)
+
+    def _opened(self, openings: Sequence[Opening], request: int | None) -> bool:
+        """Attach all channels and tell the client, in one turn; False where something must be read first."""
+        completed: list[tuple[Opening, Opened | NotOpened]] = []
+        for opening in openings:
+            result = opening.complete()
+            if result is None:
+                return False
+            completed.append((opening, result))
+        results: dict[str, Opened | NotOpened] = {}
+        for opening, result in completed:
+            wanted = opening.wanted
+            if self.session.channels.get(wanted.name) != wanted.channel:
+                continue  # unsubscribed, or closed, meanwhile
+            results[wanted.name] = result
+            if isinstance(result, Opened):
+                self._attach(opening, result)
+        self._perform(self.session.opened(results, request, now=self.pod.now(), wall=wall()))
+        self.pod.wheel.schedule(self, self.session.deadline)
+        return True
+
+    def _attach(self, opening: Opening, result: Opened) -> None:
+        if self._behind is None:
+            self.pod.hub.attach(opening.live, self, self.transport.write)
+        else:  # the socket is slow: this channel is behind from here on
+            wanted = opening.wanted
+            end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
+            self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
+
+    # The user
+
+    def _watch_user(self) -> None:
+        assert self.session.identity is not None
+        user = self.pod.users.watch(self.session.identity.user, now=self.pod.now())
+        self.pod.users.attach(user, self)
+
+    def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
+        """Follow the router's change of the user's memberships."""
+        if self.session.identity is not None:
+            identity = self.session.identity.changed(joined=joined, left=left)
+            self._perform(self.session.rights_changed(Identified(identity, self.pod.gatekeeper.seal(identity))))
+
+    def acked(self, channel: Channel, offset: int, origin: str) -> None:
+        """Pass on that session ``origin`` of the user acknowledged."""
+        self._perform(self.session.acked(channel, offset, origin))
+
+    def rules_changed(self) -> None:
+        """Follow a change of the namespaces."""
+        self._perform(self.session.rules_changed())
+
+    # A slow socket
+
+    def pause_writing(self) -> None:
+        """The kernel did not take everything."""
+        self.pod.slow.add(self)
+
+    def resume_writing(self) -> None:
+        """The kernel has taken everything: catch up."""
+        self.pod.slow.discard(self)
+        self.transport.resume_reading()
+        if self._behind is not None and not self._closing:
+            behind, self._behind = self._behind, None
+            self.pod.spawn(self._catch_up(behind))
+
+    def check_outbox(self, *, now: float) -> None:
+        """Stop live writes beyond the high watermark; close a socket that has taken nothing for too long."""
+        if self._behind is not None:
+            if now >= self._behind_since + self.pod.settings.stuck_s:
+                self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
+                self.transport.abort()
+        elif self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
+            self._fall_behind(now)
+
+    def _fall_behind(self, now: float) -> None:
+        # Everything up to the ring's head is written or on its way through a fan-out that knows this socket.
+        self._behind_since = now
+        self._behind = {}
+        for name, channel in self.session.channels.items():
+            live = self.pod.hub.channels.get(channel)
+            if live is None or self not in live.writers:
+                continue  # still being opened
+            head = None if live.ring is None else Position(epoch=live.epoch, offset=live.ring.head)
+            self._behind[name] = Wanted(name, channel, head)
+            self.pod.hub.detach(live, self, now=now)
+        self.pod.counters.fell_behind += 1
+
+    async def _catch_up(self, behind: dict[str, Wanted]) -> None:
+        openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in behind.values()]
+        await self.pod.openings.prepare(openings, "")
+        for opening in openings:
+            while (result := opening.complete()) is None:
+                await self.pod.openings.prepare([opening], "")
+            wanted = opening.wanted
+            if self.session.channels.get(wanted.name) != wanted.channel:
+                continue
+            if isinstance(result, NotOpened):  # the bus is away: the client comes back by its position
+                self._perform(self.session.close(CloseCode.STATE_LOST, result.message))
+                return
+            if result.recovered is False:
+                messages = subscribed_frames(wanted.name, result, None)
+            else:
+                messages = publication_frames(wanted.name.encode(), result.publications)
+            self._perform([Send(message) for message in messages])
+            self._attach(opening, result)
+
+    # Time
+
+    def tick(self, *, now: float) -> None:
+        """Do what time asks for, and schedule the next look."""
+        if self._closing:
+            self.transport.abort()
+            return
+        self._perform(self.session.tick(now=now, wall=wall()))
+        if not self._closing:
+            self.pod.wheel.schedule(self, self.session.deadline)
+
+    def drain(self, after_ms: int) -> None:
+        """Say when to reconnect, and close."""
+        self._perform(self.session.close(CloseCode.DRAINING, "the pod is leaving", after_ms=after_ms))
