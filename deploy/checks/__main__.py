@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from deploy.checks import bus, compose, dockerfile, pods, references, schemas, settings
+from deploy.checks import bus, compose, configuration, dockerfile, pods, references, schemas, settings
 from deploy.checks.rendered import CannotRender, Objects, overlays, render
 
 
@@ -31,6 +31,7 @@ def of_objects(objects: Objects, folder: Path) -> list[str]:
         *schemas.faults(objects),
         *pods.faults(objects),
         *references.faults(objects),
+        *configuration.faults(objects),
         *settings.faults(objects, folder),
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from deploy.checks import bus, schemas, settings
+from deploy.checks import bus, configuration, schemas, settings
 
 
 def faults(folder: Path) -> Iterator[str]:
@@ -15,6 +15,7 @@ def faults(folder: Path) -> Iterator[str]:
     document = yaml.safe_load((folder / "compose.yaml").read_text())
     for fault in (*schemas.against("compose.json", document), *_services(folder, document), *_files(folder, document)):
         yield f"compose.yaml: {fault}"
+    yield from (f"config/{fault}" for fault in configuration.faults_in(folder / "config"))
 
 
 def _services(folder: Path, document: Mapping[str, Any]) -> Iterator[str]:

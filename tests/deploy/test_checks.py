@@ -36,6 +36,12 @@ def setting(objects: Objects, service: str, name: str, value: str) -> None:
     variables[:] = [item for item in variables if item["name"] != name] + [{"name": name, "value": value}]
 
 
+def config(objects: Objects, name: str, key: str, text: str) -> None:
+    """Replace a file in a ConfigMap, whose name ends in the hash of what it held."""
+    found = next(item for item in objects if item["kind"] == "ConfigMap" and item["metadata"]["name"].startswith(name))
+    found["data"][key] = text
+
+
 def edge_probes(objects: Objects, one: str, other: str) -> None:
     container(objects)[one] = container(objects)[other]
 
@@ -207,6 +213,22 @@ DAMAGES: list[tuple[str, Damage, str]] = [
         "a secret that nobody documented",
         lambda o: container(o)["env"][0]["valueFrom"]["secretKeyRef"].update(key="password"),
         "needs key password of Secret whimbrel-nats",
+    ),
+    # Configuration
+    (
+        "a namespace without the one thing it must say",
+        lambda o: config(o, "router-config", "namespaces.yaml", "orders: {subscribe: authenticated}"),
+        "namespaces.yaml: line 1: orders",
+    ),
+    (
+        "a route that matches nothing",
+        lambda o: config(o, "notifier-config", "routes.yaml", "routes: [{subject: shop.*, channels: 'orders:1'}]"),
+        "'shop.*' can match no event",
+    ),
+    (
+        "a route to channels that do not exist",
+        lambda o: config(o, "notifier-config", "routes.yaml", "routes: [{subject: events.>, channels: 'order:{id}'}]"),
+        "order:{id} is in namespace order, which namespaces.yaml does not have",
     ),
     # Settings
     (
