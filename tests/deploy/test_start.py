@@ -1,0 +1,90 @@
+"""The services start with the very environment that the manifests give them, and need nothing that the bus refuses."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.checks.rendered import Objects, workloads
+from deploy.checks.settings import SERVICES, environment_of
+from tests.support.nats import NatsServer
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+READY_S = 40.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(objects: Objects, service: str, server: NatsServer, keys: Path) -> dict[str, str]:
+    """Return the environment of ``service``'s pods, brought to this machine: addresses, ports, mounted files."""
+    workload = next(item for item in workloads(objects) if item.name == service)
+    prefix = f"WHIMBREL_{service.upper()}_"
+    found = environment_of(workload.containers[-1])
+    moved = {
+        f"{prefix}NATS_URL": server.url(service),
+        f"{prefix}PORT": str(free_port()),
+        f"{prefix}OPS_PORT": str(free_port()),
+        f"{prefix}DRAIN_S": "1",
+    }
+    files = {"keys.json": keys, "namespaces.yaml": DEPLOY / "config", "routes.yaml": DEPLOY / "config"}
+    mounted = {
+        name: str(files[Path(value).name] / Path(value).name)
+        for name, value in found.items()
+        if value.startswith("/etc/whimbrel/")
+    }
+    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | found | moved | mounted
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path / "nats").start()
+    yield server
+    server.kill()
+
+
+def test_all_services_become_ready_with_their_pods_environment(
+    base: Objects, server: NatsServer, tmp_path: Path
+) -> None:
+    keys = subprocess.run([sys.executable, "-m", "whimbrel.auth", "keys"], capture_output=True, check=True).stdout
+    (tmp_path / "keys.json").write_bytes(keys)
+    running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+    try:
+        for service in SERVICES:
+            own = environment(base, service, server, tmp_path)
+            with (tmp_path / f"{service}.log").open("wb") as log:
+                command = [sys.executable, "-m", f"whimbrel.{service}"]
+                process = subprocess.Popen(command, env=own, stdout=log, stderr=log, cwd=tmp_path)
+            running[service] = (process, int(own[f"WHIMBREL_{service.upper()}_OPS_PORT"]))
+        deadline = time.monotonic() + READY_S
+        waiting = set(running)
+        while waiting:
+            waiting -= {service for service in waiting if is_ready(running[service][1])}
+            told = {service: (tmp_path / f"{service}.log").read_text()[-2_000:] for service in waiting}
+            assert time.monotonic() < deadline, told
+            assert all(running[service][0].poll() is None for service in waiting), told
+            time.sleep(0.05)
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+        codes = {service: process.wait(timeout=20) for service, (process, _) in running.items()}
+    assert codes == dict.fromkeys(SERVICES, 0)
+    assert [line for line in server.log().splitlines() if "Violation" in line] == []
