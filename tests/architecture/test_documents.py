@@ -22,7 +22,7 @@ def test_every_relative_link_leads_to_a_file() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
         if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists()
     ]
-    assert broken == []
+    assert not broken, "\n".join(broken)
 
 
 def test_every_page_of_the_docs_is_reached_from_the_index() -> None:

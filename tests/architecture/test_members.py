@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from tests.architecture.tree import ROOT, Member, members, parsed, tracked
 
 MEMBERS = members()
+PROVIDERS = packages_distributions()
 every_member = pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 
 
@@ -44,7 +45,7 @@ def distributions_of(name: str) -> set[str]:
         if f"{name}.".startswith(f"{member.package}."):
             return {member.name}
     top = name.partition(".")[0]
-    return {canonicalize_name(distribution) for distribution in packages_distributions().get(top, [])}
+    return {canonicalize_name(distribution) for distribution in PROVIDERS.get(top, [])}
 
 
 def locked() -> Iterator[tuple[str, str]]:
@@ -85,4 +86,4 @@ def test_what_a_member_declares_is_locked_in_a_version_that_suits(member: Member
         for name, requirement in member.dependencies.items()
         if name not in workspace and not requirement.specifier.contains(versions.get(name, "none locked: make lock"))
     ]
-    assert unsuited == []
+    assert not unsuited, "\n".join(unsuited)
