@@ -200,16 +200,15 @@ export class Channels {
    * @param {ErrorFrame} frame
    * @param {number} now
    * @param {Effect[]} out
-   * @returns {boolean} whether the refused request was one of ours
+   * @returns {"taken" | "lost" | null} lost: the edge holds the channel open and will not open it from our position on this connection;
+   *   null: the request was none of ours
    */
   failed(frame, now, out) {
     const channel = Array.from(this.#channels.values()).find((each) => each.asked === frame.id && frame.id !== undefined);
-    if (!channel) return false;
-    if (frame.code === ERROR_CODES.already_subscribed) {
-      // We lost track of what the edge holds: begin again from our position.
-      out.push({ type: "send", frames: [{ type: "unsubscribe", id: this.#nextId(), channel: channel.name }, this.#subscribe(channel)] });
-    } else this.#refused(channel, frame, frame.retry_ms, now, out);
-    return true;
+    if (!channel) return null;
+    if (frame.code === ERROR_CODES.already_subscribed) return "lost";
+    this.#refused(channel, frame, frame.retry_ms, now, out);
+    return "taken";
   }
 
   /** @param {Channel} channel */

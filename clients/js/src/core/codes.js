@@ -10,6 +10,7 @@ export const SILENT = 3002; // no heartbeat: the connection is dead though nobod
 export const SWITCHING = 3003; // to another transport
 export const TIMEOUT = 3004; // a request was not answered in time
 export const CLOSED = 3005; // a request after `close`, or one that `close` cut short
+export const GAP = 3007; // publications are missing, and only a new connection brings them
 export const HANDLER = 3006; // the application's handler threw
 
 /** @param {number} code @returns {boolean} whether a close with this code forbids to come back */

@@ -15,7 +15,7 @@ import { Requests } from "./requests.js";
 import { step } from "./states.js";
 
 /**
- * @import { Connected, EdgeFrame, Position } from "../protocol.gen.js"
+ * @import { Connected, EdgeFrame, Error as ErrorFrame, Position } from "../protocol.gen.js"
  * @import { Transport } from "./choice.js"
  * @import { ConnectionState, Effect } from "./effects.js"
  * @import { Cause } from "./states.js"
@@ -274,8 +274,7 @@ export class Session {
       case "error":
         if (frame.id === this.#connectId) this.#lost({ code: codes.ABNORMAL, reason: frame.message }, now);
         if (!frame.id || frame.id === this.#connectId || frame.id === this.#refreshId) return this.#report(frame.code, frame.slug, frame.message);
-        if (!this.channels.failed(frame, now, this.#out)) this.#requests.answered(frame, this.#out);
-        return;
+        return this.#failed(frame, now);
       case "resume":
         this.#credentials.resume = frame.grant;
         return;
@@ -290,6 +289,16 @@ export class Session {
       case "disconnect":
         return this.#lost({ code: frame.code, reason: frame.reason || frame.slug, afterMs: frame.after_ms, reconnect: frame.reconnect }, now);
     }
+  }
+
+  /**
+   * @param {ErrorFrame} frame
+   * @param {number} now
+   */
+  #failed(frame, now) {
+    const outcome = this.channels.failed(frame, now, this.#out);
+    if (outcome === null) this.#requests.answered(frame, this.#out);
+    else if (outcome === "lost") this.#lost({ code: codes.GAP, reason: "a gap that only a new connection can mend" }, now);
   }
 
   /**

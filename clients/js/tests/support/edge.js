@@ -15,7 +15,7 @@ export class Edge {
   #histories = new Map();
   /** @type {Set<FakeSocket>} */
   sockets = new Set();
-  /** @type {Set<() => void>} polls that wait for news */
+  /** @type {Set<(frame: Frame) => void>} polls that wait for news */
   #waiting = new Set();
   #sequence = 0;
 
@@ -25,6 +25,8 @@ export class Edge {
   answers = true; // … and something is said on them
   /** @type {Frame | null} how the next connect is refused */
   refusal = null;
+  resyncs = true; // an open channel may be opened again, from a position
+  drains = false; // polls are answered at once, with what there is
   expiresIn = 3600;
   granted = /** @type {string[]} */ ([]); // channels that the router opens by itself
   /** @type {Frame[]} all that clients sent, polls left out */
@@ -71,7 +73,7 @@ export class Edge {
   /** @param {Frame} frame */
   #deliver(frame) {
     for (const socket of this.sockets) if (socket.channels.has(frame.channel)) socket.say(frame);
-    for (const wake of this.#waiting) wake();
+    for (const wake of this.#waiting) wake(frame);
   }
 
   /** Every socket breaks without a word. */
@@ -132,11 +134,12 @@ export class Edge {
     if (input.endsWith("/v1/commands")) return json({ frames: body.frames.map((/** @type {Frame} */ each) => this.command(each)).filter(Boolean) });
     this.polls += 1;
     if (this.refusal) return problem(this.refusal);
-    const until = this.clock.now() + body.wait * 1000;
+    const until = this.clock.now() + (this.drains ? 0 : body.wait * 1000);
     let reply = this.#poll(body);
     while (reply.frames.length === 0 && this.clock.now() < until) {
-      await this.#news(until - this.clock.now(), signal);
+      const heard = await this.#news(until - this.clock.now(), signal);
       reply = this.#poll(body);
+      if (heard && heard["channel"] in body.channels && this.ephemeral.has(heard["channel"])) reply.frames.push(heard);
     }
     await this.#after(LATENCY_MS, signal);
     if (!this.reachable) throw new TypeError("Failed to fetch");
@@ -150,12 +153,17 @@ export class Edge {
     /** @type {Record<string, Position | null>} */
     const channels = {};
     for (const [channel, position] of Object.entries(asked)) {
+      if (position?.epoch === "ephemeral") {
+        channels[channel] = position;
+        continue;
+      }
       const { publications = [], ...subscription } = this.open(channel, position);
       if (!position || subscription.recovered === false) frames.push({ type: "subscribed", channel, ...subscription });
       if (subscription.error) continue;
       const sent = publications.slice(0, limit);
       frames.push(...sent.map((/** @type {Publication} */ each) => ({ ...each, channel })));
-      channels[channel] = subscription.epoch ? { epoch: subscription.epoch, offset: sent.at(-1)?.offset ?? subscription.offset } : null;
+      const offset = sent.at(-1)?.offset ?? subscription["offset"];
+      channels[channel] = subscription["epoch"] ? { epoch: subscription["epoch"], offset } : { epoch: "ephemeral", offset: 0 };
     }
     return { frames, channels };
   }
@@ -169,11 +177,12 @@ export class Edge {
     });
   }
 
-  /** @param {number} ms @param {AbortSignal} signal */
+  /** @param {number} ms @param {AbortSignal} signal @returns {Promise<Frame | undefined>} */
   async #news(ms, signal) {
+    /** @type {(frame: Frame) => void} */
     let wake = () => {};
-    const news = new Promise((resolve) => this.#waiting.add((wake = () => resolve(undefined))));
-    await Promise.race([news, this.#after(ms, signal)]).finally(() => this.#waiting.delete(wake));
+    const news = new Promise((resolve) => this.#waiting.add((wake = resolve)));
+    return Promise.race([news, this.#after(ms, signal)]).finally(() => this.#waiting.delete(wake));
   }
 
   /** What the client takes from its surroundings. */
@@ -249,6 +258,9 @@ export class FakeSocket {
       }
       case "subscribe":
         edge.received.push(frame);
+        if (!edge.resyncs && this.channels.has(frame.channel)) {
+          return this.say({ type: "error", id: frame.id, code: 104, slug: "already_subscribed", message: "open", temporary: false });
+        }
         return this.say({ type: "subscribed", id: frame.id, channel: frame.channel, ...this.#open_(frame.channel, frame.position, frame.last) });
       case "unsubscribe":
         edge.received.push(frame);
