@@ -99,6 +99,13 @@ class NatsServer:
     def pause(self) -> None:
         """Let it stand still with its sockets open."""
         self.signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        deadline = time.monotonic() + START_S
+        while any(
+            thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads.iterdir()
+        ):
+            assert time.monotonic() < deadline, "nats-server does not stand still"
+            time.sleep(0.001)
 
     def resume(self) -> None:
         self.signal(signal.SIGCONT)

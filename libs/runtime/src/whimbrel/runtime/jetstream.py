@@ -129,8 +129,8 @@ def _bucket(bucket: str, replicas: int) -> Config:
         "max_consumers": MAX_CONSUMERS,
         "duplicate_window": DUPLICATE_WINDOW_S * _S,
         "allow_direct": True,
-        "allow_rollup_hdrs": True,  # a delete replaces what was there …
-        "allow_msg_ttl": True,  # … by a marker that expires
+        "allow_rollup_hdrs": True,  # NATS' own clients purge a key with it
+        "allow_msg_ttl": True,  # sign-ins and revocations expire
         "deny_delete": True,
         "metadata": {LAYOUT: str(LAYOUT_VERSION)},
     }

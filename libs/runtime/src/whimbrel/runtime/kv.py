@@ -22,7 +22,7 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Subscription
 
 WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})  # nats-server's errors.json: another write came first
-DELETED_MARKER_S: Final = 3600  # a copy that was away for longer reads everything anew
+TOO_MANY_RESULTS: Final = 413  # over 1024 in one answer
 SWEEP_S: Final = 30.0  # republishing is at most once: what a copy did not hear it reads this often
 RETRY_S: Final = 0.2
 MAX_RETRY_S: Final = 5.0
@@ -54,16 +54,21 @@ class Bucket:
         return None if stored is None or _is_marker(stored.headers) else Entry(stored.payload, stored.seq)
 
     async def find(self, pattern: str) -> dict[str, Entry]:
-        """Return the values by key that match ``pattern`` (wildcards as in subjects), at most 1024 of them."""
-        lasts = await self._reads.multi_last(self._stream, [subjects.key_subject(self.name, pattern)])
-        return {
-            self._key(stored): Entry(stored.payload, stored.seq)
-            for stored in lasts.messages.values()
-            if not _is_marker(stored.headers)
-        }
+        """Return the values by key that match ``pattern`` (wildcards as in subjects)."""
+        subject = subjects.key_subject(self.name, pattern)
+        try:
+            stored = list((await self._reads.multi_last(self._stream, [subject])).messages.values())
+        except JetStreamRefused as refusal:
+            if refusal.code != TOO_MANY_RESULTS:
+                raise
+            stored = [one async for one in _pages(self._reads, self._stream, subject, 1)]  # slower, and complete
+        return {self._key(one): Entry(one.payload, one.seq) for one in stored if not _is_marker(one.headers)}
 
     async def put(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
-        """Write ``key`` whatever was there and return the revision; it expires after ``ttl_s`` (whole seconds)."""
+        """Write ``key`` whatever was there and return the revision; it expires after ``ttl_s`` (whole seconds).
+
+        A key that expires once must expire in every write: see ``delete``.
+        """
         return await self._write(key, value, {}, ttl_s)
 
     async def create(self, key: str, value: bytes, *, ttl_s: float | None = None) -> int:
@@ -87,8 +92,12 @@ class Bucket:
         return await self._write(key, value, {"Nats-Expected-Last-Subject-Sequence": str(revision)}, ttl_s)
 
     async def delete(self, key: str) -> int:
-        """Leave a marker in place of ``key``, which expires after DELETED_MARKER_S, and return its revision."""
-        return await self._write(key, b"", {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}, DELETED_MARKER_S)
+        """Leave a marker in place of ``key``, for good, and return its revision.
+
+        A marker with a TTL would be cheaper, but a server that is killed after it expired restores the value before it
+        (nats-server 2.15.1): who left a group would be a member again.
+        """
+        return await self._write(key, b"", {"KV-Operation": "DEL"}, None)
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str], ttl_s: float | None) -> int:
         if ttl_s is not None:
@@ -210,14 +219,9 @@ class KvView(Mapping[str, bytes]):
             self._drop(key)
 
     async def _stored(self, start: int) -> AsyncIterator[Stored]:
-        while True:
-            page = await self._reads.batch(self._stream, None, start)
-            for stored in page.messages:
-                self._apply(self._key(stored), stored.payload, stored.headers, stored.seq)
-                yield stored
-            if not page.messages or page.pending == 0:
-                return
-            start = page.messages[-1].seq + 1
+        async for stored in _pages(self._reads, self._stream, None, start):
+            self._apply(self._key(stored), stored.payload, stored.headers, stored.seq)
+            yield stored
 
     def _key(self, stored: Stored) -> str:
         return stored.subject[self._stored_prefix :]
@@ -250,6 +254,16 @@ class KvView(Mapping[str, bytes]):
                 changed(key, value)
             except Exception as error:
                 self._log.exception("view.callback_failed", error)
+
+
+async def _pages(reads: DirectGet, stream: str, subject: str | None, start: int) -> AsyncIterator[Stored]:
+    while True:
+        page = await reads.batch(stream, subject, start)
+        for stored in page.messages:
+            yield stored
+        if not page.messages or page.pending == 0:
+            return
+        start = page.messages[-1].seq + 1
 
 
 def _is_marker(headers: bytes | None) -> bool:
