@@ -42,7 +42,7 @@ def subscribed_frames(name: str, result: Opened | NotOpened, request: int | None
     """Return the `subscribed` frame, and behind it the publications that did not fit into it."""
     members, rest = encode_subscription(result, Budget())
     head = b'{"type":"subscribed",' + (b'"id":%d,' % request if request else b"")
-    return [head + b'"channel":"%b",%b}' % (name.encode(), members), *publication_frames(name.encode(), rest)]
+    return [head + b'"channel":%b,%b}' % (_quoted(name), members), *publication_frames(name.encode(), rest)]
 
 
 def connected_frames(fields: Mapping[str, Any], results: Mapping[str, Opened | NotOpened]) -> list[bytes]:
@@ -52,7 +52,7 @@ def connected_frames(fields: Mapping[str, Any], results: Mapping[str, Opened | N
     behind: list[bytes] = []
     for name, result in results.items():
         members, rest = encode_subscription(result, budget)
-        channels.append(b'"%b":{%b}' % (name.encode(), members))
+        channels.append(b"%b:{%b}" % (_quoted(name), members))
         behind += publication_frames(name.encode(), rest)
     head = json.dumps({"type": "connected", **fields}, ensure_ascii=False, separators=(",", ":")).encode()
     return [b'%b,"channels":{%b}}' % (head[:-1], b",".join(channels)), *behind]
@@ -62,3 +62,8 @@ def history_frame(request: int, epoch: str, publications: Sequence[Stored]) -> b
     """Return the `ok` frame of a `history` request."""
     inside = b",".join(nested_publication(each.body, each.offset, each.prev) for each in publications)
     return b'{"type":"ok","id":%d,"epoch":"%b","publications":[%b]}' % (request, epoch.encode(), inside)
+
+
+def _quoted(name: str) -> bytes:
+    # A refused name is whatever the client sent.
+    return json.dumps(name, ensure_ascii=False).encode("utf-8", "replace")

@@ -6,7 +6,7 @@ from typing import assert_never
 from whimbrel.edge.core.identity import Identity
 from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel, channel_for, inbox_of
 from whimbrel.protocol.codes import ErrorCode
-from whimbrel.protocol.errors import Refused
+from whimbrel.protocol.errors import MalformedChannel, Refused
 from whimbrel.protocol.frames import Ack, History, Presence, Publish
 from whimbrel.protocol.namespaces import Action, Namespace, decide
 
@@ -14,12 +14,15 @@ from whimbrel.protocol.namespaces import Action, Namespace, decide
 def permit(
     identity: Identity, action: Action, name: str, rules: Mapping[str, Namespace], subscribed: bool = False
 ) -> Channel:
-    """Return the channel that ``name`` (which passed the grammar) means for ``identity``.
+    """Return the channel that ``name`` means for ``identity``.
 
-    Raises Refused where it does not exist or ``action`` is not allowed; ``subscribed``: the session is subscribed to
-    it.
+    ``subscribed``: the session is subscribed to it. Raises Refused where no such channel can exist, or where ``action``
+    is not allowed.
     """
-    channel = channel_for(name, identity.user)
+    try:
+        channel = channel_for(name, identity.user)
+    except MalformedChannel as error:
+        raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
     if channel.namespace == USER_NAMESPACE and name != INBOX:
         raise Refused(ErrorCode.PERMISSION_DENIED, "an inbox has one name for its user: `inbox`")
     verdict = decide(

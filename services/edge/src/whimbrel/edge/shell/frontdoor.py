@@ -19,7 +19,7 @@ from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.shell import handshake
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.poll import Poll, refuse
+from whimbrel.edge.shell.poll import OUR_FAULT, Poll, refuse
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_BODY_BYTES
@@ -158,6 +158,14 @@ class FrontDoor(asyncio.Protocol):
                 self._serve(request)
         except Refusal as refusal:
             self._refuse(refusal)
+        except Exception as error:  # a fault of ours must cost one connection, not the loop
+            self.pod.log.exception("connection.failed", error)
+            self._failed()
+
+    def _failed(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+        self._refuse(OUR_FAULT)
 
     def _read(self) -> bool:
         """Read the head, then the body; False while more must come, or where the connection was handed over."""
@@ -212,7 +220,7 @@ class FrontDoor(asyncio.Protocol):
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         if "authorization" in request.headers:
             self._closing = True  # nothing more is read by this protocol
-            self.pod.spawn(self._upgrade_identified(request.bearer, accepted))
+            self.pod.spawn(self._upgrade_identified(request.bearer, accepted), self._failed)
         else:
             self._become_websocket(accepted, None)
 

@@ -5,7 +5,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Final, Protocol
 
 from whimbrel.edge.core.heartbeat import TimerWheel
@@ -129,16 +129,18 @@ class Pod:
         self.openings.counts.expose(metrics)
         self.gatekeeper.expose(metrics)
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run ``work``; a fault in it is logged."""
+    def spawn(self, work: Coroutine[None, None, None], failed: Callable[[], None]) -> None:
+        """Run ``work``; a fault of ours in it is logged, and ``failed`` is called."""
+
+        def done(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.log.exception("connection.failed", error)
+                failed()
+
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.exception("pod.task_failed", error)
+        task.add_done_callback(done)
 
     async def run(self) -> None:
         """Turn the wheel. Ends when cancelled."""

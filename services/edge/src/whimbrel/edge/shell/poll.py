@@ -23,8 +23,9 @@ from whimbrel.edge.shell.pod import Pod
 from whimbrel.protocol.bodies import PollRequest
 from whimbrel.protocol.channels import INBOX, Channel
 from whimbrel.protocol.codes import CloseCode, ErrorCode
-from whimbrel.protocol.errors import ContractError, MalformedPosition, Refused
+from whimbrel.protocol.errors import MalformedPosition, Refused
 from whimbrel.protocol.frames import AckedFrame, encode
+from whimbrel.protocol.limits import POLL_LIMIT
 from whimbrel.protocol.positions import Position, decode_cursor, encode_cursor
 
 JSON: Final = "application/json"
@@ -37,6 +38,9 @@ HTTP_OF_CLOSE: Final[Mapping[CloseCode, HTTPStatus]] = {
     CloseCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
     CloseCode.BUS_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorCode.INTERNAL, "a fault in the edge; try again")
 
 
 def refuse(rejected: Rejected) -> Refusal:
@@ -67,13 +71,13 @@ def read_get(request: Request) -> PollRequest:
         return PollRequest.model_validate(
             {
                 "channels": {name: positions.get(name) for name in names},
-                "wait": given.get("wait", "0"),
-                "limit": given.get("limit", "100"),
+                "wait": float(given.get("wait", 0)),
+                "limit": int(given.get("limit", POLL_LIMIT)),
             }
         )
     except ValidationError as error:
         raise _bad_body(error) from None
-    except ContractError as error:
+    except ValueError as error:  # a cursor or a number that cannot be read
         raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, str(error)) from None
 
 
@@ -127,7 +131,7 @@ class Poll:
         self._until = now + (0.0 if self.pod.draining else self._asked.wait)
         identity = self.pod.gatekeeper.recall(token, now=now)
         if identity is None:
-            self.pod.spawn(self._identify(token))
+            self.pod.spawn(self._identify(token), self._failed)
         else:
             self._open(identity)
 
@@ -160,7 +164,7 @@ class Poll:
                 nobody = Wanted(name, Channel("", ""))
                 refused.append((nobody, NotOpened(refusal.code, refusal.message)))
         if not self._answered(refused, openings):
-            self.pod.spawn(self._look_slowly(refused, openings))
+            self.pod.spawn(self._look_slowly(refused, openings), self._failed)
 
     def _wanted(self, name: str, position: Position | None) -> Wanted:
         assert self._identity is not None
@@ -212,6 +216,11 @@ class Poll:
     def _look_again(self) -> None:
         if not self.done:
             self._look()
+
+    def _failed(self) -> None:
+        if not self.done:
+            self._end()
+            self._fail(OUR_FAULT)
 
     def tick(self, *, now: float) -> None:
         """The time to wait is over."""

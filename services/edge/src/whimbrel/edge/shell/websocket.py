@@ -65,6 +65,13 @@ class WebSocket(asyncio.Protocol):
             if any(isinstance(event, PeerClosed) for event in self._inlet.feed(data)):
                 self.transport.close()
             return
+        try:
+            self._take(data)
+        except Exception as error:  # a fault of ours must cost one connection, not the loop
+            self.pod.log.exception("connection.failed", error)
+            self._failed()
+
+    def _take(self, data: bytes) -> None:
         now = self.pod.now()
         for event in self._inlet.feed(data):
             match event:
@@ -88,6 +95,9 @@ class WebSocket(asyncio.Protocol):
                 return
         if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
             self.transport.pause_reading()  # who does not read our answers asks nothing more
+
+    def _failed(self) -> None:
+        self._perform(self.session.close(CloseCode.INTERNAL, "a fault in the edge"))
 
     def eof_received(self) -> None:
         """Close our half too."""
@@ -125,13 +135,13 @@ class WebSocket(asyncio.Protocol):
                 case Close(code):
                     self._close(code)
                 case Identify():
-                    self.pod.spawn(self._identify(effect))
+                    self.pod.spawn(self._identify(effect), self._failed)
                 case Open():
                     self._open(effect)
                 case Detach(channel):
                     self._detach(channel)
                 case Execute():
-                    self.pod.spawn(self._execute(effect))
+                    self.pod.spawn(self._execute(effect), self._failed)
                 case _:
                     assert_never(effect)
 
@@ -178,7 +188,7 @@ class WebSocket(asyncio.Protocol):
             self._watch_user()
         openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
         if not self._opened(openings, effect.request):
-            self.pod.spawn(self._open_slowly(openings, effect.request))
+            self.pod.spawn(self._open_slowly(openings, effect.request), self._failed)
 
     async def _open_slowly(self, openings: Sequence[Opening], request: int | None) -> None:
         user = self.session.identity.user if self.session.identity is not None else ""
@@ -247,7 +257,7 @@ class WebSocket(asyncio.Protocol):
         self.transport.resume_reading()
         if self._behind is not None and not self._closing:
             behind, self._behind = self._behind, None
-            self.pod.spawn(self._catch_up(behind))
+            self.pod.spawn(self._catch_up(behind), self._failed)
 
     def check_outbox(self, *, now: float) -> None:
         """Stop live writes beyond the high watermark; close a socket that has taken nothing for too long."""
