@@ -77,8 +77,11 @@ class Intake:
     def pull(self, *, now: float, held: int, held_bytes: int) -> Pull | None:
         """Return what to ask for now that ``held`` events are in memory; None: nothing yet.
 
-        Full or not, something is asked for every PULL_S: that is what keeps the pin.
+        Full or not, something is asked for every PULL_S: that is what keeps the pin. Raises OutOfStep when it was not
+        kept, because the process stood still: to renew it now would be to publish what another has in hand.
         """
+        if not self.may_publish(now=now):
+            raise OutOfStep(f"nothing was asked for during {FENCE_S} s")
         room = MAX_HELD - held - self._asked
         if self._asked and room < MAX_HELD // 2:
             return None

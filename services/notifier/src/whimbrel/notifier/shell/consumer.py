@@ -83,6 +83,15 @@ class Consumer:
         """
         await jetstream.request(self._bus, f"CONSUMER.RESET.{subjects.EVENTS}.{self._name}")
 
+    async def is_orphaned(self) -> bool:
+        """Tell whether events were delivered to a notifier that is pinned no more and acknowledged none of them.
+
+        They would come again only after ACK_WAIT_S. Raises JetStreamRefused, BusFault.
+        """
+        info = await jetstream.request(self._bus, f"CONSUMER.INFO.{subjects.EVENTS}.{self._name}")
+        pinned = any(group.get("pinned_client_id") for group in info.get("priority_groups", ()))
+        return not pinned and bool(info["num_ack_pending"])
+
     async def unpin(self) -> None:
         """Let the next notifier in line have the partition now.
 

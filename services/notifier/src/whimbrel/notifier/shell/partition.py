@@ -101,11 +101,12 @@ class Partition:
                 await asyncio.sleep(WAIT_S)
                 continue
             answer = await self._ask(self._consumer.claim, wire.CLAIM_S + PROBE_S)
-            if answer is None:
-                continue
-            if pin := answer.header(wire.PIN_HEADER):
+            if answer is not None and (pin := answer.header(wire.PIN_HEADER)):
                 return pin
-            if answer.status() != wire.EXPIRED:
+            if answer is None or answer.status() == wire.EXPIRED:
+                if await self._consumer.is_orphaned():
+                    await self._consumer.reset()
+            else:
                 raise JetStreamRefused(answer.status(), 0, "the partition cannot be claimed now")
 
     async def _still_pinned(self) -> bool:

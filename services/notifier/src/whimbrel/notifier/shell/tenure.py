@@ -127,9 +127,8 @@ class Tenure:
         if self.over.done():
             return
         now = self._clock()
-        if not self._intake.may_publish(now=now):
-            self._log.info("partition.pin_not_renewed")
-            self.end(End.RELEASED if self._releasing else End.OUT_OF_STEP)
+        if self._releasing and not self.may_publish():
+            self.end(End.RELEASED)  # what could not be finished by now is another's
             return
         try:
             self._intake.check(now=now)
@@ -138,13 +137,15 @@ class Tenure:
                     break  # in order of arrival, so the rest is younger
                 held.reassured_at = now
                 self._bus.send(held.reply, wire.IN_PROGRESS)
-        except OutOfStep as fault:
-            self._log.info("partition.out_of_step", reason=str(fault))
-            self.end(End.OUT_OF_STEP)
-        except BusUnavailable:
-            self.end(End.OUT_OF_STEP)
+        except (OutOfStep, BusUnavailable) as fault:
+            self._out_of_step(fault)
         else:
             self._advance()
+
+    def _out_of_step(self, fault: Exception) -> None:
+        if not self.over.done():
+            self._log.info("partition.out_of_step", reason=str(fault), in_hand=len(self._held))
+            self.end(End.OUT_OF_STEP)
 
     # What arrives
 
@@ -158,8 +159,7 @@ class Tenure:
             try:
                 self._arrived(delivery, Delivered.parse(delivery.reply))
             except OutOfStep as fault:
-                self._log.info("partition.out_of_step", reason=str(fault))
-                self.end(End.OUT_OF_STEP)
+                self._out_of_step(fault)
         self._advance()
 
     def _told(self, status: int, delivery: Delivery) -> None:
@@ -207,8 +207,8 @@ class Tenure:
                     self.end(End.RELEASED)
             elif pull := self._intake.pull(now=self._clock(), held=len(self._held), held_bytes=self._held_bytes):
                 self._consumer.pull(pull, self._pin)
-        except BusUnavailable:
-            self.end(End.OUT_OF_STEP)
+        except (OutOfStep, BusUnavailable) as fault:
+            self._out_of_step(fault)
         finally:
             self._advancing = False
 
