@@ -1,0 +1,45 @@
+"""`whimbrel dev`: everything on this machine."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_part, service_parts
+from whimbrel.cli.dev.ports import choose
+from whimbrel.cli.dev.store import Store
+from whimbrel.cli.dev.supervisor import Supervisor
+from whimbrel.cli.output import Output
+from whimbrel.cli.target import STORE
+
+
+@click.command("dev")
+@click.option("--ports", default="", metavar="PORTS", help="0 for free ones, or name=port,… [default: 8080 and others]")
+@click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="What outlives a run.")
+@click.option("--demo/--no-demo", default=True, help="Run the example with its page too.  [default: demo]")
+@click.option("--restart/--no-restart", default=True, help="Start again what dies.  [default: restart]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -> None:
+    """Run Whimbrel on this machine until Ctrl-C.
+
+    Starts a NATS server, the four services and the example, each as a process of its own, and prints one URL. What they
+    write stands in STORE/logs; STORE/dev.json tells the other commands where everything is.
+
+    \b
+    whimbrel dev
+    whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
+    whimbrel dev --ports edge=9000 --no-demo
+    """
+    output = Output(as_json=as_json)
+    kept = Store(store)
+    kept.claim()
+    setup = Setup(kept, choose(ports, without=() if demo else ("demo",)), find_deploy())
+    kept.make_auth_keys()
+    # A page is known to its browser by the name in the address bar: both names of this machine are ours.
+    origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
+    parts = [nats_part(setup), *service_parts(setup, origins=origins)]
+    headline, hint = f"Edge at {setup.url('edge')}", "whimbrel listen --user alice orders:42"
+    if demo:
+        parts.append(demo_part(setup))
+        headline, hint = setup.url("demo"), "Open it in two tabs, and sign in as alice and as bob. Ctrl-C ends it all."
+    asyncio.run(Supervisor(setup, parts, output, restart).run(headline, hint))

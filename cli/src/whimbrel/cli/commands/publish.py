@@ -1,0 +1,136 @@
+"""`whimbrel publish`: a domain event, as a domain team publishes it."""
+
+import asyncio
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js.errors import APIError, NoStreamResponseError
+
+from whimbrel.cli.exits import BadSetting, Failure, Unreachable
+from whimbrel.cli.output import Output
+from whimbrel.cli.target import Target, talks_to
+from whimbrel.protocol.channels import NAME_PATTERN, Channel
+from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.limits import MAX_EVENT_BYTES
+from whimbrel.protocol.publications import AUDIENCE_CHANNELS, AUDIENCE_GROUPS, AUDIENCE_USERS, MSG_ID
+
+SOURCE: Final = "/whimbrel/cli"
+TIMEOUT_S: Final = 5.0
+_SUBJECT: Final = re.compile(rf"events\.[a-z0-9_-]+\.[a-z0-9_-]+\.{NAME_PATTERN}")
+
+
+@click.command("publish")
+@click.argument("subject")
+@click.option("--type", "event_type", required=True, help="What happened, e.g. order.shipped.")
+@click.option("--data", default="null", metavar="JSON", help="What it is about.  [default: null]")
+@click.option("--users", default="", help="Who hears of it besides whom the routes name, comma separated.")
+@click.option("--groups", default="", help="Likewise, groups.")
+@click.option("--channels", default="", help="Likewise, channels.")
+@click.option("--id", "event_id", default="", help="Makes a repeat harmless.  [default: a new one]")
+@talks_to("nats")
+def command(
+    subject: str,
+    event_type: str,
+    data: str,
+    users: str,
+    groups: str,
+    channels: str,
+    event_id: str,
+    target: Target,
+    output: Output,
+) -> None:
+    """Publish a domain event to SUBJECT: events.<domain>.<entity>.<id>.
+
+    Returns once the event is stored; it is on its way to whom the routes and these options name. What cannot be routed
+    is found by `whimbrel dlq list`.
+
+    \b
+    whimbrel publish events.shop.order.42 --type order.shipped --data '{"carrier":"DHL"}'
+    whimbrel publish events.shop.order.42 --type order.note --data '"hello"' --users alice,bob
+    """
+    _check(subject, channels)
+    payload = _compact(data)
+    event_id = event_id or uuid.uuid4().hex
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": event_id,
+        "ce-source": SOURCE,
+        "ce-type": event_type,
+        "ce-time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "content-type": "application/json",
+        MSG_ID: f"{SOURCE}/{event_id}",
+    }
+    audience = {AUDIENCE_USERS: users, AUDIENCE_GROUPS: groups, AUDIENCE_CHANNELS: channels}
+    headers |= {name: value for name, value in audience.items() if value}
+    if not all(value.isprintable() for value in headers.values()):
+        raise BadSetting("--type, --id, --users, --groups and --channels are one line of printable characters each")
+    sequence, duplicate = asyncio.run(_publish(target.need("nats"), subject, payload, headers))
+    repeated = " (a repeat of this --id: nothing new was stored)" if duplicate else ""
+    record = {"subject": subject, "id": event_id, "sequence": sequence, "duplicate": duplicate}
+    output.say(f"stored as event {output.loud(str(sequence))}{repeated}", record)
+
+
+def _check(subject: str, channels: str) -> None:
+    if not _SUBJECT.fullmatch(subject):
+        raise BadSetting(
+            f"{subject!r} is not events.<domain>.<entity>.<id>: write domain and entity in a-z 0-9 _ -, "
+            "the id without dots, blanks, * and >"
+        )
+    try:
+        for channel in filter(None, (each.strip() for each in channels.split(","))):
+            Channel.parse(channel)
+    except MalformedChannel as error:
+        raise BadSetting(f"--channels: {error}") from None
+
+
+def _compact(data: str) -> bytes:
+    try:
+        payload = json.dumps(json.loads(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError as error:
+        raise BadSetting(f"--data is not JSON: {error}; a text needs quotes of its own: '\"hello\"'") from None
+    if len(payload) > MAX_EVENT_BYTES:
+        raise BadSetting(f"--data has {len(payload)} bytes, an event has at most {MAX_EVENT_BYTES}")
+    return payload
+
+
+async def _publish(url: str, subject: str, payload: bytes, headers: dict[str, str]) -> tuple[int, bool]:
+    bus = await _connect(url)
+    try:
+        ack = await bus.jetstream(timeout=TIMEOUT_S).publish(subject, payload, headers=headers)
+        return ack.seq, bool(ack.duplicate)
+    except NoStreamResponseError:
+        raise Failure("no stream takes events here: has the router ever run? `whimbrel status` tells") from None
+    except nats.errors.TimeoutError:
+        raise Unreachable(
+            f"NATS did not confirm the event within {TIMEOUT_S:g} s; it may be stored, so repeat it with the same --id"
+        ) from None
+    except (APIError, nats.errors.Error) as error:
+        raise Failure(f"NATS refused the event: {error}") from error
+    finally:
+        await bus.close()
+
+
+async def _connect(url: str) -> Client:
+    complaints: list[str] = []
+
+    async def complain(error: Exception) -> None:
+        complaints.append(str(error))
+
+    try:
+        return await nats.connect(
+            url, allow_reconnect=False, connect_timeout=TIMEOUT_S, error_cb=complain, name="whimbrel publish"
+        )
+    except (OSError, nats.errors.Error, ValueError) as error:
+        why = str(error) or "; ".join(complaints) or type(error).__name__
+        raise Unreachable(f"NATS does not take us at {_without_password(url)}: {why}") from error
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//", url)

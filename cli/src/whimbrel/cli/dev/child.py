@@ -1,0 +1,129 @@
+"""One process that must not outlive us."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from whimbrel.cli.dev.parts import Part
+
+LAST_LINES: Final = 12  # of a dead child's log, shown to whoever wonders
+READY_POLL_S: Final = 0.03
+KILL_AFTER_S: Final = 5.0  # a child that was asked to end has this long
+WARNINGS: Final = (" WARNING ", " ERROR ", "[WRN]", "[ERR]", "[FTL]")
+EXPECTED: Final = "Plaintext passwords detected"  # those of a development store, drawn at random
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+class Child:
+    """A part at work. What it writes goes to ``log``; warnings go to ``warn`` as well."""
+
+    def __init__(self, part: Part, log: Path, warn: Callable[[str], None]) -> None:
+        self.part = part
+        self.tail: deque[str] = deque(maxlen=LAST_LINES)
+        self.started = 0.0
+        self._log = log
+        self._warn = warn
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the latest start."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the process, in a group of its own: a Ctrl-C on the terminal is ours to pass on, in order."""
+        self.started = time.monotonic()
+        self._process = await asyncio.create_subprocess_exec(
+            *self.part.command,
+            env={**os.environ, **self.part.env},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=1024 * 1024,
+            process_group=0,
+            preexec_fn=_die_with(os.getpid()),
+        )
+        self._reading = asyncio.create_task(self._read(), name=f"log of {self.part.name}")
+
+    async def ready(self) -> float:
+        """Wait until the part may be used; return the seconds since its start. Never returns for one that died."""
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(self.part.ready)).status_code == httpx.codes.OK:
+                        return time.monotonic() - self.started
+                await asyncio.sleep(READY_POLL_S)
+
+    async def ended(self) -> int:
+        """Wait for the end of the process and of its log; return the exit code, negative for a signal."""
+        assert self._process is not None
+        assert self._reading is not None
+        code = await self._process.wait()
+        await self._reading
+        return code
+
+    async def stop(self) -> None:
+        """Ask the process to end, and make it end."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(KILL_AFTER_S):
+                await self.ended()
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if there is anybody to receive it."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with self._log.open("ab") as log:
+            while line := await _line(self._process.stdout):
+                log.write(line)
+                log.flush()
+                text = line.decode(errors="replace").rstrip()
+                self.tail.append(text)
+                if any(mark in text for mark in WARNINGS) and EXPECTED not in text:
+                    self._warn(text)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    try:
+        return await stream.readline()
+    except ValueError:  # longer than the limit: the rest of it comes as a line of its own
+        return b"[a line too long to show]\n"
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what makes a child die with ``parent``, however that ends: kill -9 runs nobody's clean-up.
+
+    Linux alone can do so (prctl(2), PR_SET_PDEATHSIG); elsewhere children of a killed `whimbrel dev` stay.
+    """
+    if not sys.platform.startswith("linux"):
+        return lambda: None
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we could ask
+            os._exit(1)
+
+    return prepare

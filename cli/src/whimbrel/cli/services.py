@@ -1,0 +1,55 @@
+"""Asking auth and router over HTTP."""
+
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from whimbrel.cli.exits import Failure, Unreachable
+from whimbrel.cli.target import Target
+from whimbrel.protocol.bodies import Problem, TokenReply, TokenRequest
+from whimbrel.protocol.versions import PATH_PREFIX
+
+TIMEOUT_S = 10.0
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def ask(target: Target, service: str, method: str, path: str, answer: type[R], **options: Any) -> R:
+    """Return the answer of ``service`` to a request with the service key. Raises Failure."""
+    response = _request(target, service, method, path, **options)
+    try:
+        return answer.model_validate_json(response.content)
+    except ValidationError as error:
+        raise Failure(
+            f"{service} answered {method} {path} in a way this version does not understand: {error}"
+        ) from None
+
+
+def tell(target: Target, service: str, method: str, path: str) -> None:
+    """Make a request that has no answer but success. Raises Failure."""
+    _request(target, service, method, path)
+
+
+def mint(target: Target, request: TokenRequest) -> TokenReply:
+    """Return fresh tokens. Raises Failure."""
+    body = request.model_dump_json(exclude_defaults=True)
+    return ask(target, "auth", "POST", "/tokens", TokenReply, content=body)
+
+
+def _request(target: Target, service: str, method: str, path: str, **options: Any) -> httpx.Response:
+    base = target.need(service).rstrip("/")
+    headers = {"Authorization": f"Bearer {target.need('service_key')}", "Content-Type": "application/json"}
+    try:
+        response = httpx.request(method, f"{base}{PATH_PREFIX}{path}", headers=headers, timeout=TIMEOUT_S, **options)
+    except (httpx.ConnectError, httpx.TimeoutException) as error:
+        raise Unreachable(f"{service} does not answer at {base}: is it running? ({error})") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Failure(f"{service} at {base}: {error}") from error
+    if response.is_success:
+        return response
+    try:
+        problem = Problem.model_validate_json(response.content)
+        raise Failure(f"{service} says no: {problem.detail} ({problem.code} {problem.slug})")
+    except ValidationError:
+        raise Failure(f"{base} answered HTTP {response.status_code}: is that {service}?") from None
