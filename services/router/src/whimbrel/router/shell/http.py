@@ -1,0 +1,80 @@
+"""The router's HTTP: groups, permission, namespaces, status and dead letters, all with the service key."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Response
+
+from whimbrel.protocol.bodies import DeadLettersReply, GroupsReply, MembersReply, NamespacesReply, StatusReply
+from whimbrel.protocol.limits import MAX_OFFSET
+from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
+from whimbrel.protocol.versions import PATH_PREFIX
+from whimbrel.router.core.memberships import MAX_GROUP_CHARS, MAX_USER_CHARS, Membership
+from whimbrel.router.shell.deadletters import LETTERS, MAX_LETTERS, DeadLetters
+from whimbrel.router.shell.groups import Groups
+from whimbrel.router.shell.namespaces import NamespaceTable
+from whimbrel.router.shell.responder import Responder
+from whimbrel.router.shell.status import Status
+from whimbrel.runtime.http import answer_problems, service_key
+from whimbrel.runtime.logs import Logger
+
+GroupPath = Annotated[str, Path(min_length=1, max_length=MAX_GROUP_CHARS)]
+UserPath = Annotated[str, Path(min_length=1, max_length=MAX_USER_CHARS)]  # may hold slashes: a `sub` is any text
+
+MEMBER: Final = "/groups/{group}/members/{user:path}"
+
+
+def application(
+    groups: Groups,
+    namespaces: NamespaceTable,
+    responder: Responder,
+    status: Status,
+    letters: DeadLetters,
+    log: Logger,
+    *,
+    key: str,
+) -> FastAPI:
+    """Return the HTTP application; ``key`` is the service key.
+
+    Raises StartRefused for a service key that is too short.
+    """
+    app = FastAPI(title="Whimbrel router", openapi_url=None)
+    answer_problems(app, log)
+    routes = APIRouter(prefix=PATH_PREFIX, dependencies=[Depends(service_key(key))])
+
+    @routes.get("/groups/{group}/members")
+    async def members(group: GroupPath) -> MembersReply:
+        return MembersReply(group=group, members=await groups.members(group))
+
+    @routes.put(MEMBER, status_code=204, response_class=Response)
+    async def join(group: GroupPath, user: UserPath) -> None:
+        await groups.join(Membership(user=user, group=group))
+
+    @routes.delete(MEMBER, status_code=204, response_class=Response)
+    async def leave(group: GroupPath, user: UserPath) -> None:
+        await groups.leave(Membership(user=user, group=group))
+
+    @routes.get("/users/{user:path}/groups")
+    async def groups_of(user: UserPath) -> GroupsReply:
+        return GroupsReply(user=user, groups=await groups.of_user(user))
+
+    @routes.get("/namespaces")
+    async def listed() -> NamespacesReply:
+        return NamespacesReply(namespaces=dict(namespaces.table))
+
+    @routes.post("/authorize")
+    async def authorize(body: AuthorizeRequest) -> AuthorizeReply:
+        return await responder.authorize(body)
+
+    @routes.get("/status")
+    async def state() -> StatusReply:
+        return await status.read()
+
+    @routes.get("/dlq")
+    async def dead(
+        after: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_LETTERS)] = LETTERS,
+    ) -> DeadLettersReply:
+        return await letters.read(after=after, limit=limit)
+
+    app.include_router(routes)
+    return app
