@@ -24,7 +24,7 @@ def client_of() -> MakeClient:
     """Return a function that makes a client of an edge, with a backoff of nothing."""
 
     def make(edge: FakeEdge, **options: Any) -> Client:
-        settings = {"token": "alice's token", "timing": QUICK, "jitter": lambda: 0.0} | options
+        settings: dict[str, Any] = {"token": "alice's token", "timing": QUICK, "jitter": lambda: 0.0} | options
         return Client(edge.url, **settings)
 
     return make

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -107,9 +107,10 @@ class Socket:
             else:
                 self._protocol.receive_eof()
             self._flush()
-            texts = [each for each in self._protocol.events_received() if getattr(each, "opcode", None) is Opcode.TEXT]
+            events = self._protocol.events_received()
+            texts = [bytes(each.data) for each in events if isinstance(each, Frame) and each.opcode is Opcode.TEXT]
             if texts:
-                values = [json.loads(each.data) for each in texts]  # type: ignore[union-attr]
+                values = [json.loads(text) for text in texts]
                 return [frame for value in values for frame in (value if isinstance(value, list) else [value])]
             if not chunk or not self.is_open:
                 return None

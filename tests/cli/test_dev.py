@@ -1,0 +1,160 @@
+"""`whimbrel dev`: everything on one machine, and nothing left behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.dev import ROOT, WHIMBREL, Development
+from whimbrel.protocol.versions import LAYOUT_VERSION
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children of a killed process")
+
+Start = Callable[..., Development]
+
+
+def dev(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a `whimbrel dev` that is expected to refuse."""
+    return subprocess.run(
+        [str(WHIMBREL), "dev", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a refused run says: one line, no traceback."""
+    [line] = done.stderr.strip().splitlines()
+    assert "Traceback" not in done.stdout
+    return line
+
+
+def exists(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_tools_are_told_where_everything_is(development: Development) -> None:
+    told = development.running
+    assert set(told) == {"edge", "auth", "router", "nats", "service_key", "pids"}
+    assert set(told["pids"]) == {"edge", "auth", "router", "notifier", "nats"}
+    assert all(exists(pid) for pid in told["pids"].values())
+    assert told["nats"].startswith("nats://domain:")
+    assert development.store.joinpath("dev.json").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_secret_is_readable_by_its_owner_alone(development: Development) -> None:
+    for name in ("secrets.json", "auth-keys.json"):
+        assert development.store.joinpath(name).stat().st_mode & 0o077 == 0
+
+
+def test_each_part_says_when_it_is_ready_and_logs_to_a_file_of_its_own(development: Development) -> None:
+    assert {said["part"] for said in development.events("part")} == {"nats", "auth", "router", "notifier", "edge"}
+    assert "service.started" in development.log("edge")
+    assert "Server is ready" in development.log("nats")
+
+
+def test_a_second_run_on_the_same_store_is_refused(development: Development) -> None:
+    second = dev("--store", str(development.store), "--ports", "0")
+    assert second.returncode == 1
+    said = one_sentence(second)
+    assert "another `whimbrel dev` uses" in said
+    assert development.edge in said
+    assert "--ports 0 --store DIR" in said
+
+
+def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = dev("--store", str(tmp_path / "s"), "--no-demo", "--ports", f"edge={port}")
+    assert refused.returncode == 1
+    assert f"port {port} (edge) is taken" in one_sentence(refused)
+
+
+def test_a_store_of_another_layout_is_left_alone(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    store.joinpath("layout.json").write_text('{"layout": 0}')
+    refused = dev("--store", str(store), "--ports", "0")
+    assert refused.returncode == 1
+    assert f"was made by layout 0 and this is layout {LAYOUT_VERSION}" in one_sentence(refused)
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.joinpath("file").write_text("")
+    refused = dev("--store", str(tmp_path / "file"), "--ports", "0")
+    assert refused.returncode == 1
+    assert "cannot be used as a store" in one_sentence(refused)
+
+
+def test_ports_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    refused = dev("--store", str(tmp_path / "s"), "--ports", "edge:80")
+    assert refused.returncode == 2
+    assert "write 0, or name=port" in one_sentence(refused)
+
+
+def test_a_service_that_cannot_start_ends_the_run_with_its_own_words(tmp_path: Path) -> None:
+    refused = dev("--store", str(tmp_path / "s"), "--ports", "0", "--no-demo", WHIMBREL_EDGE_PING_S="soon")
+    assert refused.returncode == 1
+    assert "edge ended with exit code 2 as it started" in refused.stderr
+    assert "WHIMBREL_EDGE_PING_S" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not tmp_path.joinpath("s/dev.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_every_child_and_withdraws_what_was_told(
+    start_development: Start, number: signal.Signals
+) -> None:
+    running = start_development()
+    pids = running.running["pids"]
+    assert running.stop(number) == 0
+    assert not any(exists(pid) for pid in pids.values())
+    assert not running.store.joinpath("dev.json").exists()
+
+
+@linux
+def test_children_die_with_a_run_that_was_killed_and_the_store_can_be_used_again(start_development: Start) -> None:
+    running = start_development()
+    pids = running.running["pids"]
+    running.stop(signal.SIGKILL)
+    assert running.store.joinpath("dev.json").exists()
+    again = Development(running.store.parent, "--no-demo").start()
+    try:
+        assert not any(exists(pid) for pid in pids.values())
+        assert again.running["pids"] != pids
+    finally:
+        again.stop()
+
+
+@pytest.mark.parametrize("name", ["edge", "nats"])
+def test_what_dies_is_started_again_and_told_under_its_new_pid(development: Development, name: str) -> None:
+    old = development.kill(name)
+    development.until_restarted(name, old)
+    assert development.running["pids"][name] != old
+    assert [died["code"] for died in development.events("died", name)] == [-signal.SIGKILL]
+
+
+def test_without_restart_a_death_ends_the_run(start_development: Start) -> None:
+    running = start_development("--no-restart")
+    running.kill("notifier")
+    assert running.wait() == 1
+    assert "notifier was killed by SIGKILL" in running.output.read_text()
+
+
+def test_two_runs_live_side_by_side(development: Development, start_development: Start) -> None:
+    other = start_development()
+    assert other.edge != development.edge
+    assert other.token("alice") != development.token("alice")
