@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from whimbrel.protocol.channels import channel_for
+from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, channel_for, refusal_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.namespaces import Action, decide
@@ -17,7 +17,9 @@ def authorize(table: Table, request: AuthorizeRequest, groups: Collection[str]) 
     try:
         channel = channel_for(request.channel, request.user)
     except MalformedChannel as fault:
-        return AuthorizeReply(allowed=False, code=ErrorCode.BAD_REQUEST.slug, reason=str(fault))
+        return _refused(refusal_of(request.channel), str(fault))
+    if channel.namespace == USER_NAMESPACE and request.channel != INBOX:
+        return _refused(ErrorCode.PERMISSION_DENIED, "an inbox has one name for its user: `inbox`")
 
     def verdict(action: Action, *, subscribed: bool) -> str | ErrorCode:
         return decide(
@@ -32,5 +34,9 @@ def authorize(table: Table, request: AuthorizeRequest, groups: Collection[str]) 
 
     answer = verdict(request.action, subscribed=verdict("subscribe", subscribed=False) == "allowed")
     if isinstance(answer, ErrorCode):
-        return AuthorizeReply(allowed=False, code=answer.slug, reason=answer.advice)
+        return _refused(answer, answer.advice)
     return AuthorizeReply(allowed=True, code="ok", reason="")
+
+
+def _refused(code: ErrorCode, reason: str) -> AuthorizeReply:
+    return AuthorizeReply(allowed=False, code=code.slug, reason=reason)
