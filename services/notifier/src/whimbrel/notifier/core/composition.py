@@ -1,5 +1,6 @@
 """What is sent for an event: one publication per target, or one dead letter."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -22,6 +23,8 @@ from whimbrel.protocol.publications import (
 MAX_REASON_CHARS: Final = 500  # of the text in a dead letter's header
 DEAD_LETTERS: Final = "dlq"  # their key in the window: they keep their order among themselves
 
+MAX_HEADER_BYTES: Final = 60 * 1024  # JetStream takes 64 KiB
+_NAME: Final = re.compile(r"[!-9;-~]+")  # of a header: printable, no blank, no colon
 _SERVER_HEADERS: Final = "nats-"  # such a header would tell the dead-letter stream what to do: expire, roll up, …
 _OVERHEAD_BYTES: Final = 64  # header line, separators and blank line
 
@@ -122,15 +125,12 @@ def dead_letter(
     original = {
         name: value
         for name, value in message.headers.items()
-        if not name.lower().startswith(_SERVER_HEADERS)
-        and name not in verdict
-        and name.isascii()
-        and name.isprintable()
+        if name not in verdict and _NAME.fullmatch(name) and not name.lower().startswith(_SERVER_HEADERS)
     }
     headers, payload = {**original, **verdict}, message.payload
     if _size(headers) + len(payload) > max_bytes:
         payload = b""
-    if _size(headers) > max_bytes:
+    if _size(headers) > min(max_bytes, MAX_HEADER_BYTES):
         headers = verdict
     return Publication(
         sequence=message.sequence,

@@ -66,9 +66,9 @@ class Desk:
             targets = audience.targets(event, self._routes, self._namespaces())
         except UnknownNamespace as fault:
             self._be_patient(fault)
-            return self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)
+            return self._dead(message, fault, doubtful)
         except Undeliverable as fault:
-            return self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)
+            return self._dead(message, fault, doubtful)
         spans = tracing.begin(self._tracer, event, targets, event.id) if event.traceparent else None
         return Composed(
             composition.publications(
@@ -82,12 +82,16 @@ class Desk:
             spans=spans,
         )
 
-    def dead_letter(self, message: Message, reason: Reason, text: str, *, doubtful: bool = False) -> Composed:
-        """Return the dead letter of ``message``."""
-        letter = composition.dead_letter(
-            message, reason, text, epoch=self._epoch, max_bytes=self._max_bytes, doubtful=doubtful
+    def dead_letter(
+        self, message: Message, reason: Reason, text: str, *, doubtful: bool = False, bare: bool = False
+    ) -> Publication:
+        """Return the dead letter of ``message``; a ``bare`` one says only why, and where the event is."""
+        return composition.dead_letter(
+            message, reason, text, epoch=self._epoch, max_bytes=0 if bare else self._max_bytes, doubtful=doubtful
         )
-        return Composed([letter], reason)
+
+    def _dead(self, message: Message, fault: Undeliverable, doubtful: bool) -> Composed:
+        return Composed([self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)], fault.reason)
 
     def _be_patient(self, fault: UnknownNamespace) -> None:
         """Raise NotYet while the namespace of ``fault`` has not been unknown for PATIENCE_S."""

@@ -276,7 +276,12 @@ class Tenure:
     def refused(self, publication: Publication, reason: Reason, text: str) -> None:
         """Send the event of ``publication`` to the dead letters in its place."""
         held = self._held[publication.sequence]
-        held.dead = reason
-        letter = self._desk.dead_letter(held.message, reason, f"{publication.key}: {text}").publications[0]
-        publication.become(letter)
+        if publication.channel is None and not publication.body:
+            # Not even the reason alone: the event itself stays in EVENTS, and the log says where.
+            self._log.error("dead_letter.refused", sequence=publication.sequence, reason=text)
+            self.published(publication)
+            return
+        held.dead = held.dead or reason
+        bare = publication.channel is None  # a dead letter was refused: leave out all but the reason
+        publication.become(self._desk.dead_letter(held.message, held.dead, f"{publication.key}: {text}", bare=bare))
         self._publisher.publish(publication, self)
