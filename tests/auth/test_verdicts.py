@@ -29,8 +29,8 @@ def test_refusals_are_not_remembered() -> None:
 
 
 def test_the_token_that_was_not_seen_for_longest_is_forgotten_first() -> None:
-    verdicts = Verdicts(KEYS, size=2)
-    a, b, c = token(sub="a"), token(sub="b"), token(sub="c")
+    a, b, c = token("shop", sub="a"), token("shop", sub="b"), token("shop", sub="c")
+    verdicts = Verdicts(KEYS, max_chars=2 * len(a))
     for text in (a, b, a, c):
         verdicts.judge(text, now=NOW)
     assert len(verdicts) == 2
@@ -38,3 +38,14 @@ def test_the_token_that_was_not_seen_for_longest_is_forgotten_first() -> None:
     assert verdicts.hits == 2
     verdicts.judge(b, now=NOW)
     assert verdicts.hits == 2
+
+
+def test_long_tokens_take_the_room_of_several_short_ones() -> None:
+    short = [token("shop", sub=f"u{number}") for number in range(10)]
+    long = token("shop", sub="u", padding="x" * 5 * len(short[0]))
+    verdicts = Verdicts(KEYS, max_chars=10 * len(short[0]))
+    for text in (*short, long):
+        verdicts.judge(text, now=NOW)
+    assert 1 < len(verdicts) < 5
+    verdicts.judge(token("shop", padding="x" * 5000), now=NOW)
+    assert len(verdicts) == 0
