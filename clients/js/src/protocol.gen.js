@@ -129,7 +129,7 @@
  * @property {number} expires_in Seconds until the token expires.
  * @property {number} ping Seconds of silence after which the edge pings.
  * @property {number} pong Seconds within which it wants an answer.
- * @property {ConnectedLimits} limits
+ * @property {ConnectedLimits} limits What counts on this connection.
  * @property {Record<string, Subscription>} channels Those asked for, `inbox`, and those that the router opened by itself.
  * @property {string} [resume] Opaque grant for a reconnect that asks neither auth nor router.
  */
@@ -224,8 +224,8 @@
  * @property {"policy"} type
  * @property {("websocket" | "sse" | "poll")[]} transports Best first.
  * @property {string} [cohort] The group of users that this rollout step put the user in.
- * @property {Heartbeat} heartbeat
- * @property {PollAdvice} poll
+ * @property {Heartbeat} heartbeat When the edge looks for life on a connection.
+ * @property {PollAdvice} poll For whom polling is the transport.
  */
 
 /**
@@ -363,8 +363,8 @@
  * @typedef {object} TransportsReply
  * @property {("websocket" | "sse" | "poll")[]} transports Best first.
  * @property {string} cohort The group of users that this rollout step put the user in.
- * @property {Heartbeat} heartbeat
- * @property {PollAdvice} poll
+ * @property {Heartbeat} heartbeat When the edge looks for life on a connection.
+ * @property {PollAdvice} poll For whom polling is the transport.
  */
 
 /** @typedef {Publication & {type: "publication", channel: string}} PublicationFrame */

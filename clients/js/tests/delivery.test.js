@@ -240,6 +240,22 @@ test("a channel that the edge opens by itself reaches the subscription that wait
   assert.equal(subscription.state, "unsubscribed");
 });
 
+test("a channel that the edge opens while it is asked for costs no reconnect", async () => {
+  const scene = new Scene();
+  scene.edge.resyncs = false;
+  const client = scene.client({ transport: "websocket" });
+  await scene.pass(100);
+  const [socket] = scene.edge.sockets;
+  socket?.channels.set("group:vip", {});
+  scene.follow(client, "group:vip");
+  socket?.say({ type: "subscribed", channel: "group:vip", ...scene.edge.open("group:vip", null) });
+  await scene.pass(100);
+  scene.edge.publish("group:vip", "welcome");
+  await scene.pass(1_000);
+  assert.deepEqual(scene.seen, ["welcome"]);
+  assert.equal(client.counters.connects, 1);
+});
+
 test("one handler's fault is reported, and the other handlers hear the publication", async () => {
   const scene = new Scene();
   const client = scene.client({ transport: "websocket" });

@@ -20,6 +20,7 @@ class Channel {
   position = null;
   /** @type {number | null} the request that is under way on this connection */
   asked = null;
+  mending = false; // asked again because of a gap
   retryAt = Infinity;
   failures = 0;
 
@@ -122,6 +123,7 @@ export class Channels {
   lost() {
     for (const channel of this.#channels.values()) {
       channel.asked = null;
+      channel.mending = false;
       channel.retryAt = Infinity;
       channel.state = "subscribing";
     }
@@ -165,6 +167,7 @@ export class Channels {
     const { position, reset } = resume(channel.position, frame);
     channel.position = position;
     channel.asked = null;
+    channel.mending = false;
     channel.retryAt = Infinity;
     this.#change(channel, "subscribed", null, out);
     if (reset) {
@@ -206,7 +209,10 @@ export class Channels {
   failed(frame, now, out) {
     const channel = Array.from(this.#channels.values()).find((each) => each.asked === frame.id && frame.id !== undefined);
     if (!channel) return null;
-    if (frame.code === ERROR_CODES.already_subscribed) return "lost";
+    if (frame.code === ERROR_CODES.already_subscribed) {
+      channel.asked = null; // the edge opened it by itself meanwhile, and says so in a frame of its own
+      return channel.mending ? "lost" : "taken";
+    }
     this.#refused(channel, frame, frame.retry_ms, now, out);
     return "taken";
   }
@@ -270,6 +276,7 @@ export class Channels {
     if (channel.asked !== null || channel.retryAt < Infinity) return;
     this.counters.gaps += 1;
     // The first gap is mended at once; one that the edge did not mend must not become a storm.
+    channel.mending = true;
     if (channel.failures++ === 0) out.push({ type: "send", frames: [this.#subscribe(channel)] });
     else channel.retryAt = now + backoff(channel.failures, this.#random);
   }

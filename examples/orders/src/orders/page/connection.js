@@ -1,0 +1,80 @@
+// The connection in view, and the buttons that disturb it.
+
+import { byId, show } from "./dom.js";
+
+/**
+ * @import { Whimbrel } from "/whimbrel/index.js"
+ * @import { StateChange } from "/whimbrel/client.js"
+ * @import { Line } from "./line.js"
+ * @import { Log } from "./log.js"
+ */
+
+const NAMES = { websocket: "WebSocket", poll: "long-poll" };
+
+/** When the user was away last: Unix ms. An event of that time which comes later was not missed, it was kept. */
+export class Presence {
+  #lostAt = 0;
+  backAt = 0;
+
+  /** @param {string} state @param {number} now @returns {number | null} how long the user was away, where that has just ended */
+  change(state, now) {
+    if (state === "disconnected" && this.#lostAt === 0) this.#lostAt = now;
+    if (state !== "connected" || this.#lostAt === 0) return null;
+    const away = now - this.#lostAt;
+    this.backAt = now;
+    this.#lostAt = 0;
+    return away;
+  }
+}
+
+/**
+ * @param {Whimbrel} client
+ * @param {Line} line
+ * @param {Log} log
+ * @param {Presence} presence
+ */
+export function showConnection(client, line, log, presence) {
+  const pill = byId("connection");
+  const offline = byId("offline");
+  const polling = byId("polling");
+  /** @type {StateChange} */
+  let last = { state: client.state, code: 1000, reason: "", retryMs: null };
+  let retryAt = 0;
+
+  const draw = () => {
+    pill.dataset["state"] = last.state;
+    show("state", last.state === "connected" ? "Connected" : last.state === "closed" ? "Closed" : last.state === "connecting" ? "Connecting" : line.isCut ? "Offline" : "Disconnected");
+    show("transport", last.state === "connected" ? NAMES[client.transport] : "");
+    const left = Math.max(0, (retryAt - Date.now()) / 1000);
+    show("why", last.state === "disconnected" ? `${last.code} ${last.reason} · again in ${left.toFixed(1)} s` : last.state === "closed" ? `${last.code} ${last.reason}` : "");
+  };
+
+  client.on("state", (change) => {
+    const { state, code, reason, retryMs } = change;
+    const wasConnected = last.state === "connected";
+    last = change;
+    retryAt = Date.now() + (retryMs ?? 0);
+    const away = presence.change(state, Date.now());
+    if (state === "disconnected" && wasConnected) log.note(state, `disconnected: ${code} ${reason}`);
+    if (state === "closed") log.note(state, `closed: ${code} ${reason}`);
+    if (state === "connected") {
+      if (away !== null) log.welcome(away / 1000, NAMES[client.transport]);
+      else log.note(state, `connected by ${NAMES[client.transport]}`);
+    }
+    draw();
+  });
+  setInterval(draw, 100);
+
+  offline.addEventListener("click", () => {
+    if (line.isCut) line.mend();
+    else line.cut();
+    offline.setAttribute("aria-pressed", String(line.isCut));
+    offline.textContent = line.isCut ? "Go back online" : "Go offline";
+  });
+  byId("drop").addEventListener("click", () => line.drop());
+  polling.addEventListener("click", () => {
+    const forced = polling.getAttribute("aria-pressed") !== "true";
+    client.useTransport(forced ? "poll" : "auto");
+    polling.setAttribute("aria-pressed", String(forced));
+  });
+}

@@ -1,0 +1,42 @@
+// The inbox and the group's channel: short lists of what was addressed to this user.
+
+import { clock, element } from "./dom.js";
+
+const SHOWN = 40;
+
+export class Letters {
+  #root;
+  #nothing;
+
+  /** @param {HTMLElement} root @param {string} nothing what stands there while it is empty */
+  constructor(root, nothing) {
+    this.#root = root;
+    this.#nothing = element("li", { class: "nothing" }, nothing);
+    root.append(this.#nothing);
+  }
+
+  /** @param {string} id @param {Node} text @param {number} at @param {number | undefined} offset */
+  add(id, text, at, offset) {
+    this.#nothing.remove();
+    const attributes = { class: "unread", "data-event-id": id, "data-offset": offset === undefined ? undefined : String(offset) };
+    this.#root.prepend(element("li", attributes, element("span", {}, text), element("time", {}, clock(at))));
+    while (this.#root.childElementCount > SHOWN) this.#root.lastElementChild?.remove();
+  }
+
+  /** Everything up to `offset` was read, here or on another device. @param {number} offset */
+  readUpTo(offset) {
+    for (const letter of this.#root.querySelectorAll("li.unread")) {
+      letter.classList.toggle("unread", Number(letter.getAttribute("data-offset")) > offset);
+    }
+  }
+
+  get unread() {
+    return this.#root.querySelectorAll("li.unread").length;
+  }
+
+  /** @param {string} nothing */
+  clear(nothing) {
+    this.#nothing.textContent = nothing;
+    this.#root.replaceChildren(this.#nothing);
+  }
+}

@@ -1,0 +1,71 @@
+// The event log, newest first. What happened while the user was away stands together, each event once.
+
+import { clock, element } from "./dom.js";
+
+const ROWS = 400; // shown; older ones go
+
+/**
+ * @typedef {object} Entry
+ * @property {string} id
+ * @property {string} channel
+ * @property {number} at Unix ms
+ * @property {Node} text
+ * @property {string} [status]
+ * @property {number} [offset]
+ * @property {number} latencyMs
+ * @property {boolean} away
+ */
+
+export class Log {
+  #root;
+  /** @type {{list: HTMLElement, count: HTMLElement, events: number} | null} the absence that events still belong to */
+  #absence = null;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /** @param {Entry} entry */
+  write({ id, channel, at, text, status, offset, latencyMs, away }) {
+    const late = away ? `+${Math.max(1, Math.round(latencyMs / 1000))} s` : `${latencyMs.toFixed(1)} ms`;
+    const row = element(
+      "li",
+      { class: "entry fresh", "data-event-id": id, "data-channel": channel, "data-status": status, "data-away": away ? "" : undefined, title: offset === undefined ? undefined : `${channel} · offset ${offset}` },
+      element("time", {}, clock(at)),
+      element("span", { class: "channel" }, short(channel)),
+      element("span", { class: "what" }, text),
+      element("span", { class: "late" }, late),
+    );
+    if (away && this.#absence) {
+      this.#absence.list.prepend(row);
+      this.#absence.events += 1;
+      this.#absence.count.textContent = `${this.#absence.events} ${this.#absence.events === 1 ? "event" : "events"}, each exactly once`;
+    } else this.#top(row);
+  }
+
+  /** The user is back. @param {number} seconds @param {string} transport */
+  welcome(seconds, transport) {
+    const count = element("small", {}, "nothing happened");
+    const list = element("ol");
+    const title = element("p", {}, "While you were away", element("small", {}, `${seconds.toFixed(1)} s · back by ${transport}`), count);
+    this.#absence = { list, count, events: 0 };
+    this.#top(element("li", { class: "absence", "data-testid": "absence" }, title, list));
+  }
+
+  /** A change of the connection. @param {string} state @param {string} text */
+  note(state, text) {
+    this.#top(element("li", { class: "journey", "data-state": state }, `${clock(Date.now())} · ${text}`));
+  }
+
+  /** @param {HTMLElement} row */
+  #top(row) {
+    this.#root.prepend(row);
+    while (this.#root.childElementCount > ROWS) this.#root.lastElementChild?.remove();
+  }
+}
+
+/** @param {string} channel */
+function short(channel) {
+  return channel === "orders:board" ? "board" : channel.replace("group:", "");
+}

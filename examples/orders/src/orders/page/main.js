@@ -1,0 +1,207 @@
+// The page: signs in, follows its channels, and puts everything in its place.
+
+import { Whimbrel } from "/whimbrel/index.js";
+
+import { Board } from "./board.js";
+import { Presence, showConnection } from "./connection.js";
+import { byId, element, show } from "./dom.js";
+import { Ledger } from "./ledger.js";
+import { Letters } from "./letters.js";
+import { Line } from "./line.js";
+import { Log } from "./log.js";
+import { Shop } from "./shop.js";
+import { drawSparkline } from "./sparkline.js";
+import { showTimeline } from "./timeline.js";
+import { followTyping } from "./typing.js";
+
+/** @import { ChannelPublication } from "/whimbrel/subscription.js" */
+
+const BOARD = "orders:board";
+const VIP = "group:vip";
+const SECOND_MS = 1_000;
+
+const user = new URLSearchParams(location.search).get("user");
+if (user) open(user);
+else byId("door").hidden = false;
+
+/** @param {string} user */
+async function open(user) {
+  byId("stage").hidden = false;
+  dress(user);
+  const line = new Line();
+  const shop = new Shop(line.fetch);
+  const session = await persist(() => shop.signIn(user));
+  const token = async () => (await shop.signIn(user)).token;
+  const client = new Whimbrel(session.edge, { token, host: { fetch: line.fetch, WebSocket: line.WebSocket } });
+
+  const opened = Date.now();
+  const presence = new Presence();
+  const ledger = new Ledger();
+  const log = new Log(byId("log"));
+  const board = new Board(byId("stage").querySelector(".board") ?? document.body, user, (id) => showTimeline(client, id));
+  const inbox = new Letters(byId("inbox"), "Nothing for you yet.");
+  const offers = new Letters(byId("offers"), "Join to hear what only members hear.");
+  showConnection(client, line, log, presence);
+
+  /** @param {ChannelPublication} publication @param {Node} text @returns {{away: boolean, at: number}} */
+  const book = (publication, text) => {
+    const { channel, event_id, event, data, offset } = publication;
+    const at = timeOf(publication.time);
+    const away = at <= presence.backAt;
+    const latencyMs = Math.max(0, performance.timeOrigin + performance.now() - at);
+    if (at >= opened || channel === BOARD) {
+      ledger.take(channel, publication, { latencyMs, away });
+      const status = event.startsWith("order.") ? data?.status : undefined;
+      log.write({ id: event_id, channel, at, text, status, ...(offset != null && { offset }), latencyMs, away });
+    }
+    return { away, at };
+  };
+
+  const load = async () => board.load((await shop.board()).orders);
+  client.subscribe(BOARD, {
+    publication: (publication) => {
+      const { away } = book(publication, describe(publication));
+      if (publication.data?.order) board.apply({ ...publication.data, id: publication.data.order }, away);
+    },
+    state: ({ state }) => state === "subscribed" && load(),
+    reset: () => {
+      ledger.restart();
+      log.note("connecting", "the history has a hole: the board was loaded anew");
+      load();
+    },
+  });
+  const letters = client.inbox((publication) => {
+    const { at } = book(publication, describe(publication));
+    inbox.add(publication.event_id, yours(publication), at, publication.offset ?? undefined);
+  });
+  byId("read").addEventListener("click", () => {
+    letters.ack().catch((error) => log.note("disconnected", `not marked as read: ${error.message}`));
+    inbox.readUpTo(letters.position?.offset ?? 0);
+  });
+  client.on("acked", ({ channel, offset }) => channel === "inbox" && inbox.readUpTo(offset));
+  client.on("error", (error) => log.note("disconnected", error.message));
+
+  followVip(client, shop, user, offers, book);
+  followTyping(client, user);
+  takeOrders(shop, user, log);
+
+  let missing = 0;
+  setInterval(() => {
+    // A number that is merely overtaken is not missing: only what is still absent a second later counts.
+    show("missed", String(Math.min(missing, ledger.missing)));
+    document.querySelector('[data-testid="missed"]')?.closest(".tile")?.classList.toggle("wrong", Math.min(missing, ledger.missing) > 0);
+    missing = ledger.missing;
+  }, SECOND_MS);
+  setInterval(() => {
+    show("received", String(ledger.received));
+    show("away", String(ledger.away));
+    show("repeated", String(ledger.repeated));
+    show("dropped", String(client.counters.duplicates));
+    show("p50", ledger.percentile(0.5)?.toFixed(1) ?? "–");
+    show("p99", ledger.percentile(0.99)?.toFixed(1) ?? "–");
+    show("unread", String(inbox.unread));
+    byId("stage").querySelector(".count")?.toggleAttribute("data-empty", inbox.unread === 0);
+    drawSparkline(/** @type {SVGElement} */ (/** @type {unknown} */ (byId("spark"))), ledger.latencies);
+  }, 200);
+}
+
+/**
+ * @param {Whimbrel} client
+ * @param {Shop} shop
+ * @param {string} user
+ * @param {Letters} offers
+ * @param {(publication: ChannelPublication, text: Node) => {at: number}} book
+ */
+function followVip(client, shop, user, offers, book) {
+  const toggle = byId("vip");
+  const follow = () =>
+    client.subscribe(VIP, {
+      publication: (publication) => {
+        const { at } = book(publication, describe(publication));
+        offers.add(publication.event_id, describe(publication), at, undefined);
+      },
+      state: ({ state }) => draw(state === "subscribed"),
+    });
+  /** @param {boolean} member */
+  const draw = async (member) => {
+    toggle.setAttribute("aria-checked", String(member));
+    if (!member) offers.clear("Join to hear what only members hear.");
+    else if (offers.unread === 0) offers.clear("You are a member: the next offer is yours.");
+    const members = await shop.vips().catch(() => []);
+    show("vip-members", members.length > 0 ? members.join(", ") : "no members");
+  };
+  let subscription = follow();
+  toggle.addEventListener("click", async () => {
+    const join = toggle.getAttribute("aria-checked") !== "true";
+    await shop.setVip(user, join);
+    if (!join || subscription.state === "subscribed") return;
+    subscription.unsubscribe(); // was refused: ask again, for now we may
+    subscription = follow();
+  });
+}
+
+/** @param {Shop} shop @param {string} user @param {Log} log */
+async function takeOrders(shop, user, log) {
+  const form = byId("order");
+  const item = /** @type {HTMLSelectElement} */ (byId("item"));
+  item.append(...(await shop.board()).items.map((each) => element("option", {}, each)));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    shop.place(user, item.value).catch(() => log.note("disconnected", "the order did not reach the shop"));
+  });
+}
+
+/** Show whose page this is, and offer to watch another user's beside it. @param {string} user */
+function dress(user) {
+  const other = user === "alice" ? "bob" : "alice";
+  const embedded = window !== window.top;
+  for (const link of document.querySelectorAll("[data-user]")) if (link.getAttribute("data-user") === user) link.setAttribute("aria-current", "page");
+  for (const name of document.querySelectorAll(".own-name")) name.textContent = user;
+  for (const each of document.querySelectorAll(".own-window")) each.toggleAttribute("hidden", embedded);
+  document.title = `${user} · Orders, live`;
+  byId("tab").setAttribute("href", `/?user=${user}`);
+  const split = byId("split");
+  const second = byId("second");
+  const draw = () => (split.textContent = second.hidden ? `Watch as ${other} beside` : `Close ${other}'s pane`);
+  split.addEventListener("click", () => {
+    second.hidden = !second.hidden;
+    if (second.hidden) second.removeAttribute("src");
+    else second.setAttribute("src", `/?user=${other}`);
+    byId("stage").classList.toggle("split", !second.hidden);
+    split.setAttribute("aria-pressed", String(!second.hidden));
+    draw();
+  });
+  draw();
+}
+
+/** @param {ChannelPublication} publication @returns {Node} */
+function describe({ event, data }) {
+  if (event.startsWith("order.")) return element("span", {}, `#${data.order} `, element("b", {}, data.status), ` ${data.item} · ${data.customer}`);
+  if (event === "offer.announced") return element("span", {}, element("b", {}, `−${data.percent} %`), ` on ${data.item}`);
+  return element("span", {}, element("b", {}, event), ` ${JSON.stringify(data)}`);
+}
+
+/** @param {ChannelPublication} publication @returns {Node} */
+function yours(publication) {
+  const { event, data } = publication;
+  if (!event.startsWith("order.")) return describe(publication);
+  return element("span", {}, `${data.item} `, element("b", {}, data.status));
+}
+
+/** @param {string} text RFC 3339 @returns {number} Unix ms, with its microseconds */
+function timeOf(text) {
+  const micros = /\.\d{3}(\d{1,3})/.exec(text)?.[1] ?? "0";
+  return Date.parse(text) + Number(`0.${micros}`);
+}
+
+/** @template T @param {() => Promise<T>} attempt @returns {Promise<T>} */
+async function persist(attempt) {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      show("why", String(error));
+      await new Promise((resolve) => setTimeout(resolve, SECOND_MS));
+    }
+  }
+}
