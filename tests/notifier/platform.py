@@ -75,12 +75,12 @@ class Platform:
         self.folder = folder
         self.layout = Layout(0, (), "")
         self._log = Logger(logging.getLogger("whimbrel.test"))
-        self.router = self._connection("router")
-        self.team = self._connection("domain")
+        self.router = self.connection("router")
+        self.team = self.connection("domain")
         self.reads = DirectGet(self.router, timeout=10)
         self._notifiers: list[Notifier] = []
 
-    def _connection(self, user: str) -> Connection:
+    def connection(self, user: str) -> Connection:
         return Connection(self.server.url(user), name=user, log=self._log, inbox_prefix=f"_INBOX.{user}")
 
     async def open(self) -> None:
