@@ -64,7 +64,9 @@ class TransportsReply(Frame):
     cohort: str
     """The group of users that this rollout step put the user in."""
     heartbeat: Heartbeat
+    """When the edge looks for life on a connection."""
     poll: PollAdvice
+    """For whom polling is the transport."""
 
 
 class Preferences(Frame):

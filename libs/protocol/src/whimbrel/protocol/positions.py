@@ -47,7 +47,7 @@ def encode_cursor(positions: Mapping[str, Position | None]) -> str:
 def decode_cursor(text: str) -> dict[str, Position | None]:
     """Read a cursor, bare or quoted as an ETag (``"…"`` or ``W/"…"``).
 
-    Raises MalformedPosition for anything that ``encode_cursor`` cannot have written.
+    Raises MalformedPosition for anything else.
     """
     bare = text.removeprefix("W/").strip('"')
     if len(bare) > MAX_CURSOR_BYTES:

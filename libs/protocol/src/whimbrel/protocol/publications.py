@@ -53,10 +53,14 @@ def decode_body(body: bytes) -> PublicationBody:
     Raises MalformedBody.
     """
     try:
-        fields = pydantic_core.from_json(body)
-        return PublicationBody(str(fields["event"]), str(fields["event_id"]), str(fields["time"]), fields["data"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise MalformedBody(f"{body[:40]!r}… is not a publication body") from error
+        fields = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedBody(f"{body[:40]!r}… is not JSON") from error
+    match fields:
+        case {"event": str(event), "event_id": str(event_id), "time": str(time), "data": data}:
+            return PublicationBody(event, event_id, time, data)
+        case _:
+            raise MalformedBody(f"{body[:40]!r}… is not a publication body")
 
 
 def is_body(body: bytes) -> bool:

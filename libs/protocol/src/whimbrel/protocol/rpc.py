@@ -11,7 +11,7 @@ from whimbrel.protocol.positions import Epoch, Offset
 class Message(BaseModel):
     """An internal message; fields that a newer peer adds are ignored."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 class Claims(Message):
@@ -72,21 +72,26 @@ class ResolveReply(Message):
 
 
 class AuthorizeRequest(Message):
-    """May ``user`` do ``action`` in ``channel``? Asked by tools; an edge decides by the same function itself."""
+    """May this user do this in this channel? Asked by tools; an edge decides by the same function itself."""
 
     user: str
     groups: tuple[str, ...] = ()
+    """Groups of the user."""
     grants: tuple[Grant, ...] = ()
+    """Grants of the user's token."""
     channel: str
+    """As the user names it."""
     action: Action
 
 
 class AuthorizeReply(Message):
-    """``code`` is `ok` or the slug of an error code."""
+    """The decision."""
 
     allowed: bool
     code: str
+    """`ok`, or the slug of an error code."""
     reason: str
+    """In a sentence."""
 
 
 class GroupsChanged(Message):
@@ -134,13 +139,16 @@ class ResumeKey(Message):
 
 
 class ServiceStatus(Message):
-    """How a process answers `rpc.status.v1`. ``started_at`` is Unix seconds."""
+    """How a process answers `rpc.status.v1`."""
 
     service: str
     instance: str
     version: str
     ready: bool
+    """Whether it takes new work."""
     reasons: tuple[str, ...] = ()
+    """Why it does not."""
     started_at: float
+    """Unix seconds."""
     pid: int
     detail: dict[str, Any] = {}

@@ -17,14 +17,14 @@ def main() -> int:
     if not MARK.is_file():
         print("Run this in the root of the repository: it writes into docs/ and clients/js/.", file=sys.stderr)
         return 2
-    stale = [path for path, text in documents().items() if not is_current(path, text)]
+    stale = {path: text for path, text in documents().items() if not is_current(path, text)}
     if check:
         for path in stale:
             print(f"{path} is not what the contract says now: run `make generate`", file=sys.stderr)
         return 1 if stale else 0
-    for path in stale:
+    for path, text in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(documents()[path], encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         print(f"wrote {path}")
     return 0
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from whimbrel.protocol.subjects import EVENTS, event_subject_of_stored
+
 Example = dict[str, Any]
 
 _EPOCH: Final = "5f0c8a1e9b7d4c3f"
@@ -127,6 +129,29 @@ EDGE_FRAMES: Final[dict[str, Example]] = {
     "pong": {"type": "pong"},
 }
 
+_SERVICE: Final[Example] = {
+    "service": "edge",
+    "instance": "edge-7d9f",
+    "version": "0.1.0",
+    "ready": True,
+    "reasons": [],
+    "started_at": 1795426200.5,
+    "pid": 4711,
+    "detail": {"sessions": 2},
+}
+_STREAM: Final[Example] = {"name": EVENTS, "messages": 1200, "bytes": 540000, "first": 1, "last": 1200}
+_LAG: Final[Example] = {"partition": 0, "pending": 0, "unacknowledged": 0}
+_LETTER: Final[Example] = {
+    "sequence": 3,
+    "time": "2026-11-23T09:30:05.120Z",
+    "subject": event_subject_of_stored("e.0.shop.order.44"),
+    "event_sequence": 1190,
+    "code": "not_json",
+    "reason": "the payload is not JSON: expected value at line 1 column 1",
+    "headers": {"ce-id": "8d1f"},
+    "data": "hello",
+}
+
 BODIES: Final[dict[str, Example]] = {
     "PollRequest": {
         "channels": {"orders:42": {"epoch": _EPOCH, "offset": 1815}, "inbox": None},
@@ -156,6 +181,27 @@ BODIES: Final[dict[str, Example]] = {
         "expires_in": 3600,
     },
     "RefreshRequest": {"refresh_token": "r1.Zm91bmRlcnM.c2VjcmV0"},
+    "RevokeRequest": {"user": "alice", "issued_before": 1795426200},
+    "TicketReply": {"ticket": "t1.b25jZQ", "expires_in": 30},
+    "KeySetReply": {
+        "keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "alg": "EdDSA", "use": "sig", "x": "bm90IGEga2V5"}]
+    },
+    "Preferences": {"transport": "poll"},
+    "MembersReply": {"group": "vip", "members": ["alice", "carol"]},
+    "GroupsReply": {"user": "alice", "groups": ["vip"]},
+    "NamespacesReply": {
+        "namespaces": {
+            "orders": {"durable": True, "subscribe": "authenticated", "publish": "nobody", "presence": "nobody"},
+            "staff": {"durable": True, "subscribe": {"groups": ["staff"]}, "publish": "nobody", "presence": "nobody"},
+        }
+    },
+    "AuthorizeRequest": {"user": "alice", "groups": ["vip"], "channel": "orders:42", "action": "publish"},
+    "AuthorizeReply": {"allowed": False, "code": "permission_denied", "reason": "nobody may publish to orders"},
+    "StreamStatus": _STREAM,
+    "ConsumerLag": _LAG,
+    "StatusReply": {"services": [_SERVICE], "streams": [_STREAM], "lag": [_LAG], "dead_letters": 0},
+    "DeadLetter": _LETTER,
+    "DeadLettersReply": {"letters": [_LETTER]},
     "Problem": {
         "type": "about:blank",
         "title": "Service Unavailable",

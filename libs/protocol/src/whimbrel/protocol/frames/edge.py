@@ -90,6 +90,7 @@ class Connected(Frame):
     pong: float
     """Seconds within which it wants an answer."""
     limits: ConnectedLimits
+    """What counts on this connection."""
     channels: dict[str, Subscription]
     """Those asked for, `inbox`, and those that the router opened by itself."""
     resume: str | None = None
@@ -218,7 +219,9 @@ class Policy(Frame):
     cohort: str = "default"
     """The group of users that this rollout step put the user in."""
     heartbeat: Heartbeat
+    """When the edge looks for life on a connection."""
     poll: PollAdvice
+    """For whom polling is the transport."""
 
 
 class Disconnect(Frame):

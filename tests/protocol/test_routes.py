@@ -1,0 +1,34 @@
+"""The table of routes is what the services serve."""
+
+from typing import Any
+from unittest.mock import Mock
+
+import httpx
+import pytest
+
+from whimbrel.auth.shell import http as auth
+from whimbrel.protocol.contract.routes import ROUTES, Caller, Route
+from whimbrel.router.shell import http as router
+
+KEY = "a service key for tests"
+APPLICATIONS: dict[str, Any] = {
+    "auth": auth.application(Mock(), Mock(), key=KEY, origins=[]),
+    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), key=KEY),
+}
+SERVED = [(service, route) for service in APPLICATIONS for route in ROUTES[service]]
+
+
+@pytest.mark.parametrize(("service", "route"), SERVED, ids=[f"{service} {route.name}" for service, route in SERVED])
+async def test_a_route_is_served_where_the_table_says_so(service: str, route: Route) -> None:
+    path = route.path.format(group="vip", user="alice")
+    transport = httpx.ASGITransport(APPLICATIONS[service])
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.request(route.method.upper(), path, content=b"{")
+    if not route.served:
+        assert answer.status_code in (404, 405)
+    elif route.caller is Caller.SERVICE:
+        assert answer.status_code == 401
+        assert answer.json()["slug"] == "unauthorized"
+    else:
+        assert answer.status_code == 400
+        assert answer.json()["slug"] == "bad_request"
