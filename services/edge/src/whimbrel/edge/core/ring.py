@@ -29,14 +29,16 @@ class Verdict(Enum):
 class Ring:
     """Publications in (``floor``, ``head``]: all that were published there, oldest first.
 
-    At most 128 publications and 256 KiB of bodies; beyond, the oldest go and ``floor`` rises.
+    At most 128 publications and 256 KiB of bodies; beyond, the oldest go and ``floor`` rises. ``quiet``: the channel
+    had no retained publication when the ring began, and none has left the ring: it holds all that can be had.
     """
 
-    __slots__ = ("_bytes", "_stored", "floor", "head")
+    __slots__ = ("_bytes", "_stored", "floor", "head", "quiet")
 
-    def __init__(self, head: int) -> None:
+    def __init__(self, head: int, *, quiet: bool = False) -> None:
         self.head = head
         self.floor = head
+        self.quiet = quiet
         self._stored: list[Stored] = []
         self._bytes = 0
 
@@ -53,24 +55,31 @@ class Ring:
             oldest = self._stored.pop(0)
             self._bytes -= len(oldest.body)
             self.floor = oldest.offset
+            self.quiet = False
         return Verdict.NEXT
 
     def extend(self, publications: Iterable[Stored]) -> list[Stored]:
         """Append what was read from the stream, oldest first; return those that were new."""
         return [each for each in publications if self.accept(each) is Verdict.NEXT]
 
+    @property
+    def reach(self) -> int:
+        """The offset from which on ``since`` answers."""
+        return 0 if self.quiet else self.floor
+
     def since(self, offset: int) -> list[Stored] | None:
-        """Return all publications after ``offset``, or None where the ring does not reach back that far."""
-        if offset < self.floor:
+        """Return all retained publications after ``offset``, or None where the ring does not reach back that far.
+
+        Before ``floor``, a quiet ring knows that none is retained, not that none was lost.
+        """
+        if offset < self.reach:
             return None
         return [each for each in self._stored if each.offset > offset]
 
     def newest(self, count: int) -> list[Stored] | None:
         """Return the ``count`` newest publications, or None where the ring holds fewer."""
+        if self.quiet:
+            count = min(count, len(self._stored))
         if count > len(self._stored):
             return None
         return self._stored[-count:] if count else []
-
-    def reset(self, head: int) -> None:
-        """Forget everything and go on from ``head``: the history before it cannot be vouched for."""
-        self.__init__(head)  # type: ignore[misc]

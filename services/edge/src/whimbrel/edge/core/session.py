@@ -254,6 +254,8 @@ class Session:
         asked = {INBOX: None, **{str(group_channel(group)): None for group in sorted(identity.groups)}}
         wanted: list[Wanted] = []
         for name, position in {**asked, **self._connect.channels}.items():
+            if len(self.channels) >= self.terms.channels:
+                break
             try:
                 channel = inbox_of(identity.user) if name == INBOX else permit(identity, "subscribe", name, self.rules)
             except Refused:
@@ -313,6 +315,8 @@ class Session:
             permit(self._known, "subscribe", name, self.rules)
         except Refused as refusal:
             return NotOpened(refusal.code, refusal.message)
+        if len(self.channels) >= self.terms.channels:
+            return NotOpened(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.terms.channels} channels")
         return NotOpened(ErrorCode.UNAVAILABLE, "the channel's namespace changed meanwhile; subscribe again")
 
     def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:

@@ -84,7 +84,8 @@ class Bus:
         for live in batch:
             if live.durable:
                 live.epoch = self.streams.epoch(live.channel)
-                live.ring = Ring(heads[live.channel].offset)
+                head = heads[live.channel]
+                live.ring = Ring(head.offset, quiet=not head.published)
             live.opened = True
             self._opening.pop(live).set_result(None)
             if live.behind:

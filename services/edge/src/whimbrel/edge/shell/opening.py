@@ -1,8 +1,7 @@
 """Opening channels for a subscriber: from a position, from the newest, from the read mark, or from now.
 
-Opening has two steps. ``begin`` and ``prepare`` find out what the subscriber missed, from the ring if it reaches back,
-otherwise from the stream. ``complete`` is synchronous: in the same turn of the loop in which the subscriber is attached
-it adds what entered the ring meanwhile, so that nothing is missed and nothing comes twice.
+What the subscriber missed comes from the ring if that reaches back, otherwise from the stream; ``core.opening`` joins
+the two.
 """
 
 import asyncio
@@ -10,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from whimbrel.edge.core.effects import Wanted
-from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.recovery import Complete, Unrecoverable
-from whimbrel.edge.core.ring import Stored
-from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.streams import TROUBLE
@@ -45,72 +43,6 @@ class Recoveries:
             ("source",),
             lambda: {("ring",): self.from_ring, ("stream",): self.from_stream, ("unproved",): self.unproved},
         )
-
-
-class Opening:
-    """One channel on its way to one subscriber."""
-
-    __slots__ = ("_at", "_epoch", "_offset", "_prepared", "_publications", "_recovered", "live", "refused", "wanted")
-
-    def __init__(self, wanted: Wanted, live: LiveChannel) -> None:
-        self.wanted = wanted
-        self.live = live
-        self.refused: NotOpened | None = None
-        self._prepared = False
-        self._epoch = ""
-        self._offset = 0  # where the publications begin
-        self._at = 0  # what was collected reaches up to here; the rest is in the ring
-        self._publications: Sequence[Stored] = ()
-        self._recovered: bool | None = None
-
-    def begin(self, offset: int, recovered: bool | None, publications: Sequence[Stored] = ()) -> None:
-        """Note what is known: ``publications`` follow ``offset``, and the ring follows them."""
-        self._prepared = True
-        self._epoch = self.live.epoch
-        self._offset = offset
-        self._recovered = recovered
-        self._publications = publications
-        self._at = publications[-1].offset if publications else offset
-
-    def complete(self) -> Opened | NotOpened | None:
-        """Return the channel as of this turn of the loop; None where more must be read first (``Openings.prepare``)."""
-        if self.refused is not None:
-            return self.refused
-        live = self.live
-        if not self._prepared:
-            return None
-        if not live.durable:
-            return Opened("", 0)
-        assert live.ring is not None
-        if live.epoch != self._epoch:  # the history was lost while it was read
-            return Opened(live.epoch, live.ring.head, recovered=None if self._recovered is None else False)
-        if self._recovered is False:
-            return Opened(live.epoch, live.ring.head, recovered=False)
-        more = live.ring.since(self._at)
-        if more is None:
-            return None
-        publications = (*self._publications, *more) if self._publications else more
-        return Opened(live.epoch, self._offset, self._recovered, publications)
-
-    @property
-    def prepared(self) -> bool:
-        """Whether it is known where the publications begin."""
-        return self._prepared
-
-    @property
-    def at(self) -> int:
-        """Up to which offset everything is collected."""
-        return self._at
-
-    def extend(self, publications: Sequence[Stored]) -> None:
-        """Add what was read after ``at``."""
-        self._publications = (*self._publications, *publications)
-        if publications:
-            self._at = publications[-1].offset
-
-    def give_up(self) -> None:
-        """Completeness cannot be shown: the subscriber reloads."""
-        self._recovered = False
 
 
 class Openings:
@@ -194,7 +126,7 @@ class Openings:
         live = opening.live
         given = opening.wanted.position is not None
         verdict = await self._bus.streams.since(
-            opening.wanted.channel, opening.at, reach=lambda: live.ring.floor if live.ring is not None else 0
+            opening.wanted.channel, opening.at, reach=lambda: live.ring.reach if live.ring is not None else 0
         )
         match verdict:
             case Complete(publications):

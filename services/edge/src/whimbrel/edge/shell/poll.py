@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from whimbrel.edge.core.effects import Rejected, Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.polling import PollAnswer, answer_poll
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.shell.httpwire import Refusal, Request
-from whimbrel.edge.shell.opening import Opening
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.protocol.bodies import PollRequest
 from whimbrel.protocol.channels import INBOX, Channel

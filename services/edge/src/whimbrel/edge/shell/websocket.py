@@ -20,13 +20,13 @@ from whimbrel.edge.core.effects import (
     Send,
     Wanted,
 )
+from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.session import Session
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import NotOpened, Opened, publication_frames
 from whimbrel.edge.shell.fanout import text_message
 from whimbrel.edge.shell.inbound import Alive, Inlet, PeerClosed, Text, TooLarge, Violation
-from whimbrel.edge.shell.opening import Opening
 from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import CloseCode
