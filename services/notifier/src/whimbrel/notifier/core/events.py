@@ -91,38 +91,38 @@ def parse(message: Message, *, epoch: str) -> Event:
     content_type = headers.get("content-type", "").lower()
     if content_type.startswith(STRUCTURED_MODE):
         attributes, data, value = structured.unfold(content_type, payload, value)
-        reason = Reason.BAD_EVENT
-        name_of = "{}".format
+        prefix, reason = "", Reason.BAD_EVENT
     else:
-        attributes, data, reason = headers, payload, Reason.BAD_HEADER
-        name_of = "ce-{}".format
-    _check_version(attributes.get(name_of("specversion"), SPEC_VERSION), reason)
-
-    def attribute(name: str, limit: int, default: str) -> str:
-        text = attributes.get(name_of(name))
-        if text is None:
-            return default
-        if not 0 < len(text) <= limit or not text.isprintable():
-            raise Undeliverable(
-                reason, f"{name_of(name)} must be 1 to {limit} printable characters, not {_shown(text)}"
-            )
-        return text
-
+        attributes, data, prefix, reason = headers, payload, "ce-", Reason.BAD_HEADER
+    version = attributes.get(f"{prefix}specversion", SPEC_VERSION)
+    if version != SPEC_VERSION:
+        raise Undeliverable(reason, f"specversion {_shown(version)} is not known here: send CloudEvents {SPEC_VERSION}")
+    event_id = attributes.get(f"{prefix}id")
+    source = attributes.get(f"{prefix}source")
+    event_type = attributes.get(f"{prefix}type")
+    time = attributes.get(f"{prefix}time")
+    traceparent = headers.get(TRACEPARENT) or attributes.get(TRACEPARENT)
+    # Line breaks are legal JSON between tokens only; a publication is one line wherever it travels (SSE).
+    if b"\n" in data or b"\r" in data:
+        data = data.translate(None, _LINE_BREAKS)
     return Event(
-        id=attribute("id", MAX_ID_CHARS, default_event_id(epoch, message.sequence)),
-        source=attribute("source", MAX_SOURCE_CHARS, f"/{domain}"),
-        type=attribute("type", MAX_EVENT_NAME_CHARS, f"{entity}.event"),
-        time=_time(attributes.get(name_of("time")), message.stored_at_ns, reason),
-        domain=domain,
-        entity=entity,
-        entity_id=entity_id,
-        # Line breaks are legal JSON between tokens only; a publication is one line wherever it travels (SSE).
-        data=data.translate(None, _LINE_BREAKS).strip(),
-        value=value,
-        users=_members(headers, AUDIENCE_USERS),
-        groups=_members(headers, AUDIENCE_GROUPS),
-        channels=_channels(headers),
-        traceparent=_traceparent(headers.get(TRACEPARENT) or attributes.get(TRACEPARENT, "")),
+        default_event_id(epoch, message.sequence)
+        if event_id is None
+        else _checked(f"{prefix}id", event_id, MAX_ID_CHARS, reason),
+        f"/{domain}" if source is None else _checked(f"{prefix}source", source, MAX_SOURCE_CHARS, reason),
+        f"{entity}.event"
+        if event_type is None
+        else _checked(f"{prefix}type", event_type, MAX_EVENT_NAME_CHARS, reason),
+        rfc3339(message.stored_at_ns) if time is None else _checked_time(time, reason),
+        domain,
+        entity,
+        entity_id,
+        data.strip(),
+        value,
+        _members(headers, AUDIENCE_USERS) if AUDIENCE_USERS in headers else (),
+        _members(headers, AUDIENCE_GROUPS) if AUDIENCE_GROUPS in headers else (),
+        _channels(headers) if AUDIENCE_CHANNELS in headers else (),
+        traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else "",
     )
 
 
@@ -133,17 +133,16 @@ def _json(payload: bytes) -> Any:
         raise Undeliverable(Reason.NOT_JSON, f"the payload is not JSON: {error}") from error
 
 
-def _check_version(version: str, reason: Reason) -> None:
-    if version != SPEC_VERSION:
-        raise Undeliverable(reason, f"specversion {_shown(version)} is not known here: send CloudEvents {SPEC_VERSION}")
+def _checked(name: str, text: str, limit: int, reason: Reason) -> str:
+    if 0 < len(text) <= limit and text.isprintable():
+        return text
+    raise Undeliverable(reason, f"{name} must be 1 to {limit} printable characters, not {_shown(text)}")
 
 
-def _time(text: str | None, stored_at_ns: int, reason: Reason) -> str:
-    if text is None:
-        return rfc3339(stored_at_ns)
-    if _RFC3339.fullmatch(text) is None:
-        raise Undeliverable(reason, f"time {_shown(text)} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
-    return text
+def _checked_time(text: str, reason: Reason) -> str:
+    if _RFC3339.fullmatch(text):
+        return text
+    raise Undeliverable(reason, f"time {_shown(text)} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
 
 
 def rfc3339(unix_ns: int) -> str:
@@ -152,13 +151,12 @@ def rfc3339(unix_ns: int) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%S}.{unix_ns // 1_000_000 % 1000:03d}Z"
 
 
-def _items(headers: Mapping[str, str], name: str) -> list[str]:
-    text = headers.get(name)
-    return [] if text is None else [item for part in text.split(",") if (item := part.strip())]
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
 
 
 def _members(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
-    members = _items(headers, name)
+    members = _items(headers[name])
     for member in members:
         if len(member) > MAX_MEMBER_CHARS or not member.isprintable():
             raise Undeliverable(
@@ -170,13 +168,9 @@ def _members(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 def _channels(headers: Mapping[str, str]) -> tuple[Channel, ...]:
     try:
-        return tuple(Channel.parse(item) for item in _items(headers, AUDIENCE_CHANNELS))
+        return tuple(Channel.parse(item) for item in _items(headers[AUDIENCE_CHANNELS]))
     except MalformedChannel as error:
         raise Undeliverable(Reason.BAD_AUDIENCE, f"{AUDIENCE_CHANNELS}: {error}") from error
-
-
-def _traceparent(text: str) -> str:
-    return text if _TRACEPARENT.fullmatch(text) else ""
 
 
 def _shown(text: str) -> str:
