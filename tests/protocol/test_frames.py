@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.protocol.strategies import client_frames, edge_frames
 from tests.protocol.vectors import Vector, every, message_of
-from whimbrel.protocol.codes import CloseCode
+from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
-from whimbrel.protocol.frames import ClientFrame, EdgeFrame, Frame, Publish, decode, decode_edge, encode
+from whimbrel.protocol.frames import ClientFrame, EdgeFrame, Frame, Publish, decode, decode_edge, decode_object, encode
 from whimbrel.protocol.limits import MAX_FRAMES_PER_MESSAGE
 
 
@@ -101,6 +101,13 @@ def test_null_is_data_and_not_an_absent_field() -> None:
 def test_data_that_json_cannot_write_is_refused_before_it_is_sent(data: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         Publish(id=1, channel="orders:42", event="e", data=data)
+
+
+@pytest.mark.parametrize("data", ["\ud800", {"x": [0, "a\udc00"]}, float("nan"), {"x": float("inf")}])
+def test_a_laxer_json_parser_in_front_lets_nothing_through_that_cannot_be_written(data: object) -> None:
+    frame = decode_object({"type": "publish", "id": 1, "channel": "a:b", "event": "e", "data": data})
+    assert isinstance(frame, Refused)
+    assert refusal(frame) == {"refused": ErrorCode.BAD_REQUEST, "id": 1}
 
 
 def test_a_refusal_says_where_and_never_grows_with_its_input() -> None:

@@ -332,7 +332,7 @@
  *
  * @typedef {object} PollReply
  * @property {EdgeFrame[]} frames Publications, and what is to be told of the channels.
- * @property {Record<string, Position | null>} channels Positions to send with the next poll; null for an ephemeral channel.
+ * @property {Record<string, Position | null>} channels Positions to send with the next poll, as they are: that of an ephemeral channel says only that it is open.
  */
 
 /**

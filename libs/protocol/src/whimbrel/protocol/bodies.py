@@ -39,7 +39,7 @@ class PollReply(Frame):
     frames: tuple[dict[str, Any], ...]
     """Publications, and what is to be told of the channels."""
     channels: dict[str, Position | None]
-    """Positions to send with the next poll; null for an ephemeral channel."""
+    """Positions to send with the next poll, as they are: that of an ephemeral channel says only that it is open."""
 
 
 class CommandsRequest(Frame):

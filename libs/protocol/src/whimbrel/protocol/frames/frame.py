@@ -14,12 +14,13 @@ class Frame(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-_FINITE: Final = json.JSONEncoder(allow_nan=False)
+_STRICT: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
-def _finite(data: Any) -> Any:
-    # 1e999 is JSON, but reads as infinity, which JSON cannot write: it would break every client of the channel.
-    _FINITE.encode(data)
+def _writable(data: Any) -> Any:
+    # 1e999 is JSON, but reads as infinity, which JSON cannot write: it would break every client of the channel. So
+    # would a lone surrogate that a laxer parser in front of us let through.
+    _STRICT.encode(data).encode()
     return data
 
 
@@ -30,4 +31,4 @@ ReplyId = Annotated[int, Field(ge=1, le=MAX_ID, strict=True, description="The `i
 ShownChannel = Annotated[str, Field(description="As the client names it: `inbox`, or `namespace:name`.")]
 Slug = Annotated[str, Field(description="The name of the code.")]
 Token = Annotated[str, Field(max_length=MAX_TOKEN_BYTES)]
-Data = Annotated[Any, AfterValidator(_finite)]
+Data = Annotated[Any, AfterValidator(_writable)]

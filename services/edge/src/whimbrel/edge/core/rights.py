@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from whimbrel.edge.core.identity import Identity
-from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel, channel_for, inbox_of
+from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel, channel_for, inbox_of, refusal_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedChannel, Refused
 from whimbrel.protocol.frames import Ack, History, Presence, Publish
@@ -22,7 +22,7 @@ def permit(
     try:
         channel = channel_for(name, identity.user)
     except MalformedChannel as error:
-        raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
+        raise Refused(refusal_of(name), str(error)) from None
     if channel.namespace == USER_NAMESPACE and name != INBOX:
         raise Refused(ErrorCode.PERMISSION_DENIED, "an inbox has one name for its user: `inbox`")
     verdict = decide(

@@ -41,7 +41,7 @@ EDGE: Final = (
         Caller.ANYONE,
         {101: Answer("The WebSocket is open; the first frame is `connect`.")},
         parameters=(_TICKET,),
-        failures=(400, 401, 403, 429, 503),
+        failures=(400, 401, 403, 426, 429, 503),
     ),
     Route(
         "post",
