@@ -152,7 +152,7 @@ class Publisher:
             del self._under_way[number]
             if b'"duplicate":true' in payload:
                 self._counts.duplicates += 1
-            else:
+            elif entry.publication.channel is not None:  # dead letters are counted by their events
                 self._counts.stored += 1
             entry.owner.published(entry.publication)
         elif delivery.status() == 503:

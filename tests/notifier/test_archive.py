@@ -1,0 +1,71 @@
+"""A publication that is older than the streams' memory of ids is looked up before it is sent again."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.notifier.events import EPOCH, a_message, an_event
+from tests.notifier.platform import Platform
+from tests.support.nats import PARTITIONS
+from tests.support.waiting import within
+from whimbrel.notifier.core.audience import Target
+from whimbrel.notifier.core.composition import Publication, dead_letter, publications
+from whimbrel.notifier.core.errors import Reason
+from whimbrel.notifier.shell import archive as archives
+from whimbrel.notifier.shell.archive import Archive
+from whimbrel.protocol.channels import Channel
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.nats import Connection
+
+ORDER = Target(Channel("orders", "42"), True)
+
+
+@pytest.fixture
+async def bus(platform: Platform) -> AsyncIterator[Connection]:
+    bus = platform.connection("notifier")
+    await within(bus.open())
+    yield bus
+    await bus.close(timeout=0.2)
+
+
+def a_publication(sequence: int) -> Publication:
+    (one,) = publications(an_event(), [ORDER], a_message(sequence=sequence), epoch=EPOCH)
+    return one
+
+
+async def store(bus: Connection, publication: Publication) -> None:
+    await jetstream.publish(bus, publication.subject, publication.body, publication.headers)
+
+
+async def test_a_publication_is_found_by_its_id_among_those_of_its_channel(bus: Connection) -> None:
+    archive = Archive(bus, partitions=PARTITIONS)
+    assert not await archive.holds(a_publication(1))
+    for sequence in (1, 2, 3):
+        await store(bus, a_publication(sequence))
+    assert await archive.holds(a_publication(2))
+    assert not await archive.holds(a_publication(4))
+
+
+async def test_the_look_up_goes_on_behind_the_first_page(bus: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "PAGE", 2)
+    archive = Archive(bus, partitions=PARTITIONS)
+    for sequence in range(1, 6):
+        await store(bus, a_publication(sequence))
+    assert await archive.holds(a_publication(5))
+    assert not await archive.holds(a_publication(6))
+
+
+async def test_what_is_older_than_the_event_is_not_read(bus: Connection) -> None:
+    archive = Archive(bus, partitions=PARTITIONS)
+    await store(bus, a_publication(1))
+    later = a_publication(1)
+    later.stored_at_ns = 4_000_000_000 * 10**9
+    assert not await archive.holds(later)
+
+
+async def test_a_dead_letter_is_found_as_well(bus: Connection) -> None:
+    archive = Archive(bus, partitions=PARTITIONS)
+    letter = dead_letter(a_message(), Reason.UNROUTABLE, "no route", epoch=EPOCH, max_bytes=10_000)
+    assert not await archive.holds(letter)
+    await store(bus, letter)
+    assert await archive.holds(letter)
