@@ -14,7 +14,8 @@ from whimbrel.auth.shell.http import application
 from whimbrel.auth.shell.issuer import Issuer
 from whimbrel.auth.shell.metrics import Counts
 from whimbrel.protocol.limits import MAX_BODY_BYTES
-from whimbrel.runtime.errors import BusUnavailable, StartRefused
+from whimbrel.runtime.errors import BusUnavailable
+from whimbrel.runtime.http import service_key
 from whimbrel.runtime.logs import Logger
 
 SERVICE_KEY = "a service key of 32 characters.."
@@ -44,7 +45,7 @@ def an_issuer(store: MemoryStore) -> Issuer:
 
 @pytest.fixture
 async def auth(store: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    app = application(an_issuer(store), LOG, key=SERVICE_KEY, origins=[ORIGIN])
+    app = application(an_issuer(store), LOG, guard=service_key(SERVICE_KEY), origins=[ORIGIN])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as client:
         yield client
 
@@ -212,11 +213,6 @@ async def test_no_page_may_mint(auth: httpx.AsyncClient) -> None:
 
 
 async def test_without_origins_no_page_may_refresh(store: MemoryStore) -> None:
-    app = application(an_issuer(store), LOG, key=SERVICE_KEY, origins=[])
+    app = application(an_issuer(store), LOG, guard=service_key(SERVICE_KEY), origins=[])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as auth:
         assert "access-control-allow-origin" not in (await preflight(auth, "/v1/tokens/refresh", ORIGIN)).headers
-
-
-def test_a_short_service_key_is_refused(store: MemoryStore) -> None:
-    with pytest.raises(StartRefused, match="service key"):
-        application(an_issuer(store), LOG, key="short", origins=[])

@@ -187,6 +187,13 @@ async def test_a_wrong_key_set_is_one_sentence(
             pass
 
 
+async def test_a_short_service_key_is_one_sentence_even_without_a_bus(server: NatsServer, tmp_path: Path) -> None:
+    nowhere = settings(server, tmp_path, service_key="short", nats_url="nats://127.0.0.1:1")
+    with pytest.raises(StartRefused, match="service key"):
+        async with running("auth", nowhere, run):
+            pass
+
+
 async def test_an_issuer_without_a_key_is_one_sentence(server: NatsServer, tmp_path: Path) -> None:
     with pytest.raises(StartRefused, match="no key of the set can sign for the issuer 'acme'"):
         async with running("auth", settings(server, tmp_path, issuer="acme"), run):

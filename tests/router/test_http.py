@@ -16,7 +16,6 @@ from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
 from whimbrel.router.shell.status import Status
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.errors import StartRefused
 from whimbrel.runtime.http import service_key
 from whimbrel.runtime.kv import Bucket, KvView
 from whimbrel.runtime.nats import Connection
@@ -31,7 +30,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     view = KvView(bus, reads, subjects.NAMESPACES, LOG)
     table = NamespaceTable(Bucket(bus, reads, subjects.NAMESPACES), view, LOG)
     responder = Responder(groups, lambda: table.table, counts)
-    app = application(groups, table, responder, Status(bus), DeadLetters(reads), LOG, key=SERVICE_KEY)
+    app = application(groups, table, responder, Status(bus), DeadLetters(reads), LOG, guard=service_key(SERVICE_KEY))
     headers = {"authorization": f"Bearer {SERVICE_KEY}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://router", headers=headers
@@ -107,8 +106,3 @@ async def test_without_a_bus_every_answer_is_unavailable_with_a_time_to_retry(
     reply = await http.request(method, path)
     assert_problem(reply, 503, 108, "unavailable")
     assert int(reply.headers["retry-after"]) >= 1
-
-
-def test_a_short_service_key_is_refused() -> None:
-    with pytest.raises(StartRefused, match="service key"):
-        service_key("short")

@@ -92,6 +92,13 @@ async def test_a_wrong_namespaces_file_is_one_sentence(
             pass
 
 
+async def test_a_short_service_key_is_one_sentence_even_without_a_bus(server: NatsServer, tmp_path: Path) -> None:
+    nowhere = settings(server, tmp_path, service_key="short", nats_url="nats://127.0.0.1:1")
+    with pytest.raises(StartRefused, match="service key"):
+        async with running("router", nowhere, run):
+            pass
+
+
 async def test_two_routers_start_side_by_side(server: NatsServer, tmp_path: Path, connect: Connect) -> None:
     one, two = (settings(server, tmp_path, instance=name) for name in ("one", "two"))
 

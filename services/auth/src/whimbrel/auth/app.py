@@ -31,6 +31,7 @@ async def run(service: Service) -> None:
     settings = service.settings
     assert isinstance(settings, AuthSettings)
     keys, signer = _keys(settings.keys_file, settings.issuer)
+    guard = http.service_key(settings.service_key.get_secret_value())
     socket = http.bind(settings.host, settings.port)
 
     bus = await service.connect()
@@ -47,7 +48,7 @@ async def run(service: Service) -> None:
         entropy=secrets.token_bytes,
     )
     origins = [origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip()]
-    app = application(issuer, service.log, key=settings.service_key.get_secret_value(), origins=origins)
+    app = application(issuer, service.log, guard=guard, origins=origins)
     service.detail = lambda: {
         "port": socket.getsockname()[1],
         "verdicts": dict(counts.verdicts),

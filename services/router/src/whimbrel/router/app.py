@@ -35,6 +35,7 @@ async def run(service: Service) -> None:
     settings = service.settings
     assert isinstance(settings, RouterSettings)
     wanted = _namespaces(settings.namespaces_file)
+    guard = http.service_key(settings.service_key.get_secret_value())
     socket = http.bind(settings.host, settings.port)
 
     bus = await service.connect()
@@ -53,7 +54,7 @@ async def run(service: Service) -> None:
         Status(bus),
         DeadLetters(reads),
         service.log,
-        key=settings.service_key.get_secret_value(),
+        guard=guard,
     )
     service.detail = lambda: {
         "port": socket.getsockname()[1],

@@ -1,6 +1,6 @@
 """`/v1/tokens` and `/v1/tokens/refresh`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from fastapi import Depends, FastAPI
@@ -14,24 +14,23 @@ from whimbrel.auth.shell.issuer import Issuer, SignedOut
 from whimbrel.protocol.bodies import RefreshRequest, TokenReply, TokenRequest
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.versions import PATH_PREFIX
-from whimbrel.runtime.http import answer_problems, problem_response, service_key
+from whimbrel.runtime.http import answer_problems, problem_response
 from whimbrel.runtime.logs import Logger
+
+Guard = Callable[..., Awaitable[None]]  # a FastAPI dependency that raises Refused
 
 TOKENS: Final = f"{PATH_PREFIX}/tokens"
 REFRESH: Final = f"{PATH_PREFIX}/tokens/refresh"
 PREFLIGHT_S: Final = 3600  # how long a browser remembers that it may ask
 
 
-def application(issuer: Issuer, log: Logger, *, key: str, origins: Sequence[str]) -> ASGIApp:
-    """Return the HTTP application; ``key`` is the service key, ``origins`` whose pages may refresh by themselves.
-
-    Raises StartRefused for a service key that is too short.
-    """
+def application(issuer: Issuer, log: Logger, *, guard: Guard, origins: Sequence[str]) -> ASGIApp:
+    """Return the HTTP application; ``guard`` lets backends mint, ``origins`` are whose pages may refresh themselves."""
     app = FastAPI(title="Whimbrel auth", openapi_url=None)
     answer_problems(app, log)
     answer_tokens(app)
 
-    @app.post(TOKENS, dependencies=[Depends(service_key(key))])
+    @app.post(TOKENS, dependencies=[Depends(guard)])
     async def tokens(body: TokenRequest, response: Response) -> TokenReply:
         response.headers["Cache-Control"] = "no-store"  # RFC 6749 §5.1
         return await issuer.sign_in(body)

@@ -1,5 +1,6 @@
 """The router's HTTP: groups, permission, namespaces, status and dead letters, all with the service key."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Response
@@ -14,8 +15,10 @@ from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
 from whimbrel.router.shell.status import Status
-from whimbrel.runtime.http import answer_problems, service_key
+from whimbrel.runtime.http import answer_problems
 from whimbrel.runtime.logs import Logger
+
+Guard = Callable[..., Awaitable[None]]  # a FastAPI dependency that raises Refused
 
 GroupPath = Annotated[str, Path(min_length=1, max_length=MAX_GROUP_CHARS)]
 UserPath = Annotated[str, Path(min_length=1, max_length=MAX_USER_CHARS)]  # may hold slashes: a `sub` is any text
@@ -31,15 +34,12 @@ def application(
     letters: DeadLetters,
     log: Logger,
     *,
-    key: str,
+    guard: Guard,
 ) -> FastAPI:
-    """Return the HTTP application; ``key`` is the service key.
-
-    Raises StartRefused for a service key that is too short.
-    """
+    """Return the HTTP application; ``guard`` lets backends and tools in."""
     app = FastAPI(title="Whimbrel router", openapi_url=None)
     answer_problems(app, log)
-    routes = APIRouter(prefix=PATH_PREFIX, dependencies=[Depends(service_key(key))])
+    routes = APIRouter(prefix=PATH_PREFIX, dependencies=[Depends(guard)])
 
     @routes.get("/groups/{group}/members")
     async def members(group: GroupPath) -> MembersReply:
