@@ -255,7 +255,7 @@ export class Session {
    * @param {number} now
    */
   #on(frame, now) {
-    switch (frame.type) {
+    switch (frame?.type) {
       case "publication":
       case "position":
         return this.channels.follow(frame, now, this.#out);
