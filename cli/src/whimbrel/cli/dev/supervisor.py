@@ -151,7 +151,7 @@ class Supervisor:
 
     def _running(self) -> dict[str, Any]:
         return {
-            **{name: self.setup.url(name) for name in ("edge", "auth", "router")},
+            **{name: self.setup.url(name) for name in ("edge", "auth", "router", "demo") if name in self.setup.ports},
             "nats": self.setup.nats_url("domain"),
             "service_key": self.setup.service_key,
             "pids": {name: self._children[name].pid for name in PIDS},
