@@ -11,14 +11,20 @@ import { byId, show } from "./dom.js";
 
 const NAMES = { websocket: "WebSocket", poll: "long-poll" };
 
+const SWITCHING = 3003; // the client changes its transport: nobody is away
+
 /** When the user was away last: Unix ms. An event of that time which comes later was not missed, it was kept. */
 export class Presence {
   #lostAt = 0;
   backAt = 0;
 
-  /** @param {string} state @param {number} now @returns {number | null} how long the user was away, where that has just ended */
-  change(state, now) {
-    if (state === "disconnected" && this.#lostAt === 0) this.#lostAt = now;
+  /**
+   * @param {StateChange} change
+   * @param {number} now
+   * @returns {number | null} how long the user was away, where that has just ended
+   */
+  change({ state, code }, now) {
+    if (state === "disconnected" && this.#lostAt === 0 && code !== SWITCHING) this.#lostAt = now;
     if (state !== "connected" || this.#lostAt === 0) return null;
     const away = now - this.#lostAt;
     this.backAt = now;
@@ -54,8 +60,8 @@ export function showConnection(client, line, log, presence) {
     const wasConnected = last.state === "connected";
     last = change;
     retryAt = Date.now() + (retryMs ?? 0);
-    const away = presence.change(state, Date.now());
-    if (state === "disconnected" && wasConnected) log.note(state, `disconnected: ${code} ${reason}`);
+    const away = presence.change(change, Date.now());
+    if (state === "disconnected" && wasConnected && code !== SWITCHING) log.note(state, `disconnected: ${code} ${reason}`);
     if (state === "closed") log.note(state, `closed: ${code} ${reason}`);
     if (state === "connected") {
       if (away !== null) log.welcome(away / 1000, NAMES[client.transport]);

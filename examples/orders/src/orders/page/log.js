@@ -18,7 +18,7 @@ const ROWS = 400; // shown; older ones go
 
 export class Log {
   #root;
-  /** @type {{list: HTMLElement, count: HTMLElement, events: number} | null} the absence that events still belong to */
+  /** @type {{list: HTMLElement, count: HTMLElement, ids: string[]} | null} the absence that events still belong to */
   #absence = null;
 
   /** @param {HTMLElement} root */
@@ -31,16 +31,20 @@ export class Log {
     const late = away ? `+${Math.max(1, Math.round(latencyMs / 1000))} s` : `${latencyMs.toFixed(1)} ms`;
     const row = element(
       "li",
-      { class: "entry fresh", "data-event-id": id, "data-channel": channel, "data-status": status, "data-away": away ? "" : undefined, title: offset === undefined ? undefined : `${channel} · offset ${offset}` },
+      { class: "entry fresh", "data-event-id": id, "data-at": String(at), "data-channel": channel, "data-status": status, "data-away": away ? "" : undefined, title: offset === undefined ? undefined : `${channel} · offset ${offset}` },
       element("time", {}, clock(at)),
       element("span", { class: "channel" }, short(channel)),
       element("span", { class: "what" }, text),
       element("span", { class: "late" }, late),
     );
     if (away && this.#absence) {
-      this.#absence.list.prepend(row);
-      this.#absence.events += 1;
-      this.#absence.count.textContent = `${this.#absence.events} ${this.#absence.events === 1 ? "event" : "events"}, each exactly once`;
+      const { list, count, ids } = this.#absence;
+      // Each channel brings its own in order; here they stand together in the order of time.
+      const earlier = Array.from(list.children).find((each) => Number(each.getAttribute("data-at")) <= at);
+      list.insertBefore(row, earlier ?? null);
+      ids.push(`${channel} ${id}`);
+      const repeated = ids.length - new Set(ids).size;
+      count.textContent = `${ids.length} ${ids.length === 1 ? "event" : "events"}, ${repeated === 0 ? "each exactly once" : `${repeated} repeated`}`;
     } else this.#top(row);
   }
 
@@ -49,7 +53,7 @@ export class Log {
     const count = element("small", {}, "nothing happened");
     const list = element("ol");
     const title = element("p", {}, "While you were away", element("small", {}, `${seconds.toFixed(1)} s · back by ${transport}`), count);
-    this.#absence = { list, count, events: 0 };
+    this.#absence = { list, count, ids: [] };
     this.#top(element("li", { class: "absence", "data-testid": "absence" }, title, list));
   }
 

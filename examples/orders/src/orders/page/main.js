@@ -95,6 +95,7 @@ async function open(user) {
   setInterval(() => {
     show("received", String(ledger.received));
     show("away", String(ledger.away));
+    document.querySelector(".tile.away")?.classList.toggle("some", ledger.away > 0);
     show("repeated", String(ledger.repeated));
     show("dropped", String(client.counters.duplicates));
     show("p50", ledger.percentile(0.5)?.toFixed(1) ?? "–");
