@@ -77,8 +77,8 @@ EDGE_FRAMES: Final[dict[str, Example]] = {
         "id": 2,
         "channel": "orders:44",
         "epoch": _EPOCH,
-        "offset": 1811,
-        "publications": [],
+        "offset": 1790,
+        "publications": [{"offset": 1811, "prev": 1790, **_PACKED, "data": {"order": 44, "boxes": 1}}],
     },
     "publication": {
         "type": "publication",
