@@ -7,6 +7,7 @@ import test from "node:test";
 import { isTemporary, isTerminal } from "../src/core/codes.js";
 import { judge } from "../src/core/position.js";
 import { Session } from "../src/core/session.js";
+import { Session } from "../src/core/session.js";
 import { CHANNEL_PATTERN, CLOSE_CODES, ERROR_CODES } from "../src/protocol.gen.js";
 
 /** @param {string} file @returns {any} */
@@ -53,5 +54,16 @@ for (const { name, message } of [...vectors("edge-frames.json").vectors, ...vect
     session.opened();
     const frames = JSON.parse(message);
     session.receive(Array.isArray(frames) ? frames : [frames], 1);
+  });
+}
+
+for (const { name, message } of sections("edge-frames.json").broken ?? []) {
+  test(`a frame that breaks the contract does not break the client: ${name}`, () => {
+    const session = new Session({ transports: ["websocket"], random: () => 0.5, identity: { client: "test" } });
+    session.start(0);
+    session.token("token", 0);
+    session.opened();
+    session.receive(take(message).frames ?? [], 1);
+    assert.equal(session.state, "connecting");
   });
 }
