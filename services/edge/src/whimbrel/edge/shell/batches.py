@@ -8,13 +8,14 @@ from typing import Final, Generic, TypeVar
 from whimbrel.runtime.errors import BusFault
 from whimbrel.runtime.nats import Connection
 
-Q = TypeVar("Q")
+Q = TypeVar("Q", bound=str)
 A = TypeVar("A")
 
 TIMEOUT_S: Final = 2.0  # of one attempt
 PATIENCE_S: Final = 5.0  # in all: a restarting service is back by then; the client is told to come again otherwise
 RETRY_S: Final = 0.1
-MAX_BATCH: Final = 256  # questions per message; a token is at most 8 KiB
+MAX_BATCH: Final = 256  # questions per message
+MAX_BATCH_BYTES: Final = 192 * 1024  # of questions; the server takes messages of 320 KiB, and JSON may escape some
 
 
 class ServiceUnavailable(Exception):
@@ -49,10 +50,20 @@ class Batches(Generic[Q, A]):
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MAX_BATCH):
-            task = asyncio.create_task(self._exchange(waiting[start : start + MAX_BATCH]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        batch: list[tuple[Q, asyncio.Future[A]]] = []
+        size = 0
+        for question, answer in waiting:
+            if batch and (len(batch) >= MAX_BATCH or size + len(question) > MAX_BATCH_BYTES):
+                self._start(batch)
+                batch, size = [], 0
+            batch.append((question, answer))
+            size += len(question)
+        self._start(batch)
+
+    def _start(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        task = asyncio.create_task(self._exchange(batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
         try:

@@ -147,7 +147,7 @@ class Poll:
 
     def _open(self, identity: Identity) -> None:
         self._identity = identity
-        self.pod.users.attach(self.pod.users.watch(identity.user, now=self.pod.now()), self)
+        self.pod.users.attach(identity, self, now=self.pod.now())
         self._look()
 
     # Look, and wait
@@ -231,8 +231,9 @@ class Poll:
         self._finish(PollAnswer(list(self._extra), self._positions))
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Answer with what there is: the next poll comes with the new rights."""
-        self._finish(PollAnswer(list(self._extra), self._positions))
+        """Answer with what there is: the next poll comes with the new rights. A repeat changes nothing."""
+        if self._identity is not None and self._identity.changed(joined=joined, left=left) != self._identity:
+            self._finish(PollAnswer(list(self._extra), self._positions))
 
     def rules_changed(self) -> None:
         """Answer with what there is: the next poll comes under the new rules."""

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from whimbrel.edge.core.hub import LINGER_S
+from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.shell.batches import Batches, ServiceUnavailable
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
@@ -37,13 +38,14 @@ class Device(Protocol):
 class User:
     """One watched user. ``groups`` are the router's, without a token's; None while they are not known."""
 
-    __slots__ = ("devices", "groups", "idle_since", "name", "subscription")
+    __slots__ = ("changes", "devices", "groups", "idle_since", "name", "subscription")
 
     def __init__(self, name: str, subscription: Subscription, now: float) -> None:
         self.name = name
         self.subscription = subscription
         self.devices: set[Device] = set()
         self.groups: frozenset[str] | None = None
+        self.changes = 0  # told by the router so far
         self.idle_since = now
 
 
@@ -79,15 +81,19 @@ class Users:
 
     async def groups(self, user: User) -> frozenset[str]:
         """Return the router's groups of ``user``. Raises ServiceUnavailable."""
-        if user.groups is None:
+        while user.groups is None:
+            told = user.changes
             rights = await self._resolve.ask(user.name)
-            if user.groups is None:
+            if user.changes == told:  # otherwise the answer may be older than the change
                 user.groups = frozenset(rights.groups)
         return user.groups
 
-    def attach(self, user: User, device: Device) -> None:
-        """Tell ``device`` of changes from now on."""
+    def attach(self, identity: Identity, device: Device, *, now: float) -> None:
+        """Watch the user of ``identity``, and tell ``device`` of changes from now on."""
+        user = self.watch(identity.user, now=now)
         user.devices.add(device)
+        if user.groups is None:  # resumed by a grant, which knows them
+            user.groups = identity.groups - identity.token_groups
 
     def detach(self, name: str, device: Device, *, now: float) -> None:
         """Forget ``device``; nothing happens if it is not there."""
@@ -116,6 +122,7 @@ class Users:
 
     @staticmethod
     def _move(user: User, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
+        user.changes += 1
         if user.groups is not None:
             user.groups = user.groups.union(joined).difference(left)
         for device in tuple(user.devices):

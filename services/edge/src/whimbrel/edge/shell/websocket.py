@@ -228,14 +228,15 @@ class WebSocket(asyncio.Protocol):
 
     def _watch_user(self) -> None:
         assert self.session.identity is not None
-        user = self.pod.users.watch(self.session.identity.user, now=self.pod.now())
-        self.pod.users.attach(user, self)
+        self.pod.users.attach(self.session.identity, self, now=self.pod.now())
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Follow the router's change of the user's memberships."""
+        """Follow the router's change of the user's memberships; a repeat changes nothing."""
         if self.session.identity is not None:
             identity = self.session.identity.changed(joined=joined, left=left)
-            self._perform(self.session.rights_changed(Identified(identity, self.pod.gatekeeper.seal(identity))))
+            if identity != self.session.identity:  # the router tells each change twice
+                told = Identified(identity, self.pod.gatekeeper.seal(identity))
+                self._perform(self.session.rights_changed(told))
 
     def acked(self, channel: Channel, offset: int, origin: str) -> None:
         """Pass on that session ``origin`` of the user acknowledged."""
