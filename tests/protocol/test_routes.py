@@ -9,11 +9,12 @@ import pytest
 from whimbrel.auth.shell import http as auth
 from whimbrel.protocol.contract.routes import ROUTES, Caller, Route
 from whimbrel.router.shell import http as router
+from whimbrel.runtime.http import service_key
 
-KEY = "a service key for tests"
+GUARD = service_key("a service key for tests")
 APPLICATIONS: dict[str, Any] = {
-    "auth": auth.application(Mock(), Mock(), key=KEY, origins=[]),
-    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), key=KEY),
+    "auth": auth.application(Mock(), Mock(), guard=GUARD, origins=[]),
+    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), guard=GUARD),
 }
 SERVED = [(service, route) for service in APPLICATIONS for route in ROUTES[service]]
 
