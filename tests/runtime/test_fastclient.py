@@ -2,8 +2,13 @@
 
 import asyncio
 import importlib.metadata
+from collections.abc import Iterator
+from itertools import cycle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.aio.subscription import Subscription
 
 from tests.runtime.conftest import Connect
 from tests.support.nats import NatsServer
@@ -11,13 +16,37 @@ from tests.support.waiting import Collected, within
 from whimbrel.runtime import fastclient, jetstream
 from whimbrel.runtime.errors import BusUnavailable
 from whimbrel.runtime.nats import Delivery
+from whimbrel.runtime.subscriptions import Registry
+from whimbrel.runtime.transport import FastReader, FastTransport
+
+
+def ours() -> Iterator[bytes]:
+    """Messages to our own subscriptions, which end in every way a message can."""
+    yield b"MSG ours.0 1 2\r\no0\r\n"
+    yield b"MSG ours.1 2 reply.x 6\r\no\r\n1\r\n\r\n"
+    yield b"HMSG ours.2 3 20 23\r\nNATS/1.0\r\na: bcd\r\n\r\no22\r\n"
+    yield b"HMSG ours.2 3 reply 12 14\r\nNATS/1.0\r\n\r\nop\r\n"
+
+
+def theirs() -> Iterator[bytes]:
+    """Messages to a subscription of nats-py's."""
+    yield b"MSG theirs 9 3\r\nt00\r\n"
+    yield b"HMSG theirs 9 r 20 21\r\nNATS/1.0\r\na: bcd\r\n\r\nt\r\n"
+
+
+def payload(message: bytes) -> bytes:
+    line, _, rest = message.partition(b"\r\n")
+    words = line.split()
+    if words[0] == b"HMSG":
+        return rest[int(words[-2]) : int(words[-1])]
+    return rest[: int(words[-1])] if words[0] == b"MSG" else b""
 
 
 def test_the_overrides_are_written_for_the_nats_py_that_is_installed() -> None:
     assert importlib.metadata.version("nats-py").startswith(fastclient.SUPPORTED_NATS_PY)
 
 
-async def test_a_message_is_delivered_inside_the_read_loop_with_raw_headers(connect: Connect) -> None:
+async def test_a_message_is_delivered_as_it_is_read_by_no_task_with_raw_headers(connect: Connect) -> None:
     connection = await connect()
     heard: list[Delivery] = []
     tasks: list[asyncio.Task[object] | None] = []
@@ -32,7 +61,7 @@ async def test_a_message_is_delivered_inside_the_read_loop_with_raw_headers(conn
     assert [(d.subject, d.reply, d.payload, d.headers) for d in heard] == [
         ("ctl.a", "ctl.b", b"hello", b"NATS/1.0\r\ntraceparent: 00-x\r\n\r\n")
     ]
-    assert tasks == [connection.client._reading_task]
+    assert tasks == [None]
 
 
 async def test_a_message_without_headers_has_none(connect: Connect) -> None:
@@ -80,6 +109,43 @@ async def test_jetstream_consumers_of_nats_py_work_on_the_same_client(connect: C
         await message.ack()
     assert [message.data for message in messages] == [b"%d" % number for number in range(20)]
     assert len(heard) == 1
+
+
+@given(
+    st.lists(st.sampled_from([*ours(), *theirs(), b"PING\r\n", b"PONG\r\n", b"+OK\r\n"]), max_size=40),
+    st.lists(st.integers(1, 60), min_size=1),
+)
+async def test_however_the_bytes_arrive_each_message_is_delivered_once_and_in_order(
+    messages: list[bytes], sizes: list[int]
+) -> None:
+    heard: list[Delivery] = []
+    registry = Registry(lambda where, error: pytest.fail(f"{where}: {error}"))
+    for number in range(3):
+        registry.attach(f"ours.{number}", "", heard.append)
+    client = fastclient.FastClient(registry)
+    client._status = client.CONNECTED
+    client._flush_queue = asyncio.Queue()
+    client._flusher_task = asyncio.current_task()  # anything that is not done
+    client._subs[9] = read_by_tasks = Subscription(client, 9, "theirs")
+    client._transport = transport = FastTransport()  # type: ignore[no-untyped-call]
+    transport.reader = FastReader()
+    transport.reader.take = client.take
+    stream = b"".join(messages)
+    at = 0
+    for size in cycle(sizes):
+        if at >= len(stream):
+            break
+        transport.reader.feed_data(stream[at : at + size])
+        at += size
+        while transport.reader.buffered:
+            await client._ps.parse(await transport.reader.read(7))
+    assert [d.payload for d in heard] == [message for message in map(payload, messages) if message[:1] == b"o"]
+    queue = read_by_tasks._pending_queue
+    delivered = [queue.get_nowait().data for _ in range(queue.qsize())]
+    assert delivered == [message for message in map(payload, messages) if message[:1] == b"t"]
+    assert [command for command in client._pending if command == b"PONG\r\n"] == [
+        b"PONG\r\n" for message in messages if message == b"PING\r\n"
+    ]
 
 
 async def test_the_end_of_a_read_is_told_after_all_that_it_held(connect: Connect) -> None:
@@ -155,7 +221,7 @@ async def test_a_read_loop_that_dies_is_replaced(connect: Connect) -> None:
         raise LookupError("of the test")
 
     connection.client._ps.parse = parse  # type: ignore[assignment]
-    connection.send("ctl.a", b"lost")
+    connection.client.write(b"PING\r\n")  # its answer is for nats-py to read
     await within(again.wait())
     await connection.publish("ctl.a", b"heard")
     await connection.flush()

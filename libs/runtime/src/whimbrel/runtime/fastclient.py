@@ -1,9 +1,10 @@
 """nats-py with our own way in and out; reconnect, TLS and authentication stay nats-py's.
 
-nats-py spends a queue, a task and 19–26 µs per message with headers on each of its subscriptions. Here messages of
-our own subscriptions are handed over inside the read loop, headers raw; what nats-py subscribed itself (its request
-inbox, JetStream consumers) takes nats-py's way. The overridden members are private, so the version is pinned,
-checked at import, and each override has a test in tests/runtime/test_fastclient.py.
+nats-py spends a queue and a task on each of its subscriptions, and per message with headers 19–26 µs, or over 50 where
+messages come one by one. Here messages of our own subscriptions are handed over as they are read, headers raw, for
+2–3 µs; what nats-py subscribed itself (its request inbox, JetStream consumers) takes nats-py's way. The overridden
+members are private, so the version is pinned and checked at import, and each override has its test in
+tests/runtime/test_fastclient.py.
 
 Faults of nats-py 2.16 that are mended here:
 
@@ -17,16 +18,16 @@ Faults of nats-py 2.16 that are mended here:
 import asyncio
 import importlib.metadata
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
-from nats.aio.transport import TcpTransport
-from nats.protocol.parser import Parser
+from nats.protocol.parser import AWAITING_CONTROL_LINE, MAX_CONTROL_LINE_SIZE, Parser
 
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.errors import BusUnavailable
+from whimbrel.runtime.subscriptions import Registry
+from whimbrel.runtime.transport import FastTransport
 
 SUPPORTED_NATS_PY: Final = "2.16."
 if not importlib.metadata.version("nats-py").startswith(SUPPORTED_NATS_PY):
@@ -37,106 +38,6 @@ if not importlib.metadata.version("nats-py").startswith(SUPPORTED_NATS_PY):
 
 MAX_UNWRITTEN_BYTES: Final = 8 * 1024 * 1024  # a server that takes nothing for this much is an outage, not a delay
 
-Deliver = Callable[[Delivery], None]
-
-
-class Subscription:
-    """Interest in one subject; lives in the registry and so outlives the client that carries it."""
-
-    __slots__ = ("deliver", "queue", "registry", "sid", "subject")
-
-    def __init__(self, registry: "Registry", sid: int, subject: str, queue: str, deliver: Deliver) -> None:
-        self.registry = registry
-        self.sid = sid
-        self.subject = subject
-        self.queue = queue
-        self.deliver = deliver
-
-    def detach(self) -> None:
-        """Stop deliveries now; a second call does nothing."""
-        self.registry.detach(self)
-
-    async def unsubscribe(self) -> None:
-        """Stop deliveries now; a second call does nothing."""
-        self.registry.detach(self)
-
-    def command(self) -> bytes:
-        """Return the SUB line."""
-        return f"SUB {self.subject} {self.queue} {self.sid}\r\n".encode()
-
-
-class Registry:
-    """The subscriptions of one connection, by sid, whichever client carries them now."""
-
-    def __init__(self, failed: Callable[[str, Exception], None]) -> None:
-        self.by_sid: dict[int, Subscription] = {}
-        self.last_sid = 0
-        self.client: FastClient | None = None
-        self.on_read_end: Callable[[], None] | None = None
-        self.failed = failed
-        self.messages_in = 0
-
-    def attach(self, subject: str, queue: str, deliver: Deliver) -> Subscription:
-        """Add a subscription and tell the server as soon as there is one."""
-        client = self.client
-        self.last_sid += 1
-        if client is not None:  # nats-py numbers its own subscriptions from the same counter
-            client._sid = self.last_sid = max(self.last_sid, client._sid + 1)
-        subscription = Subscription(self, self.last_sid, subject, queue, deliver)
-        self.by_sid[subscription.sid] = subscription
-        self._tell(subscription.command())
-        return subscription
-
-    def detach(self, subscription: Subscription) -> None:
-        """Forget a subscription and tell the server."""
-        if self.by_sid.pop(subscription.sid, None) is not None:
-            self._tell(b"UNSUB %d\r\n" % subscription.sid)
-
-    def _tell(self, command: bytes) -> None:
-        # Never refused for a full buffer: interest must not diverge from what the server knows. A new connection
-        # gets all of it.
-        if self.client is not None and self.client.is_connected:
-            self.client.enqueue(command)
-
-    def commands(self) -> bytes:
-        """Return the SUB lines of all subscriptions, for a new connection."""
-        return b"".join(subscription.command() for subscription in self.by_sid.values())
-
-
-class ReadEndParser(Parser):
-    """nats-py's parser, which also tells when everything of one socket read was parsed."""
-
-    def __init__(self, client: "FastClient", registry: Registry) -> None:
-        super().__init__(client)
-        self._registry = registry
-
-    async def parse(self, data: bytes = b"") -> None:
-        """Parse ``data``, then call ``on_read_end``."""
-        try:
-            await super().parse(data)
-        finally:
-            read_end = self._registry.on_read_end
-            if read_end is not None:
-                try:
-                    read_end()
-                except Exception as error:
-                    self._registry.failed("on_read_end", error)
-
-
-class AbortingTransport(TcpTransport):
-    """A TCP transport whose ``close`` never waits for a peer that reads nothing."""
-
-    def unwritten(self) -> int:
-        """Return the bytes that the kernel did not take yet."""
-        writer = self._io_writer
-        return 0 if writer is None else writer.transport.get_write_buffer_size()
-
-    def close(self) -> None:
-        """Close; with bytes still unwritten, abort instead."""
-        if self._io_writer is not None and self.unwritten() > 0:
-            self._io_writer.transport.abort()
-        super().close()  # type: ignore[no-untyped-call]
-
 
 class FastClient(Client):
     """One nats-py client on behalf of a connection; when it is lost for good the connection makes another."""
@@ -145,7 +46,8 @@ class FastClient(Client):
         super().__init__()
         self._registry = registry
         self._sid = registry.last_sid
-        self._ps = ReadEndParser(self, registry)
+        self._ps: TurnParser = TurnParser(self)
+        self._partial = b""
         self._scheduled = False
         self._unwritten = 0
         self.lost = asyncio.Event()
@@ -184,7 +86,7 @@ class FastClient(Client):
             self._backlog()
 
     def _backlog(self) -> int:
-        assert isinstance(self._transport, AbortingTransport)
+        assert isinstance(self._transport, FastTransport)
         self._unwritten = self._transport.unwritten()
         return self._unwritten
 
@@ -194,17 +96,73 @@ class FastClient(Client):
 
     # In
 
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+    def take(self, data: bytes) -> bytes:
+        """Deliver the messages of our own subscriptions with which ``data`` begins; return what nats-py has to parse.
+
+        An incomplete message at the end is kept until the rest of it comes.
+        """
+        if self._partial:
+            data, self._partial = self._partial + data, b""
+        if self._status != Client.CONNECTED or not self._ps.between_messages:
+            return data
+        try:
+            taken = self._deliver_all(data)
+        except ValueError:  # not the protocol: nats-py says so and reconnects
+            return data
+        self._registry.read_ended()
+        return data[taken:]
+
+    def _deliver_all(self, data: bytes) -> int:
+        """Return how much of ``data`` was delivered or kept."""
         registry = self._registry
-        subscription = registry.by_sid.get(sid)
+        by_sid = registry.by_sid
+        at, size = 0, len(data)
+        while at < size:
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                if size - at > MAX_CONTROL_LINE_SIZE:
+                    return at
+                break
+            words = data[at:end].split()
+            match words:
+                case [b"HMSG", subject, sid, headers_size, message_size]:
+                    reply = b""
+                case [b"HMSG", subject, sid, reply, headers_size, message_size]:
+                    pass
+                case [b"MSG", subject, sid, message_size]:
+                    reply, headers_size = b"", b"0"
+                case [b"MSG", subject, sid, reply, message_size]:
+                    headers_size = b"0"
+                case _:
+                    return at
+            subscription = by_sid.get(int(sid))
+            if subscription is None:
+                return at
+            start = end + 2
+            body = start + int(headers_size)
+            end = start + int(message_size)
+            if end + 2 > size:
+                break
+            at = end + 2
+            headers = data[start:body] if body > start else None
+            registry.deliver(subscription, Delivery(subject.decode(), reply.decode(), data[body:end], headers))
+        self._partial = data[at:]
+        return size
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        subscription = self._registry.by_sid.get(sid)
         if subscription is None:
             await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type]
-            return
-        registry.messages_in += 1
-        try:
-            subscription.deliver(Delivery(subject.decode(), reply.decode(), data, headers))
-        except Exception as error:
-            registry.failed(subscription.subject, error)
+        else:
+            self._registry.deliver(subscription, Delivery(subject.decode(), reply.decode(), data, headers))
+
+    def parsed(self) -> None:
+        """Called after nats-py's parser took what was left: ``take`` goes on with what it kept of a message."""
+        parser, transport = self._ps, self._transport
+        assert isinstance(transport, FastTransport)
+        if parser.state == AWAITING_CONTROL_LINE and self._status == Client.CONNECTED and not transport.reader.buffered:
+            self._partial, parser.buf = bytes(parser.buf), bytearray()
+        self._registry.read_ended()
 
     async def _process_pong(self) -> None:
         if self._pongs and self._pongs[0].done():
@@ -217,15 +175,17 @@ class FastClient(Client):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # an attempt that failed after it had connected
         s.last_attempt = time.monotonic()
-        self._transport = AbortingTransport()  # type: ignore[no-untyped-call]
+        self._transport = FastTransport()  # type: ignore[no-untyped-call]
         await self._transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
 
     async def _process_connect_init(self) -> None:
         self._ps.reset()
+        self._partial = b""
         await super()._process_connect_init()
+        assert isinstance(self._transport, FastTransport)
+        self._transport.reader.take = self.take
         # Before anything else on the new connection, so that a flush afterwards proves that all are in place.
-        if self._transport is not None:
-            self._transport.write(self._registry.commands())
+        self._transport.write(self._registry.commands())  # type: ignore[no-untyped-call]
 
     async def _read_loop(self) -> None:
         await super()._read_loop()
@@ -248,3 +208,26 @@ class FastClient(Client):
         if not self.lost.is_set():
             self.reason = reason
             self.lost.set()
+
+
+class TurnParser(Parser):
+    """nats-py's parser, which tells whether it stands between two messages and when it has parsed what it was given."""
+
+    def __init__(self, client: FastClient) -> None:
+        super().__init__(client)
+        self._client = client
+        self._parsing = False
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether the next byte begins a message that nothing before it is still waiting for."""
+        return not self._parsing and not self.buf and self.state == AWAITING_CONTROL_LINE
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Parse ``data`` and tell the client."""
+        self._parsing = True
+        try:
+            await super().parse(data)
+        finally:
+            self._parsing = False
+            self._client.parsed()

@@ -9,23 +9,19 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
 from nats.js import JetStreamContext
 
 from whimbrel.runtime.delivery import Delivery, check_subject, encode_headers
-from whimbrel.runtime.errors import (
-    BusUnavailable,
-    MalformedMessage,
-    NoResponders,
-    RequestRefused,
-    RequestTimeout,
-)
-from whimbrel.runtime.fastclient import Deliver, FastClient, Registry, Subscription
+from whimbrel.runtime.errors import BusUnavailable, MalformedMessage, RequestRefused, RequestTimeout
+from whimbrel.runtime.fastclient import FastClient
+from whimbrel.runtime.inbox import ERROR_CODE, ERROR_TEXT, Inbox
 from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.subscriptions import Deliver, Registry, Subscription
 
-__all__ = ["Connection", "Delivery", "Inbox", "Subscription"]
+__all__ = ["Connection", "Delivery", "Subscription"]
 
 RECONNECT_WAIT_S: Final = 0.2  # between attempts at one server; the same again is added at random per process
 CONNECT_TIMEOUT_S: Final = 2
@@ -36,10 +32,6 @@ FLUSH_TIMEOUT_S: Final = 10
 MAX_SUBJECT_BYTES: Final = 1024  # two of them fit in the server's control line of 4 KiB
 MAX_RESPONDING: Final = 256  # requests in work per responder; more are refused, so that the requester can go elsewhere
 REPEAT_LOG_S: Final = 10.0  # during an outage, one line as often as this
-
-# The headers by which NATS' own service framework says that a request failed.
-ERROR_CODE: Final = "Nats-Service-Error-Code"
-ERROR_TEXT: Final = "Nats-Service-Error"
 
 
 class Connection:
@@ -65,7 +57,7 @@ class Connection:
         self._supervisor: asyncio.Task[None] | None = None
         self._responding: set[asyncio.Task[None]] = set()
         self._last_trouble = -REPEAT_LOG_S
-        self.inbox = Inbox(self, f"{inbox_prefix}.{secrets.token_hex(8)}")
+        self.inbox = Inbox(f"{inbox_prefix}.{secrets.token_hex(8)}", self.attach)
 
     # Life
 
@@ -138,7 +130,7 @@ class Connection:
 
     async def _supervise(self) -> None:
         while True:
-            client = self._client = self._registry.client = FastClient(self._registry)
+            client = self._client = self._registry.carrier = FastClient(self._registry)
             self._jetstream = None
             try:
                 await client.connect(
@@ -344,53 +336,6 @@ class Connection:
         if request.reply:
             with contextlib.suppress(BusUnavailable):
                 self.send(request.reply, b"", headers={ERROR_CODE: str(code), ERROR_TEXT: reason})
-
-
-class Inbox:
-    """Where replies arrive: one wildcard subscription for all requests of a connection."""
-
-    def __init__(self, connection: Connection, prefix: str) -> None:
-        self.prefix = prefix
-        self._connection = connection
-        self._subscription: Subscription | None = None
-        self._open: dict[str, tuple[Deliver, asyncio.Future[Any]]] = {}
-        self._last = 0
-
-    def expect(self, reply: asyncio.Future[Delivery]) -> str:
-        """Return an address whose first message resolves ``reply``, with the responder's error as an exception."""
-
-        def receive(delivery: Delivery) -> None:
-            if delivery.headers is None:
-                reply.set_result(delivery)
-            elif delivery.status() == 503 and not delivery.payload:
-                reply.set_exception(NoResponders("nobody answers on this subject"))
-            elif (code := delivery.header(ERROR_CODE)) is not None:
-                reply.set_exception(RequestRefused(int(code), delivery.header(ERROR_TEXT) or ""))
-            else:
-                reply.set_result(delivery)
-
-        return self.collect(receive, reply)
-
-    def collect(self, receive: Deliver, complete: asyncio.Future[Any]) -> str:
-        """Return an address whose messages ``receive`` gets until ``complete`` is done; a lost bus fails it."""
-        if self._subscription is None:
-            self._subscription = self._connection.attach(f"{self.prefix}.*", self._deliver)
-        self._last += 1
-        address = f"{self.prefix}.{self._last:x}"
-        self._open[address] = (receive, complete)
-        complete.add_done_callback(lambda _: self._open.pop(address, None))
-        return address
-
-    def lost(self) -> None:
-        """Fail whatever is awaited: what was asked on the lost connection is answered to nobody."""
-        for _, complete in list(self._open.values()):
-            if not complete.done():
-                complete.set_exception(RequestTimeout("the connection to NATS was lost before an answer came"))
-
-    def _deliver(self, delivery: Delivery) -> None:
-        receive, complete = self._open.get(delivery.subject, (None, None))
-        if receive is not None and complete is not None and not complete.done():
-            receive(delivery)
 
 
 def _pub(subject: str, payload: bytes, headers: Mapping[str, str] | None, reply: str, max_payload: int) -> bytes:
