@@ -135,7 +135,7 @@ export class Channels {
    * @param {Effect[]} out
    */
   connected(subscriptions, now, out) {
-    for (const [name, subscription] of Object.entries(subscriptions)) this.subscribed({ channel: name, ...subscription }, now, out);
+    for (const [name, subscription] of Object.entries(subscriptions ?? {})) this.subscribed({ channel: name, ...subscription }, now, out);
     for (const channel of this.#channels.values()) if (channel.asked === ASKED_BY_CONNECT) channel.asked = null;
   }
 
