@@ -1,0 +1,147 @@
+"""What a newcomer sees, in a real browser: every event once, live and after an absence, whatever carries it."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from orders.events import BOARD, Event, Press
+from tests.browser.conftest import SCREENSHOTS
+from tests.support.dev import Development
+
+PATIENCE_MS: Final = 15_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+async def open_as(page: Page, shop: Development, user: str) -> None:
+    """Sign in, and wait until the board is there."""
+    await page.goto(page_of(shop))
+    await page.get_by_test_id(f"sign-in-{user}").click()
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    await expect(page.locator(".card").first).to_be_visible()
+
+
+def page_of(shop: Development) -> str:
+    return str(shop.running["demo"])
+
+
+async def note(press: Press, name: str, numbers: range, **audience: Any) -> list[str]:
+    """Publish one event per number; return their ids."""
+    audience = audience or {"channels": [BOARD]}
+    ids = [f"{name}-{number}" for number in numbers]
+    for number, event_id in zip(numbers, ids, strict=True):
+        subject = f"events.shop.note.{name}"  # one subject: what is published in turn arrives in turn
+        await press.publish(Event(subject, "note.made", event_id, name, {"number": number}, **audience))
+    return ids
+
+
+async def logged(page: Page, name: str) -> list[str]:
+    """Return the ids of the notes in the log, oldest first."""
+    rows = page.locator(f'[data-testid="log"] [data-event-id^="{name}-"]')
+    ids = await rows.evaluate_all("rows => rows.map(row => row.dataset.eventId)")
+    return list(reversed(ids))
+
+
+async def expect_notes(page: Page, name: str, ids: list[str]) -> None:
+    """Expect each note exactly once, in order."""
+    await expect(page.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
+    assert await logged(page, name) == ids
+
+
+async def picture(page: Page, name: str) -> Path:
+    path = SCREENSHOTS / f"{name}.png"
+    await page.screenshot(path=path)
+    return path
+
+
+@pytest.mark.parametrize("transport", ["websocket", "poll"])
+async def test_each_event_arrives_once_live_and_after_an_absence(
+    transport: str, page: Page, shop: Development, press: Press
+) -> None:
+    await open_as(page, shop, "alice")
+    if transport == "poll":
+        await page.get_by_test_id("force-polling").click()
+    await expect(page.get_by_test_id("transport")).to_have_text(
+        "WebSocket" if transport == "websocket" else "long-poll"
+    )
+
+    ids = await note(press, transport, range(1, 13))
+    await expect_notes(page, transport, ids)
+
+    await page.get_by_test_id("go-offline").click()
+    await expect(page.get_by_test_id("state")).to_have_text("Offline")
+    missed = await note(press, transport, range(13, 38))
+    assert await logged(page, transport) == ids
+
+    await page.get_by_test_id("go-offline").click()
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    await expect_notes(page, transport, ids + missed)
+    for row in await page.locator(f'[data-testid="absence"] [data-event-id^="{transport}-"]').all():
+        assert await row.get_attribute("data-away") is not None
+    await expect(page.get_by_test_id("absence")).to_contain_text(re.compile(r"\d+ events, each exactly once"))
+
+    after = await note(press, transport, range(38, 41))
+    await expect_notes(page, transport, ids + missed + after)
+    await expect(page.get_by_test_id("repeated")).to_have_text("0")
+    await expect(page.get_by_test_id("missed")).to_have_text("0")
+    await picture(page, f"back-by-{transport}")
+
+
+async def test_a_dropped_socket_costs_nothing(page: Page, shop: Development, press: Press) -> None:
+    await open_as(page, shop, "alice")
+    ids = await note(press, "drop", range(1, 6))
+    await page.get_by_test_id("drop-socket").click()
+    ids += await note(press, "drop", range(6, 16))
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    await expect_notes(page, "drop", ids)
+
+
+async def test_a_browser_without_a_network_finds_out_by_itself(page: Page, shop: Development, press: Press) -> None:
+    await open_as(page, shop, "alice")
+    await page.context.set_offline(True)
+    ids = await note(press, "cable", range(1, 11))
+    await page.context.set_offline(False)
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    await expect_notes(page, "cable", ids)
+
+
+async def test_two_users_and_a_group_each_see_their_own(
+    browser: Browser, page: Page, shop: Development, press: Press
+) -> None:
+    await open_as(page, shop, "alice")
+    others = await browser.new_page(viewport={"width": 800, "height": 1000})
+    await open_as(others, shop, "bob")
+
+    await note(press, "for-bob", range(1, 4), users=["bob"])
+    await expect(others.locator('[data-testid="inbox"] [data-event-id^="for-bob-"]')).to_have_count(3)
+    await others.get_by_test_id("vip-toggle").click()
+    await expect(others.get_by_test_id("vip-toggle")).to_have_attribute("aria-checked", "true")
+    await expect(others.get_by_test_id("vip-members")).to_contain_text("bob")
+    await note(press, "for-vips", range(1, 3), groups=["vip"])
+    await expect(others.locator('[data-testid="vip"] [data-event-id^="for-vips-"]')).to_have_count(2)
+
+    await others.get_by_test_id("vip-toggle").click()
+    await expect(others.get_by_test_id("vip-toggle")).to_have_attribute("aria-checked", "false")
+    await note(press, "for-vips", range(3, 5), groups=["vip"])
+    last = await note(press, "for-all", range(1, 2))
+    for each in (page, others):
+        await expect(each.locator(f'[data-testid="log"] [data-event-id="{last[0]}"]')).to_have_count(1)
+    assert await logged(others, "for-vips") == ["for-vips-1", "for-vips-2"]
+    assert await logged(page, "for-vips") == []
+    assert await logged(page, "for-bob") == []
+
+
+async def test_two_users_stand_side_by_side(page: Page, shop: Development, press: Press) -> None:
+    await page.set_viewport_size({"width": 1600, "height": 1000})
+    await open_as(page, shop, "alice")
+    await page.get_by_test_id("split").click()
+    second = page.frame_locator("#second")
+    await expect(second.get_by_test_id("state")).to_have_text("Connected")
+    await second.get_by_test_id("item").focus()
+    await expect(page.get_by_test_id("typing")).to_contain_text("is choosing an item")
+    ids = await note(press, "both", range(1, 11))
+    await expect_notes(page, "both", ids)
+    await expect(second.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
+    await picture(page, "side-by-side")
