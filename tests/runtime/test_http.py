@@ -20,6 +20,7 @@ from whimbrel.runtime.errors import NoResponders, StartRefused
 from whimbrel.runtime.health import Health
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
+from whimbrel.runtime.ops import ops_app
 
 KEY = "a-key-for-tests-only"
 
@@ -219,7 +220,7 @@ async def test_a_protocol_of_ours_takes_the_connections(log: Logger) -> None:
 @pytest.fixture
 def ops() -> Callable[[Health, Metrics], httpx.AsyncClient]:
     def client(health: Health, metrics: Metrics) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(http.ops_app(health, metrics))
+        transport = httpx.ASGITransport(ops_app(health, metrics))
         return httpx.AsyncClient(transport=transport, base_url="http://test")
 
     return client

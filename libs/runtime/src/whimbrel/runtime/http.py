@@ -1,24 +1,17 @@
-"""HTTP for every service: listening, uvicorn inside our own life cycle, problems, the service key, ops endpoints."""
+"""HTTP for every service: its errors as problems, the service key; ``bind`` and ``serve`` stand in ``serving``."""
 
-import asyncio
-import contextlib
-import errno
 import hashlib
 import hmac
 import math
-import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
-import uvicorn
 from fastapi import FastAPI, Header
 from fastapi.exceptions import RequestValidationError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whimbrel.protocol.bodies import Problem
@@ -26,12 +19,20 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import ContractError, Refused
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 from whimbrel.runtime.errors import BusFault, JetStreamRefused, StartRefused
-from whimbrel.runtime.health import Health
 from whimbrel.runtime.logs import Logger
-from whimbrel.runtime.metrics import CONTENT_TYPE, Metrics
+from whimbrel.runtime.serving import bind, serve
 
-BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnect storm; the kernel caps it (somaxconn)
-KEEP_ALIVE_S: Final = 75  # longer than the interval of clients that poll, so that they keep their connection
+__all__ = [
+    "HTTP_STATUS",
+    "PROBLEM_TYPE",
+    "answer_problems",
+    "bind",
+    "problem",
+    "problem_response",
+    "serve",
+    "service_key",
+]
+
 MIN_SERVICE_KEY_CHARS: Final = 16  # shorter ones can be guessed
 RETRY_MS: Final = 1000  # what a caller is told to wait where nothing better is known
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -52,89 +53,6 @@ HTTP_STATUS: Final[dict[ErrorCode | CloseCode, HTTPStatus]] = {
     ErrorCode.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.DUPLICATE: HTTPStatus.CONFLICT,
 }
-
-# Sockets
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket on ``host``:``port``; port 0 takes a free one.
-
-    Raises StartRefused where that is not possible.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartRefused(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)  # here already: only now is the port ours alone
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        why = "another program listens there; stop it or choose another port"
-        raise StartRefused(
-            f"cannot listen on {host}:{port}: {why if error.errno == errno.EADDRINUSE else error.strerror}"
-        ) from error
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals alone: the service decides when it stops."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Capture nothing."""
-        yield
-
-
-async def serve(
-    app: ASGIApp,
-    sock: socket.socket,
-    *,
-    http: Callable[..., asyncio.Protocol] | None = None,
-    stop: asyncio.Event | None = None,
-    grace_s: float = 5,
-) -> None:
-    """Serve ``app`` on ``sock`` until ``stop`` is set or this is cancelled, then give open requests ``grace_s``
-    seconds.
-
-    ``http`` makes the protocol of each connection in place of uvicorn's class (the edge's front door).
-    """
-    config = uvicorn.Config(
-        app,
-        http=cast("type[asyncio.Protocol]", http) if http else "httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,  # a URL may hold a ticket
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(grace_s),
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
-    waiting = {serving}
-    if stop is not None:
-        stopped = asyncio.create_task(_wait(stop), name="uvicorn stop")
-        waiting.add(stopped)
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting - {serving}:
-            task.cancel()
-        server.should_exit = True
-        await serving
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
-
 
 # Problems
 
@@ -270,22 +188,3 @@ def service_key(expected: str) -> Callable[..., Coroutine[Any, Any, None]]:
             raise Refused(ErrorCode.UNAUTHORIZED, "this endpoint needs the service key as a bearer token")
 
     return check
-
-
-# Operations
-
-
-def ops_app(health: Health, metrics: Metrics) -> Starlette:
-    """Return the application of the operations port: /live, /ready, /metrics."""
-
-    async def live(_: Request) -> Response:
-        return JSONResponse({"live": True})
-
-    async def ready(_: Request) -> Response:
-        body = {"ready": health.is_ready, "reasons": list(health.reasons)}
-        return JSONResponse(body, 200 if health.is_ready else 503)
-
-    async def scrape(_: Request) -> Response:
-        return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
-
-    return Starlette(routes=[Route("/live", live), Route("/ready", ready), Route("/metrics", scrape)])

@@ -14,12 +14,13 @@ from opentelemetry.trace import Tracer
 
 from whimbrel.protocol import subjects
 from whimbrel.protocol.rpc import ServiceStatus
-from whimbrel.runtime import http, logs, traces
+from whimbrel.runtime import logs, serving, traces
 from whimbrel.runtime.errors import StartRefused, Stopping
 from whimbrel.runtime.health import Health
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection, Delivery
+from whimbrel.runtime.ops import ops_app
 from whimbrel.runtime.settings import ServiceSettings
 
 CANCEL_GRACE_S: Final = 2.0  # what is left after the drain's deadline has this long to clean up
@@ -143,12 +144,12 @@ def main(name: str, settings: ServiceSettings, run: Run) -> NoReturn:
 
 async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tracer: Tracer) -> int:
     service = Service(name, settings, log, tracer)
-    ops_socket = http.bind(settings.ops_host, settings.ops_port)
+    ops_socket = serving.bind(settings.ops_host, settings.ops_port)
     running = asyncio.ensure_future(run(service))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, service, running)
-    ops = asyncio.create_task(http.serve(http.ops_app(service.health, service.metrics), ops_socket, grace_s=1))
+    ops = asyncio.create_task(serving.serve(ops_app(service.health, service.metrics), ops_socket, grace_s=1))
     log.info("service.started", version=service.version, pid=os.getpid(), ops_port=ops_socket.getsockname()[1])
     stop = asyncio.create_task(service.stopping.wait())
     await asyncio.wait({running, stop, ops}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,97 @@
+"""A listening socket, and uvicorn on it inside our own life cycle."""
+
+import asyncio
+import contextlib
+import errno
+import math
+import socket
+from collections.abc import Callable, Generator
+from typing import Final, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from whimbrel.runtime.errors import StartRefused
+
+BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnect storm; the kernel caps it (somaxconn)
+KEEP_ALIVE_S: Final = 75  # longer than the interval of clients that poll, so that they keep their connection
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket on ``host``:``port``; port 0 takes a free one.
+
+    Raises StartRefused where that is not possible.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartRefused(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)  # here already: only now is the port ours alone
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        why = "another program listens there; stop it or choose another port"
+        raise StartRefused(
+            f"cannot listen on {host}:{port}: {why if error.errno == errno.EADDRINUSE else error.strerror}"
+        ) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals alone: the service decides when it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Capture nothing."""
+        yield
+
+
+async def serve(
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    http: Callable[..., asyncio.Protocol] | None = None,
+    stop: asyncio.Event | None = None,
+    grace_s: float = 5,
+) -> None:
+    """Serve ``app`` on ``sock`` until ``stop`` is set or this is cancelled, then give open requests ``grace_s``
+    seconds.
+
+    ``http`` makes the protocol of each connection in place of uvicorn's class (the edge's front door).
+    """
+    config = uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", http) if http else "httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # a URL may hold a ticket
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(grace_s),
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
+    waiting = {serving}
+    if stop is not None:
+        stopped = asyncio.create_task(_wait(stop), name="uvicorn stop")
+        waiting.add(stopped)
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting - {serving}:
+            task.cancel()
+        server.should_exit = True
+        await serving
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
