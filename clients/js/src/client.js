@@ -56,6 +56,8 @@ export class Whimbrel extends Emitter {
   #session;
   #positions;
   #subject = "";
+  /** @type {Preference} */
+  #preference;
   /** @type {Map<string, Set<Subscription>>} */
   #subscriptions = new Map();
   /** @type {Map<number, {resolve: (ok: Ok) => void, reject: (error: WhimbrelError) => void}>} */
@@ -82,6 +84,7 @@ export class Whimbrel extends Emitter {
     this.#provider = token;
     this.#positions = new Positions(storage, this.#base, this.#host);
     const identity = { client: VERSION, ...(device && { device }) };
+    this.#preference = transport;
     const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
     this.#session = new Session({ transports: this.#available(transport), remembered, random: this.#host.random, identity });
     this.#leave = this.#watch();
@@ -193,6 +196,7 @@ export class Whimbrel extends Emitter {
 
   /** Change the transport; positions make the change invisible to subscriptions. @param {Preference} preference */
   useTransport(preference) {
+    this.#preference = preference;
     this.#perform(this.#session.prefer(this.#available(preference), this.#host.now()));
   }
 
@@ -274,7 +278,8 @@ export class Whimbrel extends Emitter {
 
   /** @param {Effect & {type: "state"}} change */
   #changed({ state, code, reason, retryMs }) {
-    if (state === "connected") this.#host.session?.setItem(this.#memory, this.transport);
+    // What was found by trying is worth remembering; what the application has asked for, it will ask for again.
+    if (state === "connected" && this.#preference === "auto") this.#host.session?.setItem(this.#memory, this.transport);
     if (state === "closed") {
       this.#leave();
       this.#positions.save();

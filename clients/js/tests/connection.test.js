@@ -151,6 +151,34 @@ test("a WebSocket that once opened and dropped is tried again, not abandoned", a
   assert.equal(client.transport, "websocket");
 });
 
+test("what was found by trying is remembered for the page's session", async () => {
+  const scene = new Scene();
+  const { host, kept } = withMemory(scene);
+  scene.edge.upgrades = false;
+  const first = scene.client({ host });
+  await scene.pass(2_000);
+  assert.deepEqual([...kept.values()], ["poll"]);
+  first.close();
+  assert.equal(scene.client({ host }).transport, "poll");
+});
+
+test("what the application has asked for is not remembered: it will ask again", async () => {
+  const scene = new Scene();
+  const { host, kept } = withMemory(scene);
+  scene.client({ host, transport: "poll" });
+  await scene.pass(2_000);
+  assert.equal(scene.states.at(-1), "connected");
+  assert.equal(kept.size, 0);
+});
+
+/** @param {Scene} scene */
+function withMemory(scene) {
+  /** @type {Map<string, string>} */
+  const kept = new Map();
+  const session = /** @type {Storage} */ ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) });
+  return { host: { ...scene.host, session }, kept };
+}
+
 test("where nothing opens, the network is to blame: WebSocket is tried first when it is back", async () => {
   const scene = new Scene();
   scene.edge.reachable = false;
