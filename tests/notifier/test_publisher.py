@@ -46,9 +46,11 @@ class Archive:
     def __init__(self) -> None:
         self.stored = False
         self.asked = 0
+        self.as_of = 0.0
 
-    async def holds(self, publication: Publication) -> bool:
+    async def holds(self, publication: Publication, *, as_of: float) -> bool:
         self.asked += 1
+        self.as_of = as_of
         return self.stored
 
 
@@ -56,6 +58,7 @@ class Owner:
     """Who hands publications in."""
 
     def __init__(self) -> None:
+        self.began_at = 50.0
         self.allowed = True
         self.told: list[str] = []
 
@@ -200,6 +203,7 @@ async def test_a_doubtful_publication_is_looked_up_first() -> None:
     scene.publish(doubtful=True)
     await scene.look_up()
     assert (scene.owner.told, scene.bus.sent, scene.counts.found_stored) == (["published"], [], 1)
+    assert scene.archive.as_of == 50.0
     scene.archive.stored = False
     scene.publish(doubtful=True)
     await scene.look_up()
@@ -218,3 +222,4 @@ async def test_what_was_first_sent_long_ago_is_looked_up_before_it_is_sent_again
     scene.archive.stored = True
     await scene.look_up()
     assert (scene.archive.asked, scene.owner.told) == (1, ["published"])
+    assert scene.archive.as_of > 100.0

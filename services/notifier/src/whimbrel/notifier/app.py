@@ -21,6 +21,7 @@ from whimbrel.notifier.shell.tenure import Tenure
 from whimbrel.protocol import subjects
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.directget import DirectGet
+from whimbrel.runtime.errors import LayoutMismatch
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection
 from whimbrel.runtime.service import Service
@@ -40,7 +41,7 @@ async def run(service: Service) -> None:
     await service.unless_stopping(namespaces.open())
 
     counts = Counts(service.metrics)
-    archive = Archive(recovery, partitions=layout.partitions)
+    archive = Archive(recovery, partitions=layout.partitions, clock=time.monotonic)
     publisher = Publisher(bus, archive, counts, service.log, clock=time.monotonic, chance=random.random)
     desk = Desk(
         routes,
@@ -66,9 +67,21 @@ async def run(service: Service) -> None:
             unix_time=time.time,
         )
 
+    async def same_stream() -> None:
+        if (await jetstream.layout(bus)).events_epoch != layout.events_epoch:
+            raise LayoutMismatch("stream EVENTS was lost and declared anew: start the notifier again")
+
     sharing = Sharing(bus, Peers(service.instance), service.log, clock=time.monotonic)
     sharing.partitions = [
-        Partition(number, bus, service.log, tenure=tenure, may_claim=sharing.may_claim, chance=random.random)
+        Partition(
+            number,
+            bus,
+            service.log,
+            tenure=tenure,
+            may_claim=sharing.may_claim,
+            same_stream=same_stream,
+            chance=random.random,
+        )
         for number in range(subjects.EVENT_PARTITIONS)
     ]
     sharing.expose(service.metrics)

@@ -6,7 +6,8 @@ was away for longer, must look first: a second copy would reach every client.
 
 import asyncio
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from whimbrel.notifier.core.composition import Publication
 from whimbrel.notifier.core.events import rfc3339
@@ -20,35 +21,63 @@ PAGE: Final = 500  # messages per direct get
 PAGE_BYTES: Final = 2 * 1024 * 1024
 TIMEOUT_S: Final = 5.0
 IN_FLIGHT: Final = 4  # the server answers direct gets of one connection one after the other
+MAX_REMEMBERED: Final = 200_000  # ids, some 30 MB; beyond, all are forgotten and read again
 CLOCK_SKEW_NS: Final = 5_000_000_000  # between the servers that stamp events and publications
+
+
+class _Reading(NamedTuple):
+    """The ids stored for one subject since ``since_ns``, as of ``read_at``."""
+
+    since_ns: int
+    read_at: float
+    ids: set[str]
 
 
 class Archive:
     """Direct gets from the streams that the notifier writes, over a connection of their own."""
 
-    def __init__(self, bus: Connection, *, partitions: int) -> None:
+    def __init__(self, bus: Connection, *, partitions: int, clock: Callable[[], float]) -> None:
+        """``clock`` counts seconds and never goes back."""
         self._bus = bus
         self._partitions = partitions
+        self._clock = clock
         self._turns = asyncio.Semaphore(IN_FLIGHT)
+        self._readings: dict[str, _Reading] = {}
+        self._remembered = 0
 
-    async def holds(self, publication: Publication) -> bool:
-        """Tell whether ``publication`` is stored: by its id, among what its subject got since its event.
+    async def holds(self, publication: Publication, *, as_of: float) -> bool:
+        """Tell whether ``publication`` was stored by ``as_of`` (a time of ``clock``): by its id, among what its subject
+        got since its event.
 
+        A reading is kept for the next question: after a long absence a thousand events may ask about one channel.
         Raises BusUnavailable, RequestTimeout, NoResponders, JetStreamRefused.
         """
+        known = self._readings.get(publication.key)
+        if known is None or known.since_ns > publication.stored_at_ns or known.read_at < as_of:
+            known = await self._read(publication)
+        return publication.id in known.ids
+
+    async def _read(self, publication: Publication) -> _Reading:
         if publication.channel is None:
             stream, subject = subjects.DLQ, publication.subject
         else:
             stream = subjects.history_stream(subjects.partition_of(publication.channel, self._partitions))
             subject = subjects.stored_subject(publication.channel, self._partitions)
-        since: dict[str, Any] = {"start_time": rfc3339(publication.stored_at_ns - CLOCK_SKEW_NS)}
-        while True:
-            page, left = await self._page(stream, subject, since)
-            if any(header(raw, MSG_ID) == publication.id for raw in page):
-                return True
-            if not page or not left:
-                return False
-            since = {"seq": int(stamped(page[-1], "Nats-Sequence") or 0) + 1}
+        since_ns = publication.stored_at_ns
+        reading = _Reading(since_ns, self._clock(), set())
+        start: dict[str, Any] = {"start_time": rfc3339(since_ns - CLOCK_SKEW_NS)}
+        left = 1
+        while left:
+            page, left = await self._page(stream, subject, start)
+            reading.ids.update(filter(None, (header(raw, MSG_ID) for raw in page)))
+            if page:
+                start = {"seq": int(stamped(page[-1], "Nats-Sequence") or 0) + 1}
+        self._remembered += len(reading.ids)
+        if self._remembered > MAX_REMEMBERED:
+            self._readings.clear()
+            self._remembered = len(reading.ids)
+        self._readings[publication.key] = reading
+        return reading
 
     async def _page(self, stream: str, subject: str, since: dict[str, Any]) -> tuple[list[bytes], int]:
         """Return the headers of the messages and how many are left behind them."""

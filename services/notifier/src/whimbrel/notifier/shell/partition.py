@@ -8,14 +8,14 @@ Nats-Msg-Id.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from whimbrel.notifier.core import retry
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
 from whimbrel.notifier.shell.tenure import End, Tenure
-from whimbrel.runtime.errors import BusFault, JetStreamRefused
+from whimbrel.runtime.errors import BusFault, JetStreamRefused, LayoutMissing
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Delivery
 
@@ -34,9 +34,12 @@ class Partition:
         *,
         tenure: Callable[[Consumer, Logger, str, int], Tenure],
         may_claim: Callable[[], bool],
+        same_stream: Callable[[], Awaitable[None]],
         chance: Callable[[], float],
     ) -> None:
-        """``tenure`` makes one from consumer, log, pin and the last event handled; ``chance`` is random in [0, 1)."""
+        """``tenure`` makes one from consumer, log, pin and the last event handled; ``same_stream`` raises LayoutFault
+        unless EVENTS is what it was; ``chance`` is random in [0, 1).
+        """
         self.number = number
         self.tenure: Tenure | None = None
         self.resets = 0
@@ -45,19 +48,24 @@ class Partition:
         self._consumer = Consumer(bus, number)
         self._new_tenure = tenure
         self._may_claim = may_claim
+        self._same_stream = same_stream
         self._chance = chance
         self._declared = False
+        self._given_away = asyncio.Event()
         self._pin = ""
         self._handled = 0
 
     async def run(self) -> None:
-        """Claim the partition, serve it, and begin again; until cancelled."""
+        """Claim the partition, serve it, and begin again; until cancelled.
+
+        Raises LayoutMismatch when EVENTS was lost and declared anew: its sequences then mean other events.
+        """
         tries = 0
         while True:
             try:
                 await self._once()
                 tries = 0
-            except (BusFault, JetStreamRefused) as fault:
+            except (BusFault, JetStreamRefused, LayoutMissing) as fault:
                 tries += 1
                 if isinstance(fault, JetStreamRefused):
                     self._declared = False  # the consumer, or the whole stream, may be gone
@@ -69,17 +77,25 @@ class Partition:
         """Finish what is begun and give the partition to the next notifier in line."""
         tenure = self.tenure
         if tenure is not None:
+            self._given_away.clear()
             tenure.release()
-            await asyncio.wait([tenure.over])
+            await self._given_away.wait()
 
     async def _once(self) -> None:
         if not self._declared:
+            await self._same_stream()
             await self._consumer.declare()
             self._declared = True
         if self._pin and not await self._still_pinned():
             self._pin = ""
         if not self._pin:
             self._pin = await self._claim()
+        try:
+            await self._serve_and_let_go()
+        finally:
+            self._given_away.set()
+
+    async def _serve_and_let_go(self) -> None:
         end = await self._serve()
         self._log.debug("partition.ended", end=end.value, handled=self._handled)
         match end:
@@ -102,7 +118,10 @@ class Partition:
                 continue
             answer = await self._ask(self._consumer.claim, wire.CLAIM_S + PROBE_S)
             if answer is not None and (pin := answer.header(wire.PIN_HEADER)):
-                return pin
+                if self._may_claim():
+                    return pin
+                await self._consumer.unpin()  # it came after we had decided to leave it to others
+                continue
             if answer is None or answer.status() == wire.EXPIRED:
                 if await self._consumer.is_orphaned():
                     await self._consumer.reset()

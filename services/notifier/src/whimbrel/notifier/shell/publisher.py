@@ -24,7 +24,9 @@ _NEVER: Final = float("inf")
 
 
 class Owner(Protocol):
-    """Who hands publications in, and hears of their end."""
+    """Who hands publications in, and hears of their end. Nobody else has published for it since ``began_at``."""
+
+    began_at: float
 
     def may_publish(self) -> bool:
         """Tell whether what was handed in may still be sent."""
@@ -39,12 +41,13 @@ class Owner(Protocol):
 class _UnderWay:
     """A publication that is not stored yet. ``due``: when to act, because the acknowledgement or the wait is over."""
 
-    __slots__ = ("due", "first_at", "owner", "publication", "tries", "waiting")
+    __slots__ = ("due", "first_at", "owner", "publication", "sent_at", "tries", "waiting")
 
     def __init__(self, publication: Publication, owner: Owner, now: float) -> None:
         self.publication = publication
         self.owner = owner
         self.first_at = now
+        self.sent_at = owner.began_at
         self.due = now
         self.tries = 0
         self.waiting = True
@@ -123,11 +126,12 @@ class Publisher:
             entry.owner.refused(publication, Reason.TOO_LARGE, str(fault))
         else:
             entry.waiting = False
-            entry.due = self._clock() + retry.PUBLISH_TIMEOUT_S
+            entry.sent_at = self._clock()
+            entry.due = entry.sent_at + retry.PUBLISH_TIMEOUT_S
 
     async def _look_up(self, number: int, entry: _UnderWay) -> None:
         try:
-            stored = await self._archive.holds(entry.publication)
+            stored = await self._archive.holds(entry.publication, as_of=entry.sent_at)
         except (BusFault, JetStreamRefused) as fault:
             self._again(entry, f"cannot tell whether it is stored: {fault}")
             return

@@ -54,8 +54,8 @@ class _Held:
 
 
 class Tenure:
-    """The events of one partition while it is ours. ``over`` is done once it is not; ``handled`` is the last event
-    that needs nothing more.
+    """The events of one partition while it is ours: since ``began_at`` until ``over`` is done. ``handled`` is the last
+    event that needs nothing more.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Tenure:
     ) -> None:
         """``clock`` counts seconds and never goes back, ``unix_time`` is the time of day in seconds."""
         self.handled = handled
+        self.began_at = clock()
         self.over: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._bus = bus
         self._consumer = consumer
@@ -84,7 +85,7 @@ class Tenure:
         self._pin = pin
         self._clock = clock
         self._unix_time = unix_time
-        self._intake = Intake(handled=handled, now=clock())
+        self._intake = Intake(handled=handled, now=self.began_at)
         self._window: Window[Publication] = Window()
         self._waiting: deque[_Held] = deque()  # taken, not composed yet
         self._held: dict[int, _Held] = {}
