@@ -63,6 +63,8 @@ class Shop:
         self._next_id = first_id
         self._random = random
         self._orders: dict[str, Order] = {}
+        for _ in range(OPEN_ORDERS + DELIVERED_SHOWN):  # of the days before: a shop that opens is not empty
+            self._take_over(random.choice(STATUSES))
 
     def place(self, customer: str, item: str) -> Change:
         """Take a new order.
@@ -85,6 +87,13 @@ class Shop:
     def board(self) -> dict[str, Any]:
         """Return the state that a page loads first: every order, and the count that it reflects."""
         return {"run": self.run, "seq": self.seq, "orders": [asdict(order) for order in self._orders.values()]}
+
+    def _take_over(self, status: Status) -> None:
+        item = self._random.choice(list(ITEMS))
+        customer = self._random.choice(CUSTOMERS)
+        order = Order(str(self._next_id), customer, item, ITEMS[item], status, STATUSES.index(status) + 1)
+        self._orders[order.id] = order
+        self._next_id += 1
 
     def _changed(self, order: Order) -> Change:
         self.seq += 1

@@ -28,7 +28,7 @@ export class Log {
 
   /** @param {Entry} entry */
   write({ id, channel, at, text, status, offset, latencyMs, away }) {
-    const late = away ? `+${Math.max(1, Math.round(latencyMs / 1000))} s` : `${latencyMs.toFixed(1)} ms`;
+    const late = away && latencyMs >= 1_000 ? `+${Math.round(latencyMs / 1_000)} s` : `${latencyMs < 100 ? latencyMs.toFixed(1) : Math.round(latencyMs)} ms`;
     const row = element(
       "li",
       { class: "entry fresh", "data-event-id": id, "data-at": String(at), "data-channel": channel, "data-status": status, "data-away": away ? "" : undefined, title: offset === undefined ? undefined : `${channel} · offset ${offset}` },
