@@ -1,0 +1,65 @@
+"""Coming back without asking anybody: resume grants, and a pod that leaves."""
+
+import signal
+from collections.abc import Callable
+
+import httpx
+
+from tests.integration.outsiders import DomainTeam, Follower, a_session, a_socket
+from tests.support.dev import Development
+
+
+async def test_a_resume_grant_connects_while_auth_and_router_are_away(
+    start_development: Callable[..., Development],
+) -> None:
+    development = start_development("--no-restart")
+    shop = await DomainTeam.connect(development)
+    token = development.token("alice", groups=("vip",))
+    async with a_socket(development) as socket:
+        connected = await socket.ask("connect", token=token, channels={"orders:1": None})
+        grant = connected["resume"]
+    follower = socket.follower
+    development.kill("auth")
+    development.kill("router")
+    await shop.publish("1", "missed")
+    async with a_socket(development, follower) as socket:
+        connected = await socket.ask("connect", resume=grant, channels=follower.positions)
+        assert connected["user"] == "alice"
+        assert "group:vip" in connected["channels"]
+        await socket.until_received("orders:1", 1)
+    async with a_socket(development) as socket:
+        await socket.send({"type": "connect", "id": 1, "resume": grant[:-4] + "AAAA"})
+        assert await socket.close_code() == 4501
+    await shop.close()
+
+
+async def test_a_grant_older_than_a_change_of_rights_is_not_honoured(development: Development) -> None:
+    token = development.token("jane")
+    url = f"{development.router}/v1/groups/vip/members/jane"
+    async with httpx.AsyncClient(
+        trust_env=False, headers={"Authorization": f"Bearer {development.service_key}"}
+    ) as http:
+        (await http.put(url)).raise_for_status()
+        async with a_session(development, token) as socket:
+            assert "group:vip" in socket.follower.positions
+        async with a_socket(development) as socket:
+            stale = (await socket.ask("connect", token=token))["resume"]
+            (await http.delete(url)).raise_for_status()
+            await socket.until(lambda frame: frame["type"] == "unsubscribed")
+    async with a_socket(development) as socket:
+        connected = await socket.ask("connect", resume=stale, token=token)
+        assert "group:vip" not in connected["channels"]
+
+
+async def test_a_pod_that_leaves_says_so_and_its_clients_resume(development: Development, shop: DomainTeam) -> None:
+    token = development.token("alice")
+    async with a_session(development, token, "orders:drain") as socket:
+        left = development.kill("edge", signal.SIGTERM)
+        assert await socket.close_code() == 4000
+        follower: Follower = socket.follower
+    await shop.publish("drain", "meanwhile")
+    development.until_restarted("edge", left)
+    async with a_session(development, token, follower=follower) as socket:
+        await socket.until_received("orders:drain", 1)
+    assert follower.received["orders:drain"] == ["meanwhile"]
+    assert follower.resets == []
