@@ -121,6 +121,7 @@ def _subjects() -> list[list[str]]:
         [f"`{subjects.ROUTER_RESOLVE}`", "edge → router", "users who connect → their groups"],
         [f"`{subjects.ROUTER_AUTHORIZE}`", "tools → router", "may this user do this in this channel?"],
         [f"`{subjects.STATUS}`", "router → every process", "who runs, since when, in what state"],
+        [f"`{subjects.NOTIFIERS}`", "notifier → notifier", "how many partitions of EVENTS each holds"],
         [f"`{of_user}`", "router, edge → edge", "joined or left groups; acknowledged on another device"],
         *[
             [f"`{subjects.bucket_changes(bucket)}`", "bucket → its readers", f"a change in bucket {bucket}"]
