@@ -125,8 +125,7 @@ class Service:
 
 
 def main(name: str, settings: ServiceSettings, run: Run) -> NoReturn:
-    """Run the process until ``run`` returns, and exit: 0 after a clean end, 1 after a fault, 2 where it could not
-    start.
+    """Run the process until ``run`` returns, and exit: 0 for a clean end, 1 for a fault, 2 where it could not start.
 
     SIGTERM or SIGINT set ``service.stopping``; ``run`` then has ``settings.drain_s`` to return, a second signal or
     the deadline cancels it.
@@ -138,6 +137,8 @@ def main(name: str, settings: ServiceSettings, run: Run) -> NoReturn:
     except StartRefused as refusal:
         sys.stderr.write(f"whimbrel-{name}: {refusal}.\n")
         code = 2
+    except KeyboardInterrupt:  # before there was a loop to take the signal
+        code = 130
     traces.shutdown()
     sys.exit(code)
 
@@ -166,7 +167,9 @@ async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tra
     stop.cancel()
     await asyncio.wait({ops, stop})
     await service.close_connections()
-    return _verdict(service, running)
+    code = max(_verdict(service, running), _verdict(service, ops))
+    log.info("service.stopped", clean=code == 0 and running.done() and not running.cancelled())
+    return code
 
 
 def _stop(service: Service, running: asyncio.Future[None]) -> None:
@@ -175,15 +178,13 @@ def _stop(service: Service, running: asyncio.Future[None]) -> None:
     service.stopping.set()
 
 
-def _verdict(service: Service, running: asyncio.Future[None]) -> int:
-    error = None if not running.done() or running.cancelled() else running.exception()
+def _verdict(service: Service, task: asyncio.Future[None]) -> int:
+    error = task.exception() if task.done() and not task.cancelled() else None
     if isinstance(error, StartRefused):
         raise error
     if error is not None and not isinstance(error, Stopping):
         service.log.exception("service.failed", error)
         return 1
-    clean = running.done() and not running.cancelled()
-    service.log.info("service.stopped", clean=clean)
     return 0
 
 
