@@ -5,8 +5,9 @@ from typing import Any
 
 from whimbrel.edge.core.effects import Close, Effect, Identified, Open, Send
 from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.ring import Stored
-from whimbrel.edge.core.session import Session, Terms
+from whimbrel.edge.core.session import Session
 from whimbrel.edge.core.subscription import Opened
 from whimbrel.protocol.namespaces import Grant, Namespace
 from whimbrel.protocol.publications import encode_body

@@ -338,7 +338,7 @@ def test_other_devices_are_told_of_an_ack_but_not_the_one_that_sent_it() -> None
 def test_a_client_that_says_nothing_is_closed_even_if_it_pings() -> None:
     session = a_new_session(connect_timeout=8)
     say(session, {"type": "ping"}, now=7)
-    assert session.deadline == 8
+    assert session.deadline(now=7, wall=NOON) == 8
     assert close_code(session.tick(now=8, wall=NOON)) == 4003
 
 
@@ -352,7 +352,7 @@ def test_a_silent_client_is_pinged_then_closed() -> None:
     session = an_open_session(ping=25, pong=10)
     assert session.tick(now=24, wall=NOON) == []
     assert session.tick(now=25, wall=NOON) == [Send(PING)]
-    assert session.deadline == 35
+    assert session.deadline(now=25, wall=NOON) == 35
     assert close_code(session.tick(now=35, wall=NOON)) == 4001
 
 
@@ -361,15 +361,17 @@ def test_any_frame_counts_as_life() -> None:
     session.tick(now=25, wall=NOON)
     say(session, {"type": "pong"}, now=34)
     assert session.tick(now=35, wall=NOON) == []
-    assert session.deadline == 34 + 25
+    assert session.deadline(now=35, wall=NOON) == 34 + 25
 
 
 def test_an_expiring_token_is_announced_once_then_closes() -> None:
     session = an_open_session(who=alice(expires=NOON + 60))
     assert session.tick(now=1, wall=NOON + 29) == []
+    assert session.deadline(now=1, wall=NOON + 29) == 2
     assert frames(session.tick(now=1, wall=NOON + 31)) == [{"type": "expiring", "in": 29}]
     assert session.tick(now=1, wall=NOON + 32) == []
     assert session.tick(now=1, wall=NOON + 84) == []
+    assert session.deadline(now=1, wall=NOON + 84) == 2
     assert close_code(session.tick(now=1, wall=NOON + 85)) == 4010
 
 

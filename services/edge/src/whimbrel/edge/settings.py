@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from whimbrel.edge.core.session import Terms
+from whimbrel.edge.core.liveness import Terms
 from whimbrel.protocol import limits
 from whimbrel.runtime.settings import ServiceSettings
 

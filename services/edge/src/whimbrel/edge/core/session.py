@@ -8,7 +8,6 @@ in order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from whimbrel.edge.core.effects import (
@@ -24,6 +23,7 @@ from whimbrel.edge.core.effects import (
     Wanted,
 )
 from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.liveness import Due, Liveness, Terms
 from whimbrel.edge.core.rates import TokenBucket
 from whimbrel.edge.core.replies import (
     connected_frames,
@@ -57,15 +57,6 @@ from whimbrel.protocol.frames import (
     decode,
     encode,
 )
-from whimbrel.protocol.limits import (
-    CONNECT_TIMEOUT_S,
-    EXPIRY_GRACE_S,
-    EXPIRY_NOTICE_S,
-    MAX_CHANNELS,
-    MAX_FRAME_BYTES,
-    PING_S,
-    PONG_S,
-)
 from whimbrel.protocol.namespaces import Namespace
 from whimbrel.protocol.positions import Position
 
@@ -75,37 +66,21 @@ MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an h
 MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the edge grants every session. Times in seconds, rates per second."""
-
-    ping: float = PING_S
-    pong: float = PONG_S
-    connect_timeout: float = CONNECT_TIMEOUT_S
-    frame_bytes: int = MAX_FRAME_BYTES
-    channels: int = MAX_CHANNELS
-    publish_per_s: float = 100.0
-    publish_burst: float = 200.0
-
-
 class Session:
     """One client's authenticated conversation. ``rules`` is the pod's live table of namespaces, shared by all
     sessions.
     """
 
     __slots__ = (
-        "_born",
         "_connect",
-        "_expiry_told",
         "_in_flight",
-        "_pinged",
         "_rate",
         "_waiting",
         "channels",
         "closed_with",
-        "heard",
         "id",
         "identity",
+        "liveness",
         "presented",
         "rules",
         "state",
@@ -120,13 +95,10 @@ class Session:
         self.identity: Identity | None = None
         self.presented: Identified | None = None  # who the HTTP request said it is, by header or ticket
         self.channels: dict[str, Channel] = {}  # open or being opened, by the name that the client uses
-        self.heard = now  # when the client was last heard
+        self.liveness = Liveness(now=now)
         self.closed_with: CloseCode | None = None
-        self._born = now
         self._connect: Connect | None = None  # while it is being answered
         self._waiting: list[ClientFrame | Refused] | None = None
-        self._pinged = 0.0  # when a ping went out that nothing has answered yet; 0 if none did
-        self._expiry_told = False
         self._in_flight = 0
         self._rate: TokenBucket | None = None
 
@@ -147,8 +119,7 @@ class Session:
 
     def alive(self, *, now: float) -> None:
         """Note a sign of life of the client: a message, or a frame of the transport itself."""
-        self.heard = now
-        self._pinged = 0.0
+        self.liveness.heard(now=now)
 
     def _take(self, frames: Sequence[ClientFrame | Refused], *, now: float, wall: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -327,7 +298,7 @@ class Session:
             outcome = Rejected(CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "the token is another user's")
         if isinstance(outcome, Rejected):
             return [Send(error_frame(Refused(outcome.error, outcome.reason, frame_id=request)))]
-        self._expiry_told = False
+        self.liveness.renewed()
         answer = Send(encode(Ok(id=request, expires_in=max(0, int(outcome.identity.expires - wall)))))
         return [answer, *self.rights_changed(outcome)]
 
@@ -375,38 +346,37 @@ class Session:
 
     # --- time, and the end
 
-    @property
-    def deadline(self) -> float:
-        """When ``tick`` wants to be called; expiry of tokens is checked at each heartbeat as well."""
-        if self.state is State.OPEN:
-            return self._pinged + self.terms.pong if self._pinged else self.heard + self.terms.ping
-        return self._born + self.terms.connect_timeout
+    def deadline(self, *, now: float, wall: float) -> float:
+        """Return when ``tick`` wants to be called."""
+        if self.state is not State.OPEN:
+            return self.liveness.overdue(self.terms)
+        return self.liveness.deadline(self.terms, expires=self._known.expires, now=now, wall=wall)
 
     def tick(self, *, now: float, wall: float) -> list[Effect]:
         """Do what time asks for: the connect timeout, heartbeats, the token's end."""
         if self.state is State.CLOSED:
             return []
         if self.state is not State.OPEN:
-            late = now >= self._born + self.terms.connect_timeout
-            waiting = self.state is State.AWAITING_CONNECT
-            code = CloseCode.CONNECT_TIMEOUT if waiting else CloseCode.BUS_UNAVAILABLE
-            why = (
-                "no `connect` frame came in time" if waiting else "the services behind the edge did not answer in time"
-            )
-            return self.close(code, why) if late else []
-        left = self._known.expires - wall
-        if left <= -EXPIRY_GRACE_S:
-            return self.close(CloseCode.TOKEN_EXPIRED, "the token expired and was not refreshed")
+            return self._overdue() if self.liveness.late(self.terms, now=now) else []
+        expires = self._known.expires
         effects: list[Effect] = []
-        if left <= EXPIRY_NOTICE_S and not self._expiry_told:
-            self._expiry_told = True
-            effects.append(Send(encode(Expiring(in_s=max(0, int(left))))))
-        if self._pinged and now >= self._pinged + self.terms.pong:
-            return effects + self.close(CloseCode.NO_PONG, f"no answer to a ping within {self.terms.pong:g} s")
-        if not self._pinged and now >= self.heard + self.terms.ping:
-            self._pinged = now
-            effects.append(Send(PING))
+        for due in self.liveness.due(self.terms, expires=expires, now=now, wall=wall):
+            match due:
+                case Due.PING:
+                    effects.append(Send(PING))
+                case Due.NOTICE:
+                    effects.append(Send(encode(Expiring(in_s=max(0, int(expires - wall))))))
+                case Due.SILENT:
+                    why = f"no answer to a ping within {self.terms.pong:g} s"
+                    effects += self.close(CloseCode.NO_PONG, why)
+                case Due.EXPIRED:
+                    effects += self.close(CloseCode.TOKEN_EXPIRED, "the token expired and was not refreshed")
         return effects
+
+    def _overdue(self) -> list[Effect]:
+        if self.state is State.AWAITING_CONNECT:
+            return self.close(CloseCode.CONNECT_TIMEOUT, "no `connect` frame came in time")
+        return self.close(CloseCode.BUS_UNAVAILABLE, "the services behind the edge did not answer in time")
 
     def close(self, code: CloseCode, reason: str, *, after_ms: int = 0) -> list[Effect]:
         """Say `disconnect` and close; nothing is done where the session is closed already."""

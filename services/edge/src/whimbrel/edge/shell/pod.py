@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from whimbrel.edge.core.heartbeat import TimerWheel
 from whimbrel.edge.core.hub import Hub
-from whimbrel.edge.core.session import Session, Terms
+from whimbrel.edge.core.liveness import Terms
+from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.metrics import Counters

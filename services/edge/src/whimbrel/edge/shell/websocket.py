@@ -55,7 +55,7 @@ class WebSocket(asyncio.Protocol):
         pod.connections.add(self)
         pod.counters.open["websocket"] += 1
         pod.counters.accepted["websocket"] += 1
-        pod.wheel.schedule(self, self.session.deadline)
+        self._schedule()
 
     # Bytes in
 
@@ -157,6 +157,7 @@ class WebSocket(asyncio.Protocol):
         outcome = await self.pod.gatekeeper.identify(effect.token, effect.resume, now=self.pod.now())
         if effect.refresh_id is not None:
             self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
+            self._schedule()
         else:
             self._perform(self.session.identified(outcome, wall=wall()))
 
@@ -213,7 +214,7 @@ class WebSocket(asyncio.Protocol):
             if isinstance(result, Opened):
                 self._attach(opening, result)
         self._perform(self.session.opened(results, request, now=self.pod.now(), wall=wall()))
-        self.pod.wheel.schedule(self, self.session.deadline)
+        self._schedule()
         return True
 
     def _attach(self, opening: Opening, result: Opened) -> None:
@@ -309,8 +310,11 @@ class WebSocket(asyncio.Protocol):
             self.transport.abort()
             return
         self._perform(self.session.tick(now=now, wall=wall()))
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._closing:
-            self.pod.wheel.schedule(self, self.session.deadline)
+            self.pod.wheel.schedule(self, self.session.deadline(now=self.pod.now(), wall=wall()))
 
     def drain(self, after_ms: int) -> None:
         """Say when to reconnect, and close."""

@@ -1,0 +1,94 @@
+"""What time asks of a session: to authenticate in time, to be heard, to keep its token fresh.
+
+One slotted object per session; times are seconds of a monotonic clock, ``wall`` is Unix seconds.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from whimbrel.protocol.limits import (
+    CONNECT_TIMEOUT_S,
+    EXPIRY_GRACE_S,
+    EXPIRY_NOTICE_S,
+    MAX_CHANNELS,
+    MAX_FRAME_BYTES,
+    PING_S,
+    PONG_S,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the edge grants every session. Times in seconds, rates per second."""
+
+    ping: float = PING_S
+    pong: float = PONG_S
+    connect_timeout: float = CONNECT_TIMEOUT_S
+    frame_bytes: int = MAX_FRAME_BYTES
+    channels: int = MAX_CHANNELS
+    publish_per_s: float = 100.0
+    publish_burst: float = 200.0
+
+
+class Due(Enum):
+    """What is due."""
+
+    NOTICE = auto()  # tell the client that the token expires
+    PING = auto()
+    EXPIRED = auto()  # the token, and the grace after it
+    SILENT = auto()  # nobody answered the ping
+
+
+_NEVER: Final = 0.0
+
+
+class Liveness:
+    """When a session was heard, pinged and warned."""
+
+    __slots__ = ("_born", "_heard", "_pinged", "_warned")
+
+    def __init__(self, *, now: float) -> None:
+        self._born = now
+        self._heard = now
+        self._pinged = _NEVER  # when a ping went out that nothing has answered yet
+        self._warned = False
+
+    def heard(self, *, now: float) -> None:
+        """Note a sign of life: a message, or a frame of the transport itself."""
+        self._heard = now
+        self._pinged = _NEVER
+
+    def renewed(self) -> None:
+        """Note that the token was refreshed: its end will be announced anew."""
+        self._warned = False
+
+    def late(self, terms: Terms, *, now: float) -> bool:
+        """Tell whether a session that is not open yet has had its time; signs of life do not prolong it."""
+        return now >= self.overdue(terms)
+
+    def overdue(self, terms: Terms) -> float:
+        """Return when a session that is not open by then is late."""
+        return self._born + terms.connect_timeout
+
+    def deadline(self, terms: Terms, *, expires: float, now: float, wall: float) -> float:
+        """Return when something will be due in an open session whose token ends at ``expires`` (Unix s)."""
+        heartbeat = self._pinged + terms.pong if self._pinged else self._heard + terms.ping
+        token = expires + EXPIRY_GRACE_S if self._warned else expires - EXPIRY_NOTICE_S
+        return min(heartbeat, now + token - wall)
+
+    def due(self, terms: Terms, *, expires: float, now: float, wall: float) -> list[Due]:
+        """Return what is due in an open session whose token ends at ``expires`` (Unix s), and note it as done."""
+        left = expires - wall
+        if left <= -EXPIRY_GRACE_S:
+            return [Due.EXPIRED]
+        due: list[Due] = []
+        if left <= EXPIRY_NOTICE_S and not self._warned:
+            self._warned = True
+            due.append(Due.NOTICE)
+        if self._pinged and now >= self._pinged + terms.pong:
+            due.append(Due.SILENT)
+        elif not self._pinged and now >= self._heard + terms.ping:
+            self._pinged = now
+            due.append(Due.PING)
+        return due
