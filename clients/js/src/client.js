@@ -8,6 +8,7 @@ import { browser } from "./host.js";
 import { Positions, subjectOf } from "./positions.js";
 import { CHANNEL_PATTERN, ERROR_CODES, INBOX } from "./protocol.gen.js";
 import { Subscription } from "./subscription.js";
+import { watch } from "./surroundings.js";
 import { openPoll } from "./transports/poll.js";
 import { openWebSocket, probeWebSocket } from "./transports/websocket.js";
 
@@ -87,7 +88,11 @@ export class Whimbrel extends Emitter {
     this.#preference = transport;
     const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
     this.#session = new Session({ transports: this.#available(transport), remembered, random: this.#host.random, identity });
-    this.#leave = this.#watch();
+    this.#leave = watch(this.#host, {
+      back: () => this.#perform(this.#session.wake(this.#host.now())),
+      online: () => this.#perform(this.#session.wake(this.#host.now(), true)),
+      leaving: () => this.#positions.save(),
+    });
     Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
   }
 
@@ -353,27 +358,6 @@ export class Whimbrel extends Emitter {
   #available(preference) {
     const usable = ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
     return usable.length > 0 ? usable : ORDER.poll;
-  }
-
-  /** Look at once when the page or the network comes back. @returns {() => void} stops looking */
-  #watch() {
-    const { page, document } = this.#host;
-    const wake = () => this.#perform(this.#session.wake(this.#host.now()));
-    const online = () => this.#perform(this.#session.wake(this.#host.now(), true));
-    const visible = () => document?.visibilityState === "visible" && wake();
-    const hide = () => this.#positions.save();
-    page?.addEventListener("online", online);
-    page?.addEventListener("offline", wake);
-    page?.addEventListener("pageshow", wake);
-    page?.addEventListener("pagehide", hide);
-    document?.addEventListener("visibilitychange", visible);
-    return () => {
-      page?.removeEventListener("online", online);
-      page?.removeEventListener("offline", wake);
-      page?.removeEventListener("pageshow", wake);
-      page?.removeEventListener("pagehide", hide);
-      document?.removeEventListener("visibilitychange", visible);
-    };
   }
 }
 

@@ -4,7 +4,6 @@ import { LIMITS } from "../protocol.gen.js";
 
 const BASE_MS = LIMITS.BACKOFF_BASE_S * 1000;
 const CAP_MS = LIMITS.BACKOFF_CAP_S * 1000;
-export const FORGIVEN_AFTER_MS = LIMITS.BACKOFF_RESET_S * 1000; // a connection that lived this long forgives the failures before it
 
 /**
  * Return the wait before try number `attempt` (0, 1, …), with full jitter: clients that were cut together come back apart.

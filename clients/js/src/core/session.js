@@ -5,13 +5,13 @@
 // Times are milliseconds of one clock. `deadline` says when to call `tick` next.
 
 import { CLOSE_CODES } from "../protocol.gen.js";
-import { FORGIVEN_AFTER_MS, backoff } from "./backoff.js";
 import { Channels } from "./channels.js";
 import { Choice } from "./choice.js";
 import * as codes from "./codes.js";
 import { Credentials } from "./credentials.js";
 import { Liveness } from "./liveness.js";
 import { Requests } from "./requests.js";
+import { Retry } from "./retry.js";
 import { step } from "./states.js";
 
 /**
@@ -35,9 +35,6 @@ export class Session {
   /** @type {Effect[]} */
   #out = [];
   #lastId = 0;
-  #retryAt = Infinity;
-  #hinted = false; // the edge named the time of the retry
-  #attempt = 0;
   #linked = false; // a transport exists, open or opening
   #answered = false; // … and the edge has said something on it
   #openBy = Infinity;
@@ -60,12 +57,14 @@ export class Session {
     this.#identity = identity;
     this.#choice = new Choice(transports, remembered);
     this.#credentials = new Credentials(random);
+    this.#retry = new Retry(random);
     this.channels = new Channels(random, () => ++this.#lastId);
   }
   #random;
   #identity;
   #choice;
   #credentials;
+  #retry;
 
   get transport() {
     return this.#choice.current;
@@ -74,14 +73,14 @@ export class Session {
   get deadline() {
     if (this.state === "closed") return Infinity;
     const reading = this.state === "connected" ? Math.min(this.#liveness.deadline, this.#probeAt, this.channels.deadline) : Infinity;
-    return Math.min(this.#retryAt, this.#openBy, this.#credentials.retryAt, this.#requests.deadline, reading);
+    return Math.min(this.#retry.at, this.#openBy, this.#credentials.retryAt, this.#requests.deadline, reading);
   }
 
   // --- from the application
 
   /** @param {number} now */
   start(now) {
-    if (this.state === "disconnected" && this.#retryAt === Infinity) this.#connect(now);
+    if (this.state === "disconnected" && this.#retry.at === Infinity) this.#connect(now);
     return this.#effects();
   }
 
@@ -173,7 +172,7 @@ export class Session {
    */
   wake(now, networkChanged = false) {
     if (networkChanged) this.#choice.networkChanged();
-    if (this.state === "disconnected" && this.#retryAt < Infinity && !this.#hinted) this.#connect(now);
+    if (this.state === "disconnected" && this.#retry.hasty) this.#connect(now);
     else if (this.state === "connected" && this.#liveness.doubtful(now)) this.#check(now);
     return this.#effects();
   }
@@ -182,7 +181,7 @@ export class Session {
   tick(now) {
     this.#requests.expire(now, this.#out);
     if (now >= this.#credentials.retryAt) this.#askToken();
-    if (this.state === "disconnected" && now >= this.#retryAt) this.#connect(now);
+    if (this.state === "disconnected" && now >= this.#retry.at) this.#connect(now);
     else if (this.state === "connecting" && now >= this.#openBy) this.#cut({ code: codes.OPEN_TIMEOUT, reason: "no answer" }, true, now);
     else if (this.state === "connected") {
       const verdict = this.#liveness.verdict(now);
@@ -326,8 +325,7 @@ export class Session {
 
   /** @param {number} now */
   #connect(now) {
-    this.#retryAt = Infinity;
-    this.#hinted = false;
+    this.#retry.begun();
     this.#move("retry", codes.NORMAL, "");
     if (this.#credentials.ready(now)) this.#open(now);
     else this.#askToken();
@@ -364,7 +362,7 @@ export class Session {
    * @param {boolean} [atOnce]
    */
   #lost({ code, reason, afterMs = 0, reconnect = !codes.isTerminal(code) }, now, atOnce = false) {
-    const lived = this.state === "connected" ? now - this.#connectedAt : 0;
+    const livedMs = this.state === "connected" ? now - this.#connectedAt : 0;
     this.#unlink();
     if (code === CLOSE_CODES.token_expired || code === CLOSE_CODES.unauthorized) reconnect = this.#credentials.refused() || reconnect;
     if (code === CLOSE_CODES.transport_disabled && this.#choice.disable()) {
@@ -372,11 +370,7 @@ export class Session {
       reconnect = atOnce = true;
     }
     if (!reconnect) return this.#end(code, reason);
-    if (lived >= FORGIVEN_AFTER_MS) this.#attempt = 0;
-    const wait = afterMs > 0 ? afterMs : atOnce ? 0 : backoff(this.#attempt++, this.#random);
-    this.#hinted = afterMs > 0;
-    this.#retryAt = now + wait;
-    this.#move("lost", code, reason, wait);
+    this.#move("lost", code, reason, this.#retry.plan({ afterMs, atOnce, livedMs }, now));
   }
 
   /** @param {number} now */
