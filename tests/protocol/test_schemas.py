@@ -136,3 +136,22 @@ def test_model_and_schema_of_a_request_agree_on_each_field(model: Any) -> None:
         except ValidationError:
             taken = False
         assert body(model.__name__).is_valid(value) == taken, value
+
+
+def test_the_edge_never_writes_null_for_an_absent_field() -> None:
+    error = examples.EDGE_FRAMES["error"]
+    assert EDGE.is_valid(error)
+    assert not EDGE.is_valid({**error, "retry_ms": None})
+    assert EDGE.is_valid({**examples.EDGE_FRAMES["publication"], "data": None})
+
+
+def test_a_publication_alone_bears_its_channel() -> None:
+    publication = examples.EDGE_FRAMES["publication"]
+    without = {name: each for name, each in publication.items() if name != "channel"}
+    assert not EDGE.is_valid(without)
+    assert EDGE.is_valid({**examples.EDGE_FRAMES["subscribed"], "publications": [without]})
+
+
+def test_a_frame_bears_its_type() -> None:
+    assert not CLIENT.is_valid({"id": 1, "channel": "orders:42"})
+    assert not EDGE.is_valid({})
