@@ -16,6 +16,7 @@ Faults of nats-py 2.16 that are mended here:
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import time
 from typing import Any, Final
@@ -37,6 +38,7 @@ if not importlib.metadata.version("nats-py").startswith(SUPPORTED_NATS_PY):
     )
 
 MAX_UNWRITTEN_BYTES: Final = 8 * 1024 * 1024  # a server that takes nothing for this much is an outage, not a delay
+DISCARD_S: Final = 2.0
 
 
 class FastClient(Client):
@@ -202,6 +204,14 @@ class FastClient(Client):
         if status == Client.CLOSED:
             self.lose(self._err)
         await super()._close(status, do_cbs)
+
+    async def discard(self) -> None:
+        """Close, within DISCARD_S, and leave no socket behind: nats-py leaves one when a first attempt is cancelled."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(DISCARD_S):
+                await self.close()
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
 
     def lose(self, reason: Exception | None) -> None:
         """Give this client up: the connection makes another."""

@@ -151,13 +151,13 @@ class Connection:
                 await client.lost.wait()
                 self._log.warning("bus.client_lost", reason=str(client.reason or "closed by nats-py"))
             except asyncio.CancelledError:
-                await _discard(client)
+                await client.discard()
                 raise
             except Exception as error:  # whatever nats-py met: the next client tries again
                 self._log.warning("bus.connect_failed", error=str(error) or type(error).__name__)
             self._went_down()
             self.rebuilds += 1
-            await _discard(client)
+            await client.discard()
             await asyncio.sleep(RECONNECT_WAIT_S * (1 + _random()))
 
     async def _on_up(self) -> None:
@@ -355,9 +355,3 @@ def _pub(subject: str, payload: bytes, headers: Mapping[str, str] | None, reply:
 
 def _random() -> float:
     return secrets.randbelow(1000) / 1000
-
-
-async def _discard(client: FastClient) -> None:
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.close()
