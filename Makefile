@@ -13,6 +13,8 @@ MEMBER_FILES := $(MEMBERS:%=%/pyproject.toml)
 
 # The interpreter is the machine's own: uv must not fetch one.
 export UV_PYTHON_DOWNLOADS := never
+# Like pip, trust what the machine trusts: behind a company's proxy the certificates that uv brings along do not do.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt),true,false)
 
 .PHONY: help
 help:  ## list the targets
