@@ -264,7 +264,7 @@ export class Channels {
     }
     if (frame.type === "position") return;
     this.counters.applied += 1;
-    out.push({ type: "publication", publication: { ...frame, channel: channel.name }, recovered });
+    out.push({ type: "publication", publication: { ...frame, type: "publication", channel: channel.name }, recovered });
   }
 
   /**
