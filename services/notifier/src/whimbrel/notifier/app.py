@@ -47,6 +47,7 @@ async def run(service: Service) -> None:
         routes,
         lambda: namespaces.current,
         service.tracer,
+        service.log,
         epoch=layout.events_epoch,
         max_bytes=jetstream.MAX_MESSAGE_BYTES,
         clock=time.monotonic,

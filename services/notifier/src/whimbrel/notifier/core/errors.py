@@ -22,6 +22,7 @@ class Reason(StrEnum):
     BAD_TARGET = "bad_target"  # a route's template met a missing field, or made an illegal channel
     TOO_MANY_TARGETS = "too_many_targets"
     UNKNOWN_CHANNEL = "unknown_channel"  # a channel in a namespace that does not exist
+    INTERNAL = "internal"  # a fault of ours, told in the log
     UNROUTABLE = "unroutable"  # no route and no audience header named a target
 
 

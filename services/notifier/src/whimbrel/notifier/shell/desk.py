@@ -14,6 +14,7 @@ from whimbrel.notifier.core.routes import Routes
 from whimbrel.notifier.shell import tracing
 from whimbrel.notifier.shell.tracing import EventSpans
 from whimbrel.protocol.namespaces import Namespace
+from whimbrel.runtime.logs import Logger
 
 PATIENCE_S: Final = 2.0  # that an unknown namespace gets: a router that starts with us may be about to declare it
 MAX_UNKNOWN: Final = 1000  # namespaces remembered as unknown
@@ -39,6 +40,7 @@ class Desk:
         routes: Routes,
         namespaces: Callable[[], Mapping[str, Namespace]],
         tracer: Tracer,
+        log: Logger,
         *,
         epoch: str,
         max_bytes: int,
@@ -49,6 +51,7 @@ class Desk:
         self._routes = routes
         self._namespaces = namespaces
         self._tracer = tracer
+        self._log = log
         self._epoch = epoch
         self._max_bytes = max_bytes
         self._clock = clock
@@ -69,6 +72,10 @@ class Desk:
             return self._dead(message, fault, doubtful)
         except Undeliverable as fault:
             return self._dead(message, fault, doubtful)
+        except Exception as error:  # a fault of ours: were it raised, this one event would stop its partition for ever
+            self._log.exception("event.failed", error, sequence=message.sequence)
+            why = Undeliverable(Reason.INTERNAL, "the notifier failed on this event: its log says why")
+            return self._dead(message, why, doubtful)
         spans = tracing.begin(self._tracer, event, targets, event.id) if event.traceparent else None
         return Composed(
             composition.publications(
