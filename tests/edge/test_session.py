@@ -17,13 +17,14 @@ from tests.edge.people import (
     say,
     the_open,
 )
-from whimbrel.edge.core.effects import Close, Detach, Execute, Identified, Identify, Rejected, Send
+from whimbrel.edge.core.effects import Close, Detach, Execute, Identified, Identify, Open, Rejected, Send
 from whimbrel.edge.core.session import MAX_IN_FLIGHT, MAX_WAITING, PING
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.namespaces import Grant
+from whimbrel.protocol.positions import Position
 
 # Connecting
 
@@ -212,6 +213,18 @@ def test_a_channel_is_opened_once() -> None:
     session = an_open_session(subscribed=("orders:1",))
     [error] = frames(say(session, {"type": "subscribe", "id": 3, "channel": "orders:1"}))
     assert error["code"] == 104
+
+
+@pytest.mark.parametrize("channel", ["orders:1", "inbox"])
+def test_a_client_that_found_a_gap_subscribes_again_from_its_position(channel: str) -> None:
+    session = an_open_session(subscribed=("orders:1",))
+    position = {"epoch": "e1", "offset": 4}
+    detach, again = say(session, {"type": "subscribe", "id": 3, "channel": channel, "position": position})
+    assert detach == Detach(session.channels[channel])
+    assert isinstance(again, Open)
+    assert again.wanted[0].position == Position(epoch="e1", offset=4)
+    [subscribed] = frames(session.opened({channel: Opened("e1", 4, recovered=True)}, 3, now=0, wall=NOON))
+    assert (subscribed["id"], subscribed["recovered"]) == (3, True)
 
 
 def test_a_session_holds_so_many_channels() -> None:

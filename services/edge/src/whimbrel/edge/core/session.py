@@ -177,12 +177,20 @@ class Session:
 
     def _on_subscribe(self, frame: Subscribe) -> list[Effect]:
         if frame.channel in self.channels:
-            raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
+            return self._resubscribe(frame)
         if len(self.channels) >= self.terms.channels:
             raise Refused(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.terms.channels} channels")
         channel = permit(self._known, "subscribe", frame.channel, self.rules)
         self.channels[frame.channel] = channel
         return [Open((self._wanted(frame.channel, channel, frame.position, frame.last),), frame.id)]
+
+    def _resubscribe(self, frame: Subscribe) -> list[Effect]:
+        # A client that found a gap subscribes again from its position (contract §2); anything else is a mistake.
+        if frame.position is None:
+            raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
+        channel = self.channels[frame.channel]
+        again = Open((self._wanted(frame.channel, channel, frame.position, None),), frame.id)
+        return [Detach(channel), again]
 
     def _on_unsubscribe(self, frame: Unsubscribe) -> list[Effect]:
         if frame.channel == INBOX:
