@@ -1,0 +1,189 @@
+/* The kernel's floor: a server that does nothing but what any server must. It takes connections, answers the upgrade and
+ * the first frame from constants, and writes a publication's bytes to as many sockets as Whimbrel does, one system call
+ * each. What it costs is the kernel's share of every figure beside it.
+ *
+ * Prints `{"port":N}`, then obeys:
+ *
+ *   broadcast RATE COUNT   write COUNT publications, RATE per second, to every client (series 0); polls that wait are
+ *                          answered with them
+ *   unicast RATE COUNT     write COUNT publications, RATE per second, each to the next client in turn (series 1)
+ *   missed NUMBER          from now on the first frame of a client is answered with NUMBER publications (series 2)
+ *
+ * and answers `{}` when all is written. Requests are expected to come whole: the load program sends them so.
+ */
+#define _GNU_SOURCE
+#include "wire.h"
+
+#include <sys/timerfd.h>
+
+enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, MISSED = 1000, FILES = 1 << 20 };
+enum state { FRESH, UPGRADING, OPEN, ASKING, WAITING }; /* the last two are polls */
+
+struct client {
+    int fd;
+    enum state state;
+};
+
+static struct client *clients[FILES]; /* by number, for turns */
+static size_t count;
+static int poller, listener, timer;
+static char greeting[MISSED * FRAME_BYTES];
+static size_t greeting_size;
+static struct {
+    bool unicast;
+    uint64_t left, interval;
+    int64_t due;
+    uint64_t written[2]; /* per series, ever */
+} task;
+
+static size_t publication(char *to, int series, uint64_t number, int64_t due) {
+    /* As long as what the edge writes for 100 bytes of data. */
+    return (size_t)sprintf(to,
+                           "{\"type\":\"publication\",\"channel\":\"orders:bench\",\"offset\":%lu,\"prev\":%lu,"
+                           "\"event\":\"bench.tick\",\"event_id\":\"%024lu\",\"time\":\"2026-01-01T00:00:00.000Z\","
+                           "\"data\":{\"s\":%d,\"n\":%lu,\"t\":%ld,\"text\":\"%-*s\"}}",
+                           number + 1, number, number, series, number, due,
+                           62 - snprintf(NULL, 0, "%lu", number), "floor");
+}
+
+static void put(struct client *client, const char *text, size_t size) {
+    if (write(client->fd, text, size) != (ssize_t)size) die("a client does not keep up");
+}
+
+static size_t framed(char *to, const char *text, size_t size) {
+    size_t head = frame_head((unsigned char *)to, TEXT, size);
+    memcpy(to + head, text, size);
+    return head + size;
+}
+
+static void write_to(struct client *client, const char *frame, size_t frame_size, const char *text, size_t size) {
+    static char answer[2 * FRAME_BYTES];
+    if (client->state == OPEN) {
+        put(client, frame, frame_size);
+    } else if (client->state == WAITING) {
+        int length = sprintf(answer,
+                             "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\ncontent-type: application/json\r\n"
+                             "cache-control: no-store\r\n\r\n{\"frames\":[%.*s],\"channels\":{}}",
+                             size + 27, (int)size, text);
+        client->state = ASKING;
+        put(client, answer, (size_t)length);
+    }
+}
+
+static void set_timer(int64_t due) {
+    struct itimerspec at = {.it_value = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000}};
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static void on_timer(void) {
+    static char text[FRAME_BYTES], frame[FRAME_BYTES];
+    uint64_t expired;
+    if (read(timer, &expired, sizeof expired) < 0) return;
+    for (; task.left && task.due <= now_ns(); task.left--, task.due += (int64_t)task.interval) {
+        uint64_t written = task.written[task.unicast]++;
+        size_t size = publication(text, task.unicast, task.unicast ? written / count : written, task.due);
+        size_t frame_size = framed(frame, text, size);
+        if (task.unicast) write_to(clients[written % count], frame, frame_size, text, size);
+        else
+            for (size_t at = 0; at < count; at++) write_to(clients[at], frame, frame_size, text, size);
+    }
+    if (task.left) {
+        set_timer(task.due);
+    } else {
+        puts("{}");
+        fflush(stdout);
+    }
+}
+
+static void set_greeting(uint64_t missed) {
+    static char text[MISSED * FRAME_BYTES];
+    size_t size = (size_t)sprintf(text, "{\"type\":\"connected\",\"publications\":[");
+    for (uint64_t number = 0; number < missed; number++) {
+        if (number) text[size++] = ',';
+        size += publication(text + size, 2, number, now_ns());
+    }
+    size += (size_t)sprintf(text + size, "]}");
+    greeting_size = framed(greeting, text, size);
+}
+
+static void obey(char *line) {
+    char word[16];
+    double rate;
+    uint64_t number;
+    if (sscanf(line, "missed %lu", &number) == 1 && number <= MISSED - 1) {
+        set_greeting(number);
+        puts("{}");
+        fflush(stdout);
+    } else if (sscanf(line, "%15[a-z] %lf %lu", word, &rate, &number) == 3 && rate > 0 && number && count) {
+        task.unicast = !strcmp(word, "unicast");
+        task.left = number;
+        task.interval = (uint64_t)(1e9 / rate);
+        set_timer(task.due = now_ns() + 1000000);
+    } else {
+        die("not a command: %s", line);
+    }
+}
+
+static void on_readable(struct client *client) {
+    static char request[REQUEST_BYTES];
+    ssize_t got = read(client->fd, request, sizeof request - 1);
+    if (got <= 0) {
+        close(client->fd);
+        for (size_t at = 0; at < count; at++)
+            if (clients[at] == client) clients[at--] = clients[--count];
+        free(client);
+        return;
+    }
+    request[got] = 0;
+    if (client->state == FRESH && !strncmp(request, "GET ", 4)) {
+        client->state = UPGRADING;
+        put(client, UPGRADED, sizeof UPGRADED - 1);
+    } else if (client->state == FRESH) { /* the first poll is answered at once, as one without positions is */
+        client->state = WAITING;
+        write_to(client, NULL, 0, "{}", 2);
+    } else if (client->state == ASKING) {
+        client->state = WAITING;
+    } else if (client->state == UPGRADING) {
+        client->state = OPEN;
+        put(client, greeting, greeting_size);
+    }
+}
+
+static void on_listener(void) {
+    int fd, on = 1;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (count == FILES) die("too many clients");
+        struct client *client = clients[count++] = must(calloc(1, sizeof *client));
+        client->fd = fd;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        watch(poller, fd, EPOLLIN, client);
+    }
+}
+
+int main(void) {
+    static int listening, ticking, commanding; /* names of the other sources of events */
+    struct epoll_event events[EVENTS];
+    struct sockaddr_in address = address_of("127.0.0.1", 0);
+    socklen_t size = sizeof address;
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, size) || listen(listener, 4096)) die("listen: %s", strerror(errno));
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    watch(poller, listener, EPOLLIN, &listening);
+    watch(poller, timer, EPOLLIN, &ticking);
+    watch(poller, STDIN_FILENO, EPOLLIN, &commanding);
+    set_greeting(0);
+    printf("{\"port\":%d}\n", ntohs(address.sin_port));
+    fflush(stdout);
+    for (;;) {
+        int ready = epoll_wait(poller, events, EVENTS, -1);
+        for (int at = 0; at < ready; at++) {
+            void *what = events[at].data.ptr;
+            if (what == &listening) on_listener();
+            else if (what == &ticking) on_timer();
+            else if (what == &commanding) read_commands(obey);
+            else on_readable(what);
+        }
+    }
+}

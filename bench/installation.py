@@ -1,0 +1,185 @@
+"""Whimbrel as `whimbrel dev` runs it, with a store of its own, and what a benchmark does with it."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bench.meter import Meter
+from bench.pacing import beats
+from bench.program import ROOT, Broken
+from whimbrel.auth.core.keys import KeySet
+from whimbrel.auth.core.tokens import mint
+from whimbrel.cli.dev.store import Store
+from whimbrel.protocol import subjects
+from whimbrel.protocol.bodies import TokenRequest
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.publications import MSG_ID, encode_body
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection, Delivery
+
+START_S: Final = 60.0
+STOP_S: Final = 20.0
+DATA_BYTES: Final = 100
+TIME: Final = "2026-01-01T00:00:00.000Z"
+ISSUER: Final = "whimbrel"
+
+Send = Callable[[Channel, str, bytes], asyncio.Future[Delivery]]
+
+
+def datum(series: int, number: int, due_ns: int) -> bytes:
+    """Return the data of a publication as counts.h knows it: 100 bytes."""
+    head = b'{"s":%d,"n":%d,"t":%d,"text":"' % (series, number, due_ns)
+    return head + b"whimbrel".ljust(DATA_BYTES - len(head) - 2) + b'"}'
+
+
+class Installation:
+    """A running Whimbrel. Publications of a channel are numbered from 0 for as long as it runs."""
+
+    name = "whimbrel"
+
+    def __init__(self, store: Store, process: asyncio.subprocess.Process, secret: bytes) -> None:
+        self.secret = secret
+        self._store = store
+        self._process = process
+        self._keys = KeySet.load(store.auth_keys.read_bytes())
+        self._numbers: Counter[Channel] = Counter()
+        self._notifier: Connection | None = None
+        self._domain: Connection | None = None
+
+    @classmethod
+    async def start(cls, folder: Path) -> Self:
+        """Run everything on free ports; tokens are signed by HS256. Raises Broken."""
+        store = Store(folder / "store")
+        store.root.mkdir()
+        secret = secrets.token_urlsafe(48).encode()
+        key = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+        jwk = {"kid": "bench", "alg": "HS256", "kty": "oct", "issuer": ISSUER, "k": key}
+        store.auth_keys.write_text(json.dumps({"keys": [jwk]}))
+        whimbrel = str(Path(sys.executable).with_name("whimbrel"))
+        with (folder / "whimbrel.out").open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(whimbrel, "dev", "--ports", "0", "--no-demo", "--store", str(store.root), "--json"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=ROOT,
+            )
+        one = cls(store, process, secret)
+        await one._until(store.dev_file.exists)
+        one._notifier = await one._connect("notifier", "_INBOX.notifier")
+        one._domain = await one._connect("domain", "_INBOX")
+        return one
+
+    async def _connect(self, user: str, inbox: str) -> Connection:
+        domain = self._running["nats"]
+        address = f"nats://{user}:{self._store.secrets()[f'nats_{user}']}@{domain.rpartition('@')[2]}"
+        log = Logger(logging.getLogger("bench"))
+        connection = Connection(address, name=f"bench-{user}", log=log, inbox_prefix=inbox)
+        await connection.open()
+        return connection
+
+    async def _until(self, so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_S
+        while not so():
+            if self._process.returncode is not None or time.monotonic() > deadline:
+                said = (self._store.root.parent / "whimbrel.out").read_text()
+                raise Broken(f"`whimbrel dev` does not start:\n{said}")
+            await asyncio.sleep(0.05)
+
+    @property
+    def _running(self) -> dict[str, Any]:
+        running: dict[str, Any] = json.loads(self._store.dev_file.read_text())
+        return running
+
+    @property
+    def port(self) -> int:
+        """Where clients connect."""
+        return int(self._running["edge"].rpartition(":")[2])
+
+    @property
+    def meter(self) -> Meter:
+        """CPU time of all processes; the edge is the `server`."""
+        pids: dict[str, int] = self._running["pids"]
+        return Meter({"server" if name == "edge" else name: pid for name, pid in pids.items()})
+
+    async def renew_edge(self) -> None:
+        """Have a new edge process that knows nothing: no part may profit from the one before."""
+        before = self._running["pids"]["edge"]
+        os.kill(before, signal.SIGKILL)
+        await self._until(lambda: self._running["pids"]["edge"] != before)
+        await self._until(lambda: self._said("part", "edge") == self._running["pids"]["edge"])
+        await self.meter.settled()
+
+    def _said(self, event: str, part: str) -> int | None:
+        """Return the pid of the latest ``event`` of ``part``."""
+        lines = (self._store.root.parent / "whimbrel.out").read_text().splitlines()
+        said = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        pids = [each.get("pid") for each in said if (each["event"], each.get("part")) == (event, part)]
+        return pids[-1] if pids else None
+
+    def token(self, user: str) -> str:
+        """Return an access token."""
+        request = TokenRequest(user=user, claims={}, ttl=3600)
+        return mint(request, self._keys.signer(ISSUER), jti=secrets.token_hex(8), now=time.time())
+
+    # Publish
+
+    async def publish(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
+        """Publish as the notifier does, to one channel after the other; returns when all are stored."""
+        assert self._notifier is not None
+        bus = self._notifier
+
+        def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
+            body = encode_body("bench.tick", name, TIME, data)
+            return bus.ask(subjects.publish_subject(channel), body, headers={MSG_ID: name})
+
+        await self._pace(rate, count, channels, series, send)
+
+    async def events(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
+        """Publish as a domain team does: events that the development routes send to ``channels`` (of `orders`)."""
+        assert self._domain is not None
+        bus = self._domain
+
+        def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
+            event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
+            return bus.ask(f"events.shop.order.{channel.name}", data, headers={**event, MSG_ID: f"bench/{name}"})
+
+        await self._pace(rate, count, channels, series, send)
+
+    async def _pace(self, rate: float, count: int, channels: Sequence[Channel], series: int, send: Send) -> None:
+        stored: list[asyncio.Future[Delivery]] = []
+
+        def beat(number: int, due_ns: int) -> None:
+            channel = channels[number % len(channels)]
+            data = datum(series, self._numbers[channel], due_ns)
+            self._numbers[channel] += 1
+            stored.append(send(channel, f"{due_ns:018}{number:06}", data))
+
+        await beats(rate, count, beat)
+        for reply in await asyncio.gather(*stored):
+            jetstream.ack_of(reply)
+
+    async def stop(self) -> None:
+        """End everything."""
+        for connection in (self._notifier, self._domain):
+            if connection is not None:
+                await connection.close(timeout=1)
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()

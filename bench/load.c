@@ -1,0 +1,352 @@
+/* The clients of a benchmark: thousands of WebSockets or long-polls in one thread, so cheap that it is the server that
+ * is measured.
+ *
+ *   open HOST PORT COUNT WINDOW ws|poll FILE   open COUNT connections, at most WINDOW under way at a time. Connection i
+ *                                              sends line i of FILE (a line may serve several): its first frame, or for
+ *                                              a poll `TOKEN<tab>CHANNELS`, CHANNELS being the JSON of the first poll
+ *   await opened|publications NUMBER MS        answer with the counts once there are NUMBER, or after MS
+ *   reset                                      counts begin anew
+ *   cut                                        reset all connections (RST)
+ *   greetings FILE                             write each connection's first frame or answer, one per line
+ *
+ * Publications are known by their data (counts.h); missing and repeated ones are counted, also across `cut` and `open`.
+ * A poll is repeated with the positions of its answer. Pings are answered.
+ */
+#define _GNU_SOURCE
+#include "counts.h"
+#include "wire.h"
+
+enum { READ_BYTES = 1 << 20, SOURCES = 16 };
+enum state { CLOSED, CONNECTING, UPGRADING, GREETING, OPEN };
+
+struct client {
+    int fd;
+    enum state state;
+    const char *line;
+    char *rest; /* of a message that has not come whole */
+    size_t rest_size;
+    char *greeting;
+    int64_t next[SERIES]; /* number expected; -1 before the first */
+};
+
+static struct client *clients;
+static size_t count, begun, under_way, window;
+static bool polling;
+static int poller;
+static struct sockaddr_in server;
+static char **lines;
+static size_t line_count;
+
+static struct counts counts;
+
+static struct {
+    bool waiting, publications;
+    uint64_t number;
+    int64_t until;
+} awaited;
+
+static void answer_if_awaited(void) {
+    if (!awaited.waiting) return;
+    uint64_t have = awaited.publications ? counts.publications : counts.opened + counts.refused;
+    bool complete = have >= awaited.number;
+    if (!complete && now_ns() < awaited.until) return;
+    awaited.waiting = false;
+    answer_counts(&counts, complete);
+}
+
+/* One client */
+
+static void drop(struct client *client) {
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* RST: no TIME_WAIT keeps our ports */
+    if (client->state == CLOSED) return;
+    if (client->state != OPEN) under_way--;
+    client->state = CLOSED;
+    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(client->fd);
+    free(client->rest);
+    client->rest = NULL;
+    client->rest_size = 0;
+}
+
+/* The server would not have it, or went: `text` tells why. */
+static void refused(struct client *client, const char *text, size_t size) {
+    if (client->state == CLOSED) return;
+    note_trouble(&counts, text, size);
+    if (client->state == OPEN) counts.lost++;
+    else counts.refused++;
+    drop(client);
+}
+
+static void failed(struct client *client, const char *why) {
+    refused(client, why, strlen(why));
+}
+
+static void send_all(struct client *client, const char *text, size_t size) {
+    ssize_t sent = send(client->fd, text, size, MSG_NOSIGNAL);
+    if (sent != (ssize_t)size) failed(client, "a request was not taken whole");
+}
+
+static void send_frame(struct client *client, unsigned char first, const char *text, size_t size) {
+    static char frame[READ_BYTES];
+    size_t head = frame_head((unsigned char *)frame, first, size);
+    frame[1] |= (char)0x80; /* masked, with a key of zeros */
+    memset(frame + head, 0, 4);
+    memcpy(frame + head + 4, text, size);
+    send_all(client, frame, head + 4 + size);
+}
+
+static void send_poll(struct client *client, const char *channels, size_t size) {
+    static char request[READ_BYTES];
+    const char *tab = strchr(client->line, '\t');
+    if (!tab) die("a poll's line is TOKEN<tab>CHANNELS");
+    size_t body = strlen("{\"channels\":,\"wait\":25,\"limit\":100}") + size;
+    int length = snprintf(request, sizeof request,
+                          "POST /v1/poll HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %.*s\r\n"
+                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
+                          "{\"channels\":%.*s,\"wait\":25,\"limit\":100}",
+                          (int)(tab - client->line), client->line, body, (int)size, channels);
+    send_all(client, request, (size_t)length);
+}
+
+static void greeted(struct client *client, const char *text, size_t size) {
+    free(client->greeting);
+    client->greeting = must(strndup(text, size));
+    client->state = OPEN;
+    counts.opened++;
+    under_way--;
+}
+
+static bool begins(const char *text, size_t size, const char *with) {
+    return size >= strlen(with) && !memcmp(text, with, strlen(with));
+}
+
+static void on_text(struct client *client, const char *text, size_t size, int64_t now) {
+    counts.messages++;
+    counts.bytes += size;
+    if (client->state == GREETING) {
+        if (!begins(text, size, "{\"type\":\"connected\"")) {
+            refused(client, text, size);
+            return;
+        }
+        greeted(client, text, size);
+    } else if (begins(text, size, "{\"type\":\"ping\"")) {
+        send_frame(client, TEXT, "{\"type\":\"pong\"}", 15);
+    } else if (begins(text, size, "{\"type\":\"disconnect\"")) {
+        refused(client, text, size);
+        return;
+    }
+    count_publications(&counts, client->next, text, size, now);
+}
+
+/* Take one whole frame from `text`; return its length, 0 where more must come. */
+static size_t take_frame(struct client *client, const char *text, size_t size, int64_t now) {
+    const unsigned char *head = (const unsigned char *)text;
+    if (size < 2) return 0;
+    size_t length = head[1], start = 2;
+    if (length >= 126) {
+        int wide = length == 126 ? 2 : 8;
+        start += (size_t)wide;
+        if (size < start) return 0;
+        length = 0;
+        for (int at = 0; at < wide; at++) length = length << 8 | head[2 + at];
+    }
+    if (size < start + length) return 0;
+    if (head[0] == TEXT) on_text(client, text + start, length, now);
+    else if (head[0] == PING) send_frame(client, PONG, text + start, length);
+    else if (head[0] != PONG) refused(client, text + start, length);
+    return start + length;
+}
+
+/* Take one whole HTTP answer from `text`; return its length, 0 where more must come. */
+static size_t take_answer(struct client *client, const char *text, size_t size, int64_t now) {
+    const char *end = memmem(text, size, "\r\n\r\n", 4);
+    if (!end) return 0;
+    size_t start = (size_t)(end - text) + 4, length = 0;
+    for (const char *at = text; at < end; at = (const char *)memchr(at, '\n', (size_t)(text + size - at)) + 1)
+        if (!strncasecmp(at, "content-length:", 15)) length = strtoul(at + 15, NULL, 10);
+    if (size < start + length) return 0;
+    const char *body = text + start;
+    if (client->state == UPGRADING) {
+        if (!begins(text, size, "HTTP/1.1 101")) {
+            refused(client, text, size);
+            return start + length;
+        }
+        client->state = GREETING;
+        send_frame(client, TEXT, client->line, strlen(client->line));
+        return start;
+    }
+    const char *channels = NULL; /* the last member of the body: what to send with the next poll */
+    for (const char *at = body; (at = memmem(at, (size_t)(body + length - at), "\"channels\":", 11)); channels = at) at += 11;
+    if (!begins(text, size, "HTTP/1.1 200") || !channels) {
+        refused(client, text, size);
+        return start + length;
+    }
+    counts.messages++;
+    counts.bytes += length;
+    if (client->state == GREETING) greeted(client, body, length);
+    count_publications(&counts, client->next, body, length, now);
+    send_poll(client, channels, (size_t)(body + length - 1 - channels));
+    return start + length;
+}
+
+static void on_readable(struct client *client) {
+    static char space[READ_BYTES];
+    size_t have = client->rest_size;
+    if (have >= sizeof space / 2) die("a message of over %zu bytes came", have);
+    if (have) memcpy(space, client->rest, have);
+    ssize_t got = recv(client->fd, space + have, sizeof space - have, 0);
+    if (got <= 0) {
+        if (got < 0 && errno == EAGAIN) return;
+        failed(client, "the server closed the connection");
+        return;
+    }
+    int64_t now = now_ns();
+    size_t size = have + (size_t)got, at = 0, taken;
+    do {
+        bool http = polling || client->state == UPGRADING;
+        taken = (http ? take_answer : take_frame)(client, space + at, size - at, now);
+        at += taken;
+    } while (taken && at < size && client->state != CLOSED);
+    if (client->state == CLOSED) return;
+    client->rest_size = size - at;
+    if (client->rest_size) {
+        client->rest = must(realloc(client->rest, client->rest_size));
+        memcpy(client->rest, space + at, client->rest_size);
+    }
+}
+
+static void on_connected(struct client *client) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error) {
+        failed(client, strerror(error));
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+    epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &event);
+    if (polling) {
+        const char *channels = strchr(client->line, '\t');
+        client->state = GREETING;
+        if (channels) send_poll(client, channels + 1, strlen(channels + 1));
+        return;
+    }
+    static const char request[] = "GET /v1/ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " SAMPLE_KEY "\r\n"
+                                  "Sec-WebSocket-Protocol: whimbrel.v1.json\r\n\r\n";
+    client->state = UPGRADING;
+    send_all(client, request, sizeof request - 1);
+}
+
+static void begin(struct client *client, size_t number) {
+    int on = 1;
+    char source[16];
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (client->fd < 0) die("socket: %s", strerror(errno));
+    snprintf(source, sizeof source, "127.0.0.%zu", 2 + number % SOURCES); /* 28,000 ports each */
+    struct sockaddr_in from = address_of(source, 0);
+    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(client->fd, (struct sockaddr *)&from, sizeof from)) die("bind to %s: %s", source, strerror(errno));
+    client->line = lines[number % line_count];
+    client->state = CONNECTING;
+    under_way++;
+    if (connect(client->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS) {
+        failed(client, strerror(errno));
+        return;
+    }
+    watch(poller, client->fd, EPOLLOUT, client);
+}
+
+/* Commands */
+
+static void read_lines(const char *path) {
+    FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    if (!file) die("%s: %s", path, strerror(errno));
+    for (size_t at = 0; at < line_count; at++) free(lines[at]);
+    line_count = 0;
+    for (ssize_t size; (size = getline(&line, &room, file)) > 0; line_count++) {
+        if (line[size - 1] == '\n') line[size - 1] = 0;
+        lines = must(realloc(lines, (line_count + 1) * sizeof *lines));
+        lines[line_count] = must(strdup(line));
+    }
+    free(line);
+    fclose(file);
+    if (!line_count) die("%s is empty", path);
+}
+
+static void cut_all(void) {
+    for (size_t number = 0; number < count; number++) drop(&clients[number]);
+    begun = count;
+}
+
+static void open_all(const char *path, size_t wanted) {
+    cut_all();
+    read_lines(path);
+    clients = must(realloc(clients, wanted * sizeof *clients)); /* none is watched any more */
+    for (; count < wanted; count++) {
+        clients[count] = (struct client){.state = CLOSED};
+        for (int series = 0; series < SERIES; series++) clients[count].next[series] = -1;
+    }
+    count = wanted;
+    begun = 0;
+}
+
+static void write_greetings(const char *path) {
+    FILE *file = fopen(path, "w");
+    if (!file) die("%s: %s", path, strerror(errno));
+    for (size_t number = 0; number < count; number++)
+        fprintf(file, "%s\n", clients[number].greeting ? clients[number].greeting : "");
+    fclose(file);
+}
+
+static void obey(char *line) {
+    char host[64], word[32], path[2048];
+    int port, ms;
+    size_t number;
+    if (sscanf(line, "open %63s %d %zu %zu %31s %2047s", host, &port, &number, &window, word, path) == 6) {
+        server = address_of(host, port);
+        polling = !strcmp(word, "poll");
+        open_all(path, number);
+        puts("{}");
+    } else if (sscanf(line, "await %31s %zu %d", word, &number, &ms) == 3) {
+        awaited.waiting = true;
+        awaited.publications = !strcmp(word, "publications");
+        awaited.number = number;
+        awaited.until = now_ns() + ms * 1000000LL;
+    } else if (!strcmp(line, "reset")) {
+        memset(&counts, 0, sizeof counts);
+        puts("{}");
+    } else if (!strcmp(line, "cut")) {
+        cut_all();
+        puts("{}");
+    } else if (sscanf(line, "greetings %2047s", path) == 1) {
+        write_greetings(path);
+        puts("{}");
+    } else {
+        die("not a command: %s", line);
+    }
+    fflush(stdout);
+}
+
+int main(void) {
+    struct epoll_event events[EVENTS];
+    if ((poller = epoll_create1(EPOLL_CLOEXEC)) < 0) die("epoll_create1: %s", strerror(errno));
+    watch(poller, STDIN_FILENO, EPOLLIN, NULL);
+    for (;;) {
+        while (begun < count && under_way < window) begin(&clients[begun], begun), begun++;
+        int ready = epoll_wait(poller, events, EVENTS, awaited.waiting ? 10 : -1);
+        for (int at = 0; at < ready; at++) {
+            struct client *client = events[at].data.ptr;
+            if (!client) {
+                read_commands(obey);
+                break; /* it may have moved the clients whom the other events name: they come again */
+            }
+            if (client->state == CONNECTING) on_connected(client);
+            else if (client->state != CLOSED) on_readable(client);
+        }
+        answer_if_awaited();
+    }
+}
