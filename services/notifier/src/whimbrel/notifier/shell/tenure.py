@@ -17,7 +17,7 @@ from whimbrel.notifier.core.intake import Delivered, Intake, OutOfStep, Verdict
 from whimbrel.notifier.core.window import Window
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
-from whimbrel.notifier.shell.desk import Composed, Desk, NotYet
+from whimbrel.notifier.shell.desk import Desk, NotYet
 from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.publisher import Publisher
 from whimbrel.notifier.shell.tracing import EventSpans
@@ -159,7 +159,7 @@ class Tenure:
         else:
             try:
                 self._arrived(delivery, Delivered.parse(delivery.reply))
-            except OutOfStep as fault:
+            except (OutOfStep, BusUnavailable) as fault:
                 self._out_of_step(fault)
         self._advance()
 
@@ -177,7 +177,7 @@ class Tenure:
         verdict = self._intake.delivered(delivered)
         if verdict is Verdict.SKIP:
             self._counts.skipped += 1
-            self._say(delivery.reply, wire.ACK)
+            self._bus.send(delivery.reply, wire.ACK)
         elif verdict is Verdict.TAKE and not self._releasing:
             message = Message(
                 subjects.event_subject_of_stored(delivery.subject),
@@ -223,13 +223,9 @@ class Tenure:
         except NotYet:
             return False
         self._waiting.popleft()
-        self._note(held, composed)
+        held.spans, held.dead = composed.spans, composed.dead
         self._window.add(held.message.sequence, composed.publications)
         return True
-
-    def _note(self, held: _Held, composed: Composed) -> None:
-        held.spans = composed.spans
-        held.dead = composed.dead
 
     def _send(self) -> bool:
         publications = self._window.sendable()
@@ -248,10 +244,10 @@ class Tenure:
             held = self._held.pop(sequence)
             self._held_bytes -= len(held.message.payload)
             if held.dead is None:
-                self._say(held.reply, wire.ACK)
+                self._bus.send(held.reply, wire.ACK)
             else:
                 self._counts.dead[held.dead] += 1
-                self._say(held.reply, wire.TERMINATE + held.dead.encode())
+                self._bus.send(held.reply, wire.TERMINATE + held.dead.encode())
             if held.spans is not None:
                 held.spans.end()
             self.handled = sequence
@@ -259,9 +255,6 @@ class Tenure:
             self._counts.events += 1
             self._counts.latency.observe(self._unix_time() - held.message.stored_at_ns / 1e9)
         return bool(finished)
-
-    def _say(self, reply: str, word: bytes) -> None:
-        self._bus.send(reply, word)
 
     # What the publisher tells
 
