@@ -16,7 +16,7 @@
 
 #include <sys/timerfd.h>
 
-enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, MISSED = 1000, FILES = 1 << 20 };
+enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, DATA_BYTES = 100, MISSED = 1000, FILES = 1 << 20 };
 enum state { FRESH, UPGRADING, OPEN, ASKING, WAITING }; /* the last two are polls */
 
 struct client {
@@ -37,13 +37,12 @@ static struct {
 } task;
 
 static size_t publication(char *to, int series, uint64_t number, int64_t due) {
-    /* As long as what the edge writes for 100 bytes of data. */
-    return (size_t)sprintf(to,
-                           "{\"type\":\"publication\",\"channel\":\"orders:bench\",\"offset\":%lu,\"prev\":%lu,"
-                           "\"event\":\"bench.tick\",\"event_id\":\"%024lu\",\"time\":\"2026-01-01T00:00:00.000Z\","
-                           "\"data\":{\"s\":%d,\"n\":%lu,\"t\":%ld,\"text\":\"%-*s\"}}",
-                           number + 1, number, number, series, number, due,
-                           62 - snprintf(NULL, 0, "%lu", number), "floor");
+    int head = sprintf(to,
+                       "{\"type\":\"publication\",\"channel\":\"orders:bench\",\"offset\":%lu,\"prev\":%lu,"
+                       "\"event\":\"bench.tick\",\"event_id\":\"%024lu\",\"time\":\"2026-01-01T00:00:00.000Z\",\"data\":",
+                       number + 1, number, number);
+    int data = sprintf(to + head, "{\"s\":%d,\"n\":%lu,\"t\":%ld,\"text\":\"", series, number, due);
+    return (size_t)(head + data + sprintf(to + head + data, "%-*s\"}}", DATA_BYTES - 2 - data, "floor"));
 }
 
 static void put(struct client *client, const char *text, size_t size) {
