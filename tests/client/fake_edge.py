@@ -19,6 +19,7 @@ class FakeStream:
     head: int = 0
     publications: list[Json] = field(default_factory=list)
     forgotten: int = 0  # nothing up to here is retained
+    newest: int = 0  # offset of the newest publication; a real stream says 0 once not even that is retained
 
     def append(self, event: str, data: Any) -> Json:
         offset = self.head + 3
@@ -29,9 +30,9 @@ class FakeStream:
             "time": "2026-01-01T00:00:00Z",
             "data": data,
             "offset": offset,
-            "prev": self.publications[-1]["offset"] if self.publications else 0,
+            "prev": self.newest,
         }
-        self.head = offset
+        self.head = self.newest = offset
         self.publications.append(publication)
         return publication
 
@@ -92,6 +93,7 @@ class FakeEdge:
         self.commands: list[Json] = []
         self.upgrades = 0
         self.published: dict[str, Json] = {}
+        self._told: dict[str, list[Json]] = {}  # what ephemeral channels have for whoever polls
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -130,6 +132,7 @@ class FakeEdge:
         """Store a publication and deliver it to whom it concerns, as ``live`` says."""
         if channel in self.ephemeral:
             publication = {"type": "publication", "event": event, "event_id": "x", "time": "t", "data": data}
+            self._told.setdefault(channel, []).append(publication | {"channel": channel})
         else:
             publication = self.stream(channel).append(event, data)
         for each in self.live(channel, publication | {"channel": channel}):
@@ -320,6 +323,13 @@ class FakeEdge:
         frames: list[Json] = []
         positions: Json = {}
         for channel, position in body["channels"].items():
+            if channel in self.ephemeral:
+                if position is None:
+                    frames.append({"type": "subscribed", "channel": channel, "publications": []})
+                else:
+                    frames += self._told.pop(channel, [])
+                positions[channel] = {"epoch": "ephemeral", "offset": 0}
+                continue
             answer = self._open(channel, position)
             if "error" in answer:
                 frames.append({"type": "subscribed", "channel": channel} | answer)
@@ -328,8 +338,8 @@ class FakeEdge:
             if position is None or answer.get("recovered") is False:
                 frames.append({"type": "subscribed", "channel": channel} | answer)
             frames += [each | {"channel": channel} for each in publications]
-            end = publications[-1]["offset"] if publications else answer.get("offset")
-            positions[channel] = None if end is None else {"epoch": answer["epoch"], "offset": end}
+            end = publications[-1]["offset"] if publications else answer["offset"]
+            positions[channel] = {"epoch": answer["epoch"], "offset": end}
         return frames, positions
 
     # --- waiting

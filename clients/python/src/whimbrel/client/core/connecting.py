@@ -173,8 +173,9 @@ class Connecting:
         if self.link is None or self.link.transport == best:
             self._probe_at = None
             return self._forget_candidate()
-        if self.link.transport in self._outlook.order and best not in self._outlook.proven:
-            return []  # it was tried and did not work here: the probe looks again in its time
+        if self.link.transport in self._outlook.order and best in self._outlook.failing:
+            self._probe_at = self._probe_at or self._next_probe(now)  # it does not work here, or not yet again
+            return []
         return self._try(best, now)
 
     # --- within

@@ -46,6 +46,7 @@ class Reading:
         "_asked_at",
         "ask_id",
         "began",
+        "bookmark",
         "capacity",
         "channel",
         "dropped",
@@ -84,6 +85,7 @@ class Reading:
         self.tries = 0  # askings in a row that led nowhere
         self.dropped = 0  # publications of an ephemeral channel that found no room
         self.began: Position | None = None
+        self.bookmark: Position | None = None  # what an edge that is polled wants back for an ephemeral channel
         self._asked_at = -1
 
     @property
@@ -101,7 +103,8 @@ class Reading:
         """The link is gone: the edge knows nothing any more."""
         if self.phase is not Phase.PAUSED:
             self.phase = Phase.WAITING
-        self.retry_at = None
+        self.retry_at = self.bookmark = None
+        self.ask_id = 0
         self._asked_at = -1
 
     def opened(self, subscription: Subscription) -> tuple[list[Deliver], Need]:
@@ -176,7 +179,12 @@ class Reading:
 
     def settled(self, position: Position) -> list[Deliver]:
         """Take over the position that a poll's answer ends with: up to there everything was in it."""
-        if self.phase is not Phase.OPEN or position.epoch != self.epoch or position.offset <= self.offset:
+        if self.phase is not Phase.OPEN:
+            return []
+        if not self.epoch:
+            self.bookmark = position
+            return []
+        if position.epoch != self.epoch or position.offset <= self.offset:
             return []
         self.offset = position.offset
         return [self._deliver(None)]

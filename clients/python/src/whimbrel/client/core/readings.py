@@ -115,7 +115,7 @@ class Readings:
         for reading in self:
             due = reading.phase is not Phase.PAUSED and reading.retry_at is None and reading.ask_id == 0
             if reading.heard and due:
-                channels[reading.channel] = reading.position
+                channels[reading.channel] = reading.position or reading.bookmark
                 if reading.phase is Phase.WAITING:
                     reading.asked(0)
         return channels
@@ -133,6 +133,12 @@ class Readings:
         """The link is gone."""
         for reading in self:
             reading.lost()
+
+    def moved(self) -> None:
+        """Another link has taken over: what was asked on the one before is not answered any more."""
+        for reading in self:
+            if reading.ask_id:
+                reading.phase, reading.ask_id = Phase.WAITING, 0
 
     # --- from the edge
 

@@ -47,11 +47,15 @@ from whimbrel.protocol.positions import Position
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What to ask next: channels with positions, how long the edge may wait, and seconds to leave before it."""
+    """What to ask next: channels with positions, how long the edge may wait, and seconds to rest before.
+
+    ``at`` is when it was decided (loop seconds).
+    """
 
     channels: dict[str, Position | None]
     wait_s: float
-    pause_s: float
+    rest_s: float
+    at: float
 
 
 class Session:
@@ -77,7 +81,7 @@ class Session:
         self._connecting = Connecting(timing, preference, jitter)
         self._readings = Readings(self._new_id, self._retry_s, self._connecting.renew)
         self._requests = Requests()
-        self._poll_pause_s = 0.0
+        self._fruitless = 0  # polls in a row that were answered early, with nothing
         self.user: str | None = None
         self.id: str | None = None
 
@@ -218,7 +222,7 @@ class Session:
         self._readings.lost()
         return [*outcome, *self._credential.lost()]
 
-    def poll(self, link_id: int) -> Poll | None:
+    def poll(self, link_id: int, now: float) -> Poll | None:
         """Return what to ask on a polling link; None where the link is not wanted any more."""
         link = self._connecting.of(link_id)
         if link is None:
@@ -226,7 +230,8 @@ class Session:
         up = link.stage is Stage.UP
         # The first answer is wanted at once: it is the sign that polling works.
         wait = self._timing.poll_wait_s if up else 0.0
-        return Poll(self._readings.for_poll(), wait, self._poll_pause_s if up else 0.0)
+        rest = min(self._timing.backoff_cap_s, self._timing.poll_rest_s * 2.0 ** min(self._fruitless - 2, 30))
+        return Poll(self._readings.for_poll(), wait, rest if self._fruitless > 1 else 0.0, now)
 
     def polled(self, link_id: int, asked: Poll, reply: PollReply, now: float) -> list[Effect]:
         """Take the answer to ``asked``."""
@@ -235,6 +240,9 @@ class Session:
             return []
         link.heard = now
         effects = [] if link.stage is Stage.UP else self._established(link, now)
+        fruitful = any(fields.get("type") == "publication" for fields in reply.frames)
+        early = asked.wait_s > 0 and now - asked.at - asked.rest_s < min(1.0, asked.wait_s)
+        self._fruitless = self._fruitless + 1 if early and not fruitful else 0
         frames = [frame for fields in reply.frames for frame in decode_edge_object(fields)]
         announced = {frame.channel for frame in frames if isinstance(frame, Subscribed)}
         for channel, position in asked.channels.items():
@@ -286,7 +294,6 @@ class Session:
             case Expiring():
                 return self._credential.refresh() if self._credential.renewable else []
             case Policy():
-                self._poll_pause_s = frame.poll.interval
                 return self._connecting.advised(frame.transports, now)
             case Disconnect():
                 loss = Loss(frame.code, frame.reason or frame.slug, frame.after_ms / 1000, refused=True)
@@ -310,6 +317,7 @@ class Session:
 
     def _established(self, link: Link, now: float) -> list[Effect]:
         effects = self._connecting.established(link, now)
+        self._readings.moved()
         return [*effects, *self._requests.again(link)] if link.transport == "poll" else effects
 
     def _replied(self, frame: Ok | Error, link: Link, now: float) -> list[Effect]:

@@ -17,5 +17,6 @@ class Timing:
     retry_s: float = 1.0  # before a channel or a token is asked for once more; doubled each time
     probe_s: float = 300.0  # between two looks whether a better transport works again; jittered by half
     poll_wait_s: float = limits.POLL_WAIT_S
+    poll_rest_s: float = 0.5  # after answers that came early and brought nothing; doubled with each up to the cap
     poll_grace_s: float = limits.PONG_S  # beyond `wait`, until an unanswered poll counts as lost
     expiry_margin_s: float = 5.0  # a token this close to its end is not worth a connection

@@ -20,12 +20,16 @@ PROVEN_TRIES: Final = 5  # about 8 s of backoff: a restart of the edge takes les
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``order`` is what may be used, best first; ``tries`` counts openings of ``current`` in a row that failed."""
+    """``order`` is what may be used, best first; ``tries`` counts openings of ``current`` in a row that failed.
+
+    ``proven`` have opened before; ``failing`` were left because they did not open when last tried.
+    """
 
     order: tuple[Transport, ...]
     current: Transport
     tries: int = 0
     proven: frozenset[Transport] = frozenset()
+    failing: frozenset[Transport] = frozenset()
 
     @property
     def is_best(self) -> bool:
@@ -46,7 +50,8 @@ def first_outlook(preference: Preference) -> Outlook:
 
 def opened(outlook: Outlook, transport: Transport) -> Outlook:
     """Return the outlook once ``transport`` works."""
-    return replace(outlook, current=transport, tries=0, proven=outlook.proven | {transport})
+    news: frozenset[Transport] = frozenset({transport})
+    return replace(outlook, current=transport, tries=0, proven=outlook.proven | news, failing=outlook.failing - news)
 
 
 def never_opened(outlook: Outlook, *, unanswered: bool) -> Outlook:
@@ -56,7 +61,8 @@ def never_opened(outlook: Outlook, *, unanswered: bool) -> Outlook:
     enough = PROVEN_TRIES if proven else 1 if unanswered else OPEN_TRIES
     if tries < enough:
         return replace(outlook, tries=tries)
-    return replace(outlook, current=_after(outlook, outlook.current), tries=0)
+    failing = outlook.failing | {outlook.current}
+    return replace(outlook, current=_after(outlook, outlook.current), tries=0, failing=failing)
 
 
 def without(outlook: Outlook, transport: Transport) -> Outlook | None:

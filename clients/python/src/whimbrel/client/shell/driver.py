@@ -85,7 +85,7 @@ class Driver:
 
     def poll(self, link: int) -> Poll | None:
         """Return what to poll for."""
-        return self.session.poll(link)
+        return self.session.poll(link, self.now)
 
     def polled(self, link: int, asked: Poll, reply: PollReply) -> None:
         """The edge answered a poll."""

@@ -83,7 +83,7 @@ class PollLink:
     async def _poll(self) -> None:
         while (asked := self._port.poll(self._number)) is not None:
             self._again.clear()
-            if asked.pause_s and await self._interrupted(asked.pause_s):
+            if asked.rest_s and await self._interrupted(asked.rest_s):
                 continue
             request = asyncio.ensure_future(self._ask(asked))
             again = asyncio.ensure_future(self._again.wait())
@@ -98,10 +98,10 @@ class PollLink:
                 for task in (request, again):
                     task.cancel()
 
-    async def _interrupted(self, pause_s: float) -> bool:
-        """Wait; return whether the channels changed meanwhile."""
+    async def _interrupted(self, rest_s: float) -> bool:
+        """Rest; return whether the channels changed meanwhile."""
         try:
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(rest_s):
                 await self._again.wait()
         except TimeoutError:
             return False
