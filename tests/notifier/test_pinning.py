@@ -58,7 +58,7 @@ async def orphaned(puller: Puller) -> None:
     while True:
         if await puller.consumer.is_orphaned():
             return
-        await asyncio.sleep(0.2)  # between two looks
+        await asyncio.sleep(0.05)  # between two looks
 
 
 def number(delivery: Delivery) -> int:

@@ -63,7 +63,7 @@ async def _holds_something(platform: Platform, notifier: Notifier) -> None:
     while True:
         if (await platform.holdings())[notifier.instance]:
             return
-        await asyncio.sleep(0.1)  # between two looks
+        await asyncio.sleep(0.05)  # between two looks
 
 
 async def test_a_notifier_that_stood_still_does_not_disturb_the_one_that_took_over(platform: Platform) -> None:
@@ -87,7 +87,7 @@ async def _shared(platform: Platform, *notifiers: Notifier) -> dict[str, list[in
         held = [holdings.get(one.instance, []) for one in notifiers]
         if sum(map(len, held)) == 8 and max(map(len, held)) - min(map(len, held)) <= 1:
             return {one.instance: held for one, held in zip(notifiers, held, strict=True)}
-        await asyncio.sleep(0.1)  # between two looks
+        await asyncio.sleep(0.05)  # between two looks
 
 
 async def test_two_notifiers_share_the_partitions_and_one_takes_over_when_the_other_dies(platform: Platform) -> None:

@@ -1,13 +1,16 @@
 """One trace from the domain event to the publication; nothing at all where the event is not sampled."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Tracer
 
 from whimbrel.notifier.core.audience import Target
 from whimbrel.notifier.core.events import Event
+from whimbrel.protocol import subjects
 from whimbrel.runtime import traces
+
+_EVENTS: Final = subjects.EVENTS_ALL.removesuffix(">")  # spans are named by the kind of event, never by one event's id
 
 
 class EventSpans(NamedTuple):
@@ -35,7 +38,7 @@ def begin(tracer: Tracer, event: Event, targets: list[Target], event_id: str) ->
     if context is None:
         return None
     common = {"messaging.system": "nats", "messaging.message.id": event_id}
-    destination = f"events.{event.domain}.{event.entity}"
+    destination = f"{_EVENTS}{event.domain}.{event.entity}"
     process = tracer.start_span(
         f"process {destination}",
         context,
@@ -49,7 +52,7 @@ def begin(tracer: Tracer, event: Event, targets: list[Target], event_id: str) ->
             "cloudevents.event_source": event.source,
         },
     )
-    destination = f"pub.{targets[0].channel.namespace}"
+    destination = subjects.publish_subject(targets[0].channel).rpartition(".")[0]
     publish = tracer.start_span(
         f"publish {destination}",
         trace.set_span_in_context(process, context),
