@@ -43,7 +43,7 @@ class Naive:
     def __init__(self, secret: str) -> None:
         self.clients: list[WebSocket] = []
         self.history: list[dict[str, Any]] = []
-        self.missed = 0
+        self.missed = range(0)
         self.unicasts = 0
         self._secret = secret
         self._published = asyncio.Condition()
@@ -57,7 +57,7 @@ class Naive:
         connect = json.loads(await client.receive_text())
         user = self.user_of(connect["token"])
         await client.send_text(compact({"type": "connected", "user": user}))
-        for number in range(self.missed):
+        for number in self.missed:
             await client.send_text(compact(publication(2, number, time.monotonic())))
         self.clients.append(client)
         try:
@@ -95,7 +95,7 @@ class Naive:
         while line := await commands.readline():
             match line.decode().split():
                 case ["missed", number]:
-                    self.missed = int(number)
+                    self.missed = range(self.missed.stop, self.missed.stop + int(number))
                 case [word, rate, count]:
                     await self._publish(self.unicast if word == "unicast" else self.broadcast, float(rate), int(count))
             print("{}", flush=True)

@@ -14,7 +14,7 @@ SUBSCRIBERS: Final = 5000
 SECONDS: Final = 2
 BROADCASTS: Final = 10  # per second
 FLOOD: Final = 60  # per second: 300,000 deliveries
-UNICASTS: Final = (2000, 5000)  # per second
+UNICASTS: Final = (2000, 5000)  # per second, for one second
 CHANNEL: Final = Channel("orders", "bench")
 
 Send = Callable[[float, int], Awaitable[None]]
@@ -59,7 +59,7 @@ async def measure(stand: Stand) -> list[Row]:
         floods.append(await tried(whimbrel, load, broadcast(FLOOD, count), publications=count * subscribers))
         for rate in UNICASTS:
             for target, load, _, send in targets:
-                trial = await tried(target, load, send(rate, rate * SECONDS), publications=rate * SECONDS)
+                trial = await tried(target, load, send(rate, rate), publications=rate)
                 unicasts[rate].setdefault(target.name, []).append(trial)
     for _, load, _, _ in targets:
         await load.stop()
