@@ -65,7 +65,7 @@ generate: .venv/.installed  ## write what is derived from the contract: schemas,
 
 .PHONY: bench
 bench: .venv/.installed  ## measure this machine: CPU per delivery, memory per connection, latency
-	$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lock
 lock: .venv/.installed  ## resolve dependencies anew into requirements.lock
