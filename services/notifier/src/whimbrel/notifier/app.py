@@ -15,7 +15,7 @@ from whimbrel.notifier.shell.desk import Desk
 from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.partition import Partition
 from whimbrel.notifier.shell.publisher import Publisher
-from whimbrel.notifier.shell.rules import Namespaces, read_routes
+from whimbrel.notifier.shell.routes import read_routes
 from whimbrel.notifier.shell.sharing import Sharing
 from whimbrel.notifier.shell.tenure import Tenure
 from whimbrel.protocol import subjects
@@ -23,6 +23,7 @@ from whimbrel.runtime import jetstream
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.errors import LayoutMismatch
 from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.nats import Connection
 from whimbrel.runtime.service import Service
 
