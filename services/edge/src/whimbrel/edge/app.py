@@ -64,11 +64,12 @@ async def run(service: Service) -> None:
     pod.expose(service.metrics)
     bus.expose(service.metrics)
     fanout.expose(service.metrics)
-    service.detail = pod.detail
+    port = socket.getsockname()[1]
+    service.detail = lambda: {"port": port, **pod.detail()}
 
     upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks)]
     serving = asyncio.create_task(http.serve(application(pod), socket, http=Building(pod)))
-    service.log.info("edge.serving", port=socket.getsockname()[1])
+    service.log.info("edge.serving", port=port)
     service.health.ready()
     try:
         await asyncio.wait([serving, asyncio.ensure_future(service.stopping.wait())], return_when=FIRST_COMPLETED)

@@ -1,0 +1,89 @@
+"""A whole edge inside the test's own loop, on a real bus: everything but the process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.edge.neighbours import Neighbours
+from tests.edge.peers import Answer, Peer, Wire
+from tests.support.services import running
+from whimbrel.edge import app
+from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.pod import Pod
+from whimbrel.runtime.service import Service
+
+
+async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until ``condition`` holds; a test that waits longer has failed."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.002)  # between two looks
+
+
+class Edge:
+    """One running edge, and what the test may look into."""
+
+    def __init__(self, service: Service, pod: Pod, neighbours: Neighbours) -> None:
+        self.service = service
+        self.pod = pod
+        self.neighbours = neighbours
+        port = service.detail()["port"]
+        assert isinstance(port, int)
+        self.port = port
+        self._wires: list[Wire] = []
+
+    async def wire(self, **more: Any) -> Wire:
+        wire = await Wire.open(self.port, **more)
+        self._wires.append(wire)
+        return wire
+
+    async def socket(self, **more: Any) -> Peer:
+        """Return a WebSocket on which nobody has said anything."""
+        peer = await Peer.open(self.port, **more)
+        self._wires.append(peer.wire)
+        return peer
+
+    async def session(
+        self, user: str, *channels: str, token: str | None = None, receive_buffer: int | None = None
+    ) -> Peer:
+        """Return a connected WebSocket of ``user`` that is subscribed to ``channels``."""
+        peer = await self.socket(receive_buffer=receive_buffer)
+        connected = await peer.ask(
+            "connect", token=token or self.neighbours.token(user), channels=dict.fromkeys(channels)
+        )
+        assert connected["type"] == "connected", connected
+        return peer
+
+    async def ask(self, request: bytes) -> Answer:
+        """Return the answer to one HTTP request on a connection of its own."""
+        wire = await self.wire()
+        wire.send(request)
+        return await wire.answer()
+
+    async def hang_up(self) -> None:
+        for wire in self._wires:
+            wire.writer.transport.abort()
+
+
+@asynccontextmanager
+async def an_edge(neighbours: Neighbours, **changes: Any) -> AsyncIterator[Edge]:
+    """Run an edge beside ``neighbours``."""
+    pods: list[Pod] = []
+
+    class Seen(Pod):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            pods.append(self)
+
+    settings = Settings.model_validate(
+        {"nats_url": neighbours.server.url("edge"), "port": 0, "ops_port": 0, "drain_s": 0, **changes}
+    )
+    original, app.Pod = app.Pod, Seen  # type: ignore[misc]
+    try:
+        async with running("edge", settings, app.run) as service:
+            edge = Edge(service, pods[0], neighbours)
+            yield edge
+            await edge.hang_up()
+    finally:
+        app.Pod = original  # type: ignore[misc]
