@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.edge.neighbours import Neighbours
 from tests.edge.peers import Answer, Peer, Wire
 from tests.support.services import running
@@ -17,7 +19,7 @@ from whimbrel.runtime.service import Service
 async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until ``condition`` holds; a test that waits longer has failed."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.002)  # between two looks
 
 
@@ -79,11 +81,9 @@ async def an_edge(neighbours: Neighbours, **changes: Any) -> AsyncIterator[Edge]
     settings = Settings.model_validate(
         {"nats_url": neighbours.server.url("edge"), "port": 0, "ops_port": 0, "drain_s": 0, **changes}
     )
-    original, app.Pod = app.Pod, Seen  # type: ignore[misc]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("whimbrel.edge.app.Pod", Seen)
         async with running("edge", settings, app.run) as service:
             edge = Edge(service, pods[0], neighbours)
             yield edge
             await edge.hang_up()
-    finally:
-        app.Pod = original  # type: ignore[misc]

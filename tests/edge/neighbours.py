@@ -105,7 +105,9 @@ class Neighbours:
         tokens = VerifyRequest.model_validate_json(payload).tokens
         self.verified += tokens
         unknown = TokenVerdict(code="unauthorized", reason="the token is not one of ours")
-        return VerifyReply(verdicts=tuple(self._tokens.get(each, unknown) for each in tokens)).model_dump_json().encode()
+        return (
+            VerifyReply(verdicts=tuple(self._tokens.get(each, unknown) for each in tokens)).model_dump_json().encode()
+        )
 
     # Router
 

@@ -81,7 +81,7 @@ class Wire:
             await within(self.writer.wait_closed())
 
 
-def request(method: str, target: str, *, body: bytes = b"", **headers: str) -> bytes:
+def request(method: str, target: str, body: bytes = b"", /, **headers: str) -> bytes:
     """Return an HTTP request; ``if_none_match`` becomes If-None-Match."""
     lines = [f"{method} {target} HTTP/1.1", "Host: edge"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -93,14 +93,14 @@ def request(method: str, target: str, *, body: bytes = b"", **headers: str) -> b
 def poll(token: str, channels: dict[str, Any], *, wait: float = 0, **more: Any) -> bytes:
     """Return a long-poll."""
     body = json.dumps({"channels": channels, "wait": wait, **more}).encode()
-    return request("POST", "/v1/poll", body=body, authorization=f"Bearer {token}")
+    return request("POST", "/v1/poll", body, authorization=f"Bearer {token}")
 
 
 def commands(token: str, *frames: dict[str, Any]) -> bytes:
     return request(
         "POST",
         "/v1/commands",
-        body=json.dumps({"frames": frames}).encode(),
+        json.dumps({"frames": frames}).encode(),
         authorization=f"Bearer {token}",
         content_type="application/json",
     )
