@@ -92,6 +92,7 @@ class FakeEdge:
         self.polls: list[Json] = []
         self.commands: list[Json] = []
         self.upgrades = 0
+        self.requests = 0  # over HTTP
         self.published: dict[str, Json] = {}
         self._told: dict[str, list[Json]] = {}  # what ephemeral channels have for whoever polls
         self._changed = asyncio.Event()
@@ -291,6 +292,7 @@ class FakeEdge:
     # --- HTTP
 
     async def _http(self, request: HttpRequest) -> bytes:
+        self.requests += 1
         refusal = self.tokens(request.bearer)
         if refusal is not None:
             return problem(401, *refusal)

@@ -97,7 +97,7 @@ class Socket:
 
     async def messages(self) -> list[dict[str, Any]] | None:
         """Return the frames of what arrived next; None where the connection ended."""
-        while True:
+        while self.is_open:
             try:
                 chunk = await self._reader.read(65536)
             except ConnectionError:
@@ -112,8 +112,7 @@ class Socket:
             if texts:
                 values = [json.loads(text) for text in texts]
                 return [frame for value in values for frame in (value if isinstance(value, list) else [value])]
-            if not chunk or not self.is_open:
-                return None
+        return None
 
     def _flush(self) -> None:
         for chunk in self._protocol.data_to_send():

@@ -201,7 +201,7 @@ class Client:
         try:
             request = Publish(id=frame_id, channel=channel, event=event, data=data, key=key or uuid.uuid4().hex)
             size = len(encode(request))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise Misuse(f"this cannot be published: {error}") from error
         if size > MAX_FRAME_BYTES:
             # The edge would close the connection over it.

@@ -43,8 +43,10 @@ class Credential:
 
     def refresh(self) -> list[Effect]:
         """Ask for a token that is to renew the session; several wishes at once are one."""
-        self._refreshing = True
         self.refresh_at = None
+        if self._refresh_id:
+            return []  # the edge has a new token before it already
+        self._refreshing = True
         return self.ask()
 
     def expire(self) -> None:

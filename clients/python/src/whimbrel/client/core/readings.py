@@ -114,7 +114,7 @@ class Readings:
         channels: dict[str, Position | None] = {}
         for reading in self:
             due = reading.phase is not Phase.PAUSED and reading.retry_at is None and reading.ask_id == 0
-            if reading.heard and due:
+            if reading.heard and due and reading.last is None:
                 channels[reading.channel] = reading.position or reading.bookmark
                 if reading.phase is Phase.WAITING:
                     reading.asked(0)
@@ -134,11 +134,14 @@ class Readings:
         for reading in self:
             reading.lost()
 
-    def moved(self) -> None:
+    def moved(self, link: Link, now: float) -> list[Effect]:
         """Another link has taken over: what was asked on the one before is not answered any more."""
         for reading in self:
             if reading.ask_id:
                 reading.phase, reading.ask_id = Phase.WAITING, 0
+        if link.transport == "websocket":
+            return []  # `connected` says what is left to ask for
+        return [effect for each in self if each.last is not None for effect in self._ask(each, link, now)]
 
     # --- from the edge
 

@@ -317,7 +317,7 @@ class Session:
 
     def _established(self, link: Link, now: float) -> list[Effect]:
         effects = self._connecting.established(link, now)
-        self._readings.moved()
+        effects += self._readings.moved(link, now)
         return [*effects, *self._requests.again(link)] if link.transport == "poll" else effects
 
     def _replied(self, frame: Ok | Error, link: Link, now: float) -> list[Effect]:

@@ -1,0 +1,333 @@
+"""A client and an edge over real sockets, on both transports: what an application sees."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.client.conftest import MakeClient
+from tests.client.fake_edge import FakeEdge
+from whimbrel.client import (
+    ChannelClosed,
+    ChannelRefused,
+    Client,
+    Closed,
+    Misuse,
+    Position,
+    PositionLost,
+    Publication,
+    Recovered,
+    RequestFailed,
+    RequestTimeout,
+    Reset,
+    State,
+    StateChange,
+    Subscription,
+)
+
+
+async def take(subscription: AsyncIterator[Publication], count: int) -> list[Any]:
+    """Return the data of the next publications."""
+    async with asyncio.timeout(10):
+        return [(await anext(subscription)).data for _ in range(count)]
+
+
+async def until(client: Client, state: State) -> StateChange:
+    """Return the next change into ``state``."""
+    async with asyncio.timeout(10):
+        async for change in client.states():
+            if change.state is state:
+                return change
+    raise AssertionError(f"the client closed before it was {state}")
+
+
+async def test_publications_arrive_in_order_with_their_position(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
+        for number in range(5):
+            edge.publish("orders:42", {"number": number})
+        assert await take(orders, 5) == [{"number": number} for number in range(5)]
+        assert orders.position == Position(epoch="e1", offset=15)
+        assert client.state is State.CONNECTED
+
+
+async def test_what_was_missed_arrives_once_after_the_connection_broke(edge: FakeEdge, client_of: MakeClient) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        assert await take(orders, 1) == [1]
+        edge.drop()
+        edge.publish("orders:42", 2)
+        edge.publish("orders:42", 3)
+        assert await take(orders, 2) == [2, 3]
+        assert edge.connects[1]["channels"]["orders:42"] == {"epoch": "e1", "offset": 3}
+        assert edge.connects[1]["resume"] == "grant-1"
+
+
+async def test_an_edge_that_was_away_is_found_again(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
+    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        assert await take(orders, 1) == [1]
+        lost = asyncio.create_task(until(client, State.DISCONNECTED))
+        await edge.stop()
+        assert (await lost).retry_s == 0
+        edge.stream("orders:42").append("order.changed", 2)
+        await edge.restart()
+        assert await take(orders, 1) == [2]
+
+
+@pytest.mark.parametrize(("first", "then"), [("websocket", "poll"), ("poll", "websocket")])
+async def test_a_position_is_good_on_every_transport(
+    edge: FakeEdge, client_of: MakeClient, first: str, then: str
+) -> None:
+    async with client_of(edge, transport=first) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        await take(orders, 1)
+        kept = orders.position
+    for number in (2, 3):
+        edge.publish("orders:42", number)
+    async with client_of(edge, transport=then) as client, client.subscribe("orders:42", position=kept) as orders:
+        assert await take(orders, 2) == [2, 3]
+
+
+async def test_duplicates_and_gaps_of_the_edge_do_not_reach_the_application(
+    edge: FakeEdge, client_of: MakeClient
+) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        edge.live = lambda channel, publication: [publication, publication]
+        edge.publish("orders:42", 1)
+        edge.live = lambda channel, publication: []
+        edge.publish("orders:42", 2)
+        edge.live = lambda channel, publication: [publication]
+        edge.publish("orders:42", 3)
+        assert await take(orders, 3) == [1, 2, 3]
+        asked = [frame for frame in edge.connections[0].frames if frame["type"] == "subscribe"]
+        assert asked[-1]["position"] == {"epoch": "e1", "offset": 3}
+
+
+async def test_a_history_that_was_lost_is_told_and_the_iteration_goes_on_behind_it(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        assert await take(orders, 1) == [1]
+        await edge.stop()
+        edge.stream("orders:42").append("order.changed", 2)
+        edge.stream("orders:42").forget()
+        await edge.restart()
+        async with asyncio.timeout(10):
+            with pytest.raises(PositionLost) as lost:
+                await anext(orders)
+        assert lost.value.position == Position(epoch="e1", offset=6)
+        edge.publish("orders:42", 3)
+        assert await take(orders, 1) == [3]
+
+
+async def test_events_tell_of_recovery_and_reset_in_their_place(edge: FakeEdge, client_of: MakeClient) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        events = orders.events()
+        edge.drop()
+        edge.publish("orders:42", 1)
+        async with asyncio.timeout(10):
+            assert isinstance(await anext(events), Recovered)
+            assert isinstance(await anext(events), Publication)
+            edge.stream("orders:42").forgotten = 100
+            edge.drop()
+            assert isinstance(await anext(events), Reset)
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+async def test_a_channel_can_begin_with_its_newest_publications(
+    edge: FakeEdge, client_of: MakeClient, transport: str, last: int
+) -> None:
+    for number in (1, 2, 3):
+        edge.publish("orders:42", number)
+    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42", last=last) as orders:
+        edge.publish("orders:42", 4)
+        assert await take(orders, last + 1) == [1, 2, 3, 4][3 - last :]
+
+
+async def test_an_ephemeral_channel_is_heard_while_one_listens(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    async with client_of(edge, transport=transport) as client, client.subscribe("typing:42") as typing:
+        if transport == "poll":
+            await edge.until(lambda: edge.polls[-1]["channels"]["typing:42"] is not None)
+        edge.publish("typing:42", "bob")
+        assert await take(typing, 1) == ["bob"]
+        assert typing.position is None
+        if transport == "poll":
+            assert len(edge.polls) < 6  # it waits, and does not ask again and again
+
+
+async def test_the_inbox_begins_at_the_read_mark_and_ack_moves_it(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    edge.publish("inbox", "read")
+    edge.read_marks["inbox"] = 3
+    edge.publish("inbox", "new")
+    if transport == "poll":
+        edge.streams["inbox"].publications[:1] = []
+    async with client_of(edge, transport=transport) as client, client.inbox() as inbox:
+        assert await take(inbox, 1) == ["new"]
+        assert await inbox.ack() == 6
+        assert edge.read_marks == {"inbox": 6}
+        assert await inbox.ack(3) == 6
+
+
+async def test_who_opens_the_inbox_late_misses_nothing(edge: FakeEdge, client_of: MakeClient) -> None:
+    async with client_of(edge) as client:
+        await client.connected()
+        edge.publish("inbox", "while nobody listened")
+        await client.history("inbox")
+        async with client.inbox() as inbox:
+            assert await take(inbox, 1) == ["while nobody listened"]
+
+
+async def test_all_that_is_granted_comes_in_one_stream(edge: FakeEdge, client_of: MakeClient) -> None:
+    edge.granted = ["group:vip"]
+    async with client_of(edge) as client, client.granted() as granted:
+        await client.connected()
+        edge.publish("group:vip", 1)
+        edge.publish("inbox", 2)
+        async with asyncio.timeout(10):
+            heard = [await anext(granted) for _ in range(2)]
+        assert [(each.channel, each.data) for each in heard] == [("group:vip", 1), ("inbox", 2)]
+        assert granted.positions["inbox"] == Position(epoch="e1", offset=3)
+
+
+async def test_requests_are_answered(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
+    async with client_of(edge, transport=transport) as client:
+        assert await client.publish("orders:42", "order.noted", {"text": "hello"}) == 3
+        assert await client.publish("orders:42", "order.noted", None, key="k") == 6
+        assert await client.publish("orders:42", "order.noted", None, key="k") == 6
+        page = await client.history("orders:42", limit=1)
+        assert [(each.channel, each.offset) for each in page.publications] == [("orders:42", 6)]
+        assert page.epoch == "e1"
+        with pytest.raises(RequestFailed) as refused:
+            await client.publish("secret:1", "e", None)
+        assert (refused.value.code, refused.value.slug) == (103, "permission_denied")
+
+
+async def test_a_request_without_an_answer_times_out(edge: FakeEdge, client_of: MakeClient) -> None:
+    edge.silent = {"ack"}
+    async with client_of(edge) as client:
+        with pytest.raises(RequestTimeout):
+            await client.ack("orders:42", 7, timeout=0.05)
+
+
+async def test_a_publish_is_repeated_over_the_next_connection_and_stored_once(
+    edge: FakeEdge, client_of: MakeClient
+) -> None:
+    edge.silent = {"publish"}
+    async with client_of(edge) as client:
+        publishing = asyncio.create_task(client.publish("orders:42", "e", 1))
+        await edge.until(lambda: edge.connections and edge.connections[-1].frames[-1]["type"] == "publish")
+        edge.silent = set()
+        edge.drop()
+        assert await publishing == 3
+        assert len(edge.stream("orders:42").publications) == 1
+
+
+@pytest.mark.parametrize(
+    "publish",
+    [
+        lambda client: client.publish("orders:42", "e", "x" * 70_000),
+        lambda client: client.publish("orders 42", "e", None),
+        lambda client: client.publish("orders:42", "", None),
+        lambda client: client.publish("orders:42", "e", {1, 2}),
+    ],
+    ids=["too large", "no channel", "no event", "not JSON"],
+)
+async def test_what_the_contract_forbids_is_refused_before_it_is_sent(
+    edge: FakeEdge, client_of: MakeClient, publish: Any
+) -> None:
+    async with client_of(edge) as client:
+        with pytest.raises((RequestFailed, Misuse)):
+            await publish(client)
+        await client.connected()
+        assert [frame["type"] for frame in edge.connections[0].frames] == ["connect"]
+
+
+async def test_a_refused_channel_is_an_error_of_its_own(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
+    async with client_of(edge, transport=transport) as client:
+        with pytest.raises(ChannelRefused, match="secret:1"):
+            async with client.subscribe("secret:1"):
+                pass
+        async with client.subscribe("orders:42") as orders:
+            edge.publish("orders:42", 1)
+            assert await take(orders, 1) == [1]
+
+
+async def test_a_channel_that_the_edge_closes_ends_its_iteration(edge: FakeEdge, client_of: MakeClient) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        why = {"code": 103, "slug": "permission_denied", "reason": "the user left the group"}
+        edge.send({"type": "unsubscribed", "channel": "orders:42"} | why)
+        assert await take(orders, 1) == [1]
+        with pytest.raises(ChannelClosed):
+            await take(orders, 1)
+
+
+async def test_a_slow_application_loses_nothing(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
+    async with (
+        client_of(edge, transport=transport) as client,
+        client.subscribe("orders:42", capacity=4) as slow,
+        client.subscribe("orders:43") as quick,
+    ):
+        for number in range(40):
+            edge.publish("orders:42", number)
+        edge.publish("orders:43", "meanwhile")
+        assert await take(quick, 1) == ["meanwhile"]
+        assert await take(slow, 40) == list(range(40))
+
+
+async def test_an_application_that_awaits_the_client_inside_its_loop_is_answered(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
+        edge.publish("orders:42", 1)
+        async with asyncio.timeout(10):
+            async for publication in orders:
+                assert await client.publish("orders:43", "seen", publication.data) == 3
+                assert await orders.ack() == 3
+                async with client.subscribe("orders:43", last=1) as others:
+                    assert await take(others, 1) == [1]
+                break
+
+
+async def test_a_closed_client_ends_iterations_and_refuses_requests(edge: FakeEdge, client_of: MakeClient) -> None:
+    client = client_of(edge)
+    async with client, client.subscribe("orders:42") as orders:
+        reading = asyncio.create_task(_all(orders))
+        await client.close()
+        assert await reading == []
+        with pytest.raises(Closed):
+            await client.publish("orders:42", "e", None)
+    assert client.state is State.CLOSED
+
+
+async def _all(subscription: Subscription) -> list[Publication]:
+    return [publication async for publication in subscription]
+
+
+async def test_an_unsubscribed_channel_is_told_to_the_edge(edge: FakeEdge, client_of: MakeClient) -> None:
+    async with client_of(edge) as client:
+        async with client.subscribe("orders:42"):
+            assert "orders:42" in edge.connections[0].channels
+        await edge.until(lambda: "orders:42" not in edge.connections[0].channels)
+
+
+async def test_misuse_is_told_with_the_way_out(edge: FakeEdge, client_of: MakeClient) -> None:
+    client = client_of(edge)
+    with pytest.raises(Misuse, match="async with"):
+        await client.publish("orders:42", "e", None)
+    async with client:
+        for wrong in ({"last": 201}, {"capacity": 0}, {"last": 1, "position": Position(epoch="e", offset=1)}):
+            with pytest.raises(Misuse):
+                client.subscribe("orders:42", **wrong)
+    with pytest.raises(Misuse, match="make a new one"):
+        await client.__aenter__()
+    with pytest.raises(Misuse, match="auto, websocket or poll"):
+        client_of(edge, transport="sse")
