@@ -67,6 +67,11 @@ class Ring:
         """The offset from which on ``since`` answers."""
         return 0 if self.quiet else self.floor
 
+    @property
+    def nothing_retained(self) -> bool:
+        """Whether there is no publication to be had, neither here nor in the stream."""
+        return self.quiet and not self._stored
+
     def since(self, offset: int) -> list[Stored] | None:
         """Return all retained publications after ``offset``, or None where the ring does not reach back that far.
 

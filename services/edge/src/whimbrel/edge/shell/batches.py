@@ -1,4 +1,4 @@
-"""Requests to auth and router, joined: what arrives in one turn of the loop travels in one message."""
+"""Requests to auth and router, joined: what arrives while others are under way travels in one message."""
 
 import asyncio
 import random
@@ -14,6 +14,7 @@ A = TypeVar("A")
 TIMEOUT_S: Final = 2.0  # of one attempt
 PATIENCE_S: Final = 5.0  # in all: a restarting service is back by then; the client is told to come again otherwise
 RETRY_S: Final = 0.1
+MAX_UNDER_WAY: Final = 2  # messages; meanwhile the next one collects, so that a storm costs few of them
 MAX_BATCH: Final = 256  # questions per message
 MAX_BATCH_BYTES: Final = 192 * 1024  # of questions; the server takes messages of 320 KiB, and JSON may escape some
 
@@ -44,26 +45,27 @@ class Batches(Generic[Q, A]):
         """Return the answer to come. It raises ServiceUnavailable."""
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
-        if len(self._waiting) == 1:
+        if len(self._waiting) == 1 and len(self._tasks) < MAX_UNDER_WAY:
             asyncio.get_running_loop().call_soon(self._send)
         return answer
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        batch: list[tuple[Q, asyncio.Future[A]]] = []
-        size = 0
-        for question, answer in waiting:
-            if batch and (len(batch) >= MAX_BATCH or size + len(question) > MAX_BATCH_BYTES):
-                self._start(batch)
-                batch, size = [], 0
-            batch.append((question, answer))
-            size += len(question)
-        self._start(batch)
+        while self._waiting and len(self._tasks) < MAX_UNDER_WAY:
+            size = number = 0
+            for question, _ in self._waiting:
+                size += len(question)
+                if number >= MAX_BATCH or (number and size > MAX_BATCH_BYTES):
+                    break
+                number += 1
+            batch, self._waiting = self._waiting[:number], self._waiting[number:]
+            task = asyncio.create_task(self._exchange(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
 
-    def _start(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
-        task = asyncio.create_task(self._exchange(batch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._send()
 
     async def _exchange(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
         try:

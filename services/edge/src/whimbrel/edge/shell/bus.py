@@ -48,6 +48,7 @@ class Bus:
         self._subscriptions: dict[LiveChannel, Subscription] = {}
         self._opening: dict[LiveChannel, asyncio.Future[None]] = {}
         self._unopened: list[LiveChannel] = []
+        self._opens = False  # whether a task is at it
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
         live.on_read_end = fanout.flush
@@ -65,8 +66,9 @@ class Bus:
             self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), partial(receive, live))
             self._opening[live] = asyncio.get_running_loop().create_future()
             self._unopened.append(live)
-            if len(self._unopened) == 1:
-                asyncio.get_running_loop().call_soon(self._open_batch)
+            if not self._opens:
+                self._opens = True
+                self._spawn(self._open_all())
         return live
 
     async def opened(self, live: LiveChannel) -> None:
@@ -75,9 +77,16 @@ class Bus:
         if future is not None:
             await asyncio.shield(future)
 
-    def _open_batch(self) -> None:
-        batch, self._unopened = self._unopened, []
-        self._spawn(self._open(batch))
+    async def _open_all(self) -> None:
+        """Open what waits. While one batch is read the next one collects: a storm costs few reads, and nobody waits
+        where there is none.
+        """
+        try:
+            while self._unopened:
+                batch, self._unopened = self._unopened, []
+                await self._open(batch)
+        finally:
+            self._opens = False
 
     async def _open(self, batch: Sequence[LiveChannel]) -> None:
         heads = await self._heads_of_subscribed([live.channel for live in batch if live.durable])
@@ -91,8 +100,11 @@ class Bus:
             if live.behind:
                 self._catch_up_soon(live)
         if durable := [live for live in batch if live.durable]:
-            await asyncio.sleep(RECHECK_S * (1 + random.random()))
-            await self._compare(durable)
+            self._spawn(self._recheck(durable))
+
+    async def _recheck(self, lives: Sequence[LiveChannel]) -> None:
+        await asyncio.sleep(RECHECK_S * (1 + random.random()))
+        await self._compare(lives)
 
     async def _heads_of_subscribed(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
         while True:

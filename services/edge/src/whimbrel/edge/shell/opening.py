@@ -98,7 +98,7 @@ class Openings:
             newest = ring.newest(wanted.last)
             if newest is not None:
                 opening.begin(newest[0].prev if newest else ring.head, None)
-        elif not wanted.from_mark:
+        elif not wanted.from_mark or ring.nothing_retained:  # wherever a mark may stand, nothing is behind it
             opening.begin(ring.head, None)
 
     async def _from_store(self, opening: Opening, user: str) -> None:

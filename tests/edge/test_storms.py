@@ -1,0 +1,111 @@
+"""Many clients at once cost few messages on the bus, and one client alone does not wait for others."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.edge.edges import Edge
+from tests.edge.neighbours import a_name
+from tests.support.nats import PARTITIONS
+from tests.support.waiting import within
+from whimbrel.edge.core.effects import Wanted
+from whimbrel.edge.core.subscription import Opened
+from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches
+from whimbrel.edge.shell.streams import Head, Streams
+from whimbrel.protocol.channels import Channel, inbox_of
+from whimbrel.runtime.delivery import Delivery
+from whimbrel.runtime.nats import Connection
+
+
+class Service(Connection):
+    """Answers each question with itself, once the test lets it."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.may_answer = asyncio.Event()
+
+    async def request(
+        self, subject: str, payload: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Delivery:
+        self.asked.append(json.loads(payload))
+        await self.may_answer.wait()
+        return Delivery(subject, "", payload, None)
+
+
+def batches(service: Service) -> Batches[str, str]:
+    return Batches(service, "a.service", lambda questions: json.dumps(list(questions)).encode(), json.loads)
+
+
+async def turns() -> None:
+    """Let everything run that can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_lonely_question_is_asked_at_once() -> None:
+    service = Service()
+    answer = asyncio.ensure_future(batches(service).ask("alice"))
+    await turns()
+    assert service.asked == [["alice"]]
+    service.may_answer.set()
+    assert await within(answer) == "alice"
+
+
+async def test_questions_collect_while_others_are_under_way() -> None:
+    service = Service()
+    asking = batches(service)
+    answers = []
+    for number in range(100):
+        answers.append(asyncio.ensure_future(asking.ask(f"user-{number}")))
+        await turns()
+    assert [len(each) for each in service.asked] == [1] * MAX_UNDER_WAY
+    service.may_answer.set()
+    assert await within(asyncio.gather(*answers)) == [f"user-{number}" for number in range(100)]
+    assert [len(each) for each in service.asked] == [1] * MAX_UNDER_WAY + [100 - MAX_UNDER_WAY]
+
+
+async def test_a_message_has_a_bound_and_the_rest_follows() -> None:
+    service = Service()
+    service.may_answer.set()
+    asking = batches(service)
+    users = [f"user-{number}" for number in range(3 * MAX_BATCH + 1)]
+    assert await within(asyncio.gather(*(asking.ask(user) for user in users))) == users
+    assert [len(each) for each in service.asked] == [MAX_BATCH, MAX_BATCH, MAX_BATCH, 1]
+
+
+async def test_a_storm_reads_the_heads_of_its_channels_together(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    heads = Streams.heads
+
+    async def counted(streams: Streams, channels: Sequence[Channel]) -> dict[Channel, Head]:
+        reads.append(len(channels))
+        return await heads(streams, channels)
+
+    monkeypatch.setattr(Streams, "heads", counted)
+    openings = []
+    for _ in range(20):
+        channel = Channel("orders", a_name("stormy"))
+        openings.append(edge.pod.openings.start(Wanted(str(channel), channel), now=edge.pod.now()))
+        await asyncio.sleep(0)
+    await within(edge.pod.openings.prepare(openings, "nobody"))
+    assert all(isinstance(each.complete(), Opened) for each in openings)
+    assert sum(reads) == 20
+    assert len(reads) < 10
+
+
+async def test_an_empty_inbox_is_told_from_a_position_that_can_be_proved_later(edge: Edge) -> None:
+    user = a_name("newcomer")
+    for number in range(8 * PARTITIONS):  # some of them live in the stream of the inbox
+        await edge.neighbours.publish(f"orders:{user}-{number}", number)
+    connected = await (await edge.socket()).ask("connect", token=edge.neighbours.token(user))
+    live = edge.pod.hub.channels[inbox_of(user)]
+    assert live.ring is not None
+    assert live.ring.head > 0
+    assert connected["channels"]["inbox"]["offset"] == live.ring.head
+    told = {name: connected["channels"]["inbox"][name] for name in ("epoch", "offset")}
+    before = edge.pod.openings.counts.from_ring
+    again = await (await edge.socket()).ask("connect", token=edge.neighbours.token(user), channels={"inbox": told})
+    assert again["channels"]["inbox"]["recovered"] is True
+    assert edge.pod.openings.counts.from_ring == before + 1
