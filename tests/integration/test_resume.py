@@ -1,7 +1,8 @@
 """Coming back without asking anybody: resume grants, and a pod that leaves."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 
@@ -9,28 +10,36 @@ from tests.integration.outsiders import DomainTeam, Follower, a_session, a_socke
 from tests.support.dev import Development
 
 
+@contextmanager
+def stopped(development: Development, *services: str) -> Iterator[None]:
+    """Let ``services`` neither answer nor die: a dead one would be started again."""
+    for name in services:
+        development.kill(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in services:
+            development.kill(name, signal.SIGCONT)
+
+
 async def test_a_resume_grant_connects_while_auth_and_router_are_away(
-    start_development: Callable[..., Development],
+    development: Development, shop: DomainTeam
 ) -> None:
-    development = start_development("--no-restart")
-    shop = await DomainTeam.connect(development)
     token = development.token("alice", groups=("vip",))
     async with a_socket(development) as socket:
-        connected = await socket.ask("connect", token=token, channels={"orders:1": None})
+        connected = await socket.ask("connect", token=token, channels={"orders:resumed": None})
         grant = connected["resume"]
     follower = socket.follower
-    development.kill("auth")
-    development.kill("router")
-    await shop.publish("1", "missed")
-    async with a_socket(development, follower) as socket:
-        connected = await socket.ask("connect", resume=grant, channels=follower.positions)
-        assert connected["user"] == "alice"
-        assert "group:vip" in connected["channels"]
-        await socket.until_received("orders:1", 1)
-    async with a_socket(development) as socket:
-        await socket.send({"type": "connect", "id": 1, "resume": grant[:-4] + "AAAA"})
-        assert await socket.close_code() == 4501
-    await shop.close()
+    with stopped(development, "auth", "router"):
+        await shop.publish("resumed", "missed")
+        async with a_socket(development, follower) as socket:
+            connected = await socket.ask("connect", resume=grant, channels=follower.positions)
+            assert connected["user"] == "alice"
+            assert "group:vip" in connected["channels"]
+            await socket.until_received("orders:resumed", 1)
+        async with a_socket(development) as socket:
+            await socket.send({"type": "connect", "id": 1, "resume": grant[:-4] + "AAAA"})
+            assert await socket.close_code() == 4501
 
 
 async def test_a_grant_older_than_a_change_of_rights_is_not_honoured(development: Development) -> None:
