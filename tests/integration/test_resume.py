@@ -22,24 +22,29 @@ def stopped(development: Development, *services: str) -> Iterator[None]:
             development.kill(name, signal.SIGCONT)
 
 
-async def test_a_resume_grant_connects_while_auth_and_router_are_away(
+async def test_a_resume_grant_connects_while_auth_and_router_do_not_answer(
     development: Development, shop: DomainTeam
 ) -> None:
     token = development.token("alice", groups=("vip",))
     async with a_socket(development) as socket:
-        connected = await socket.ask("connect", token=token, channels={"orders:resumed": None})
+        connected = await socket.ask("connect", token=token, channels={"orders:grant": None})
         grant = connected["resume"]
     follower = socket.follower
-    with stopped(development, "auth", "router"):
-        await shop.publish("resumed", "missed")
+    try:
+        development.kill("auth", signal.SIGSTOP)
+        development.kill("router", signal.SIGSTOP)
+        await shop.publish("grant", "missed")
         async with a_socket(development, follower) as socket:
             connected = await socket.ask("connect", resume=grant, channels=follower.positions)
             assert connected["user"] == "alice"
             assert "group:vip" in connected["channels"]
-            await socket.until_received("orders:resumed", 1)
+            await socket.until_received("orders:grant", 1)
         async with a_socket(development) as socket:
             await socket.send({"type": "connect", "id": 1, "resume": grant[:-4] + "AAAA"})
             assert await socket.close_code() == 4501
+    finally:
+        development.kill("auth", signal.SIGCONT)
+        development.kill("router", signal.SIGCONT)
 
 
 async def test_a_grant_older_than_a_change_of_rights_is_not_honoured(development: Development) -> None:
