@@ -136,11 +136,10 @@ class Development:
         answer = httpx.post(f"{self.auth}/v1/tokens", json=body, headers=headers, timeout=20, trust_env=False)
         return str(answer.raise_for_status().json()["access_token"])
 
-    def whimbrel(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def whimbrel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line against this installation."""
         done = subprocess.run(
             [str(WHIMBREL), *arguments, "--store", str(self.store)],
-            env=os.environ | environment,
             capture_output=True,
             text=True,
             timeout=60,

@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Print what arrives in each CHANNEL, and when the connection changes; without a CHANNEL, the inbox.
 
-    With --json one object per line: publications as in the contract, `{"type":"state",…}`, `{"type":"reset",…}`.
+    With --json one object per line: publications as in the contract, and `subscribed`, `recovered`, `reset` and `state`.
 
     \b
     whimbrel listen --user alice orders:42
@@ -114,6 +114,9 @@ async def _listen(
     async def follow(name: str) -> None:
         nonlocal left
         async with client.subscribe(name, position=begin, last=last) as subscription:
+            place = _place(subscription.position)
+            opened = {"type": "subscribed", "channel": name} | ({"position": place} if place else {})
+            output.say(output.dim(f"· {name}: open{f' at {place}' if place else ''}"), opened)
             async for event in subscription.events():
                 _show(event, subscription, output)
                 if isinstance(event, Publication) and left is not None:
@@ -164,8 +167,7 @@ def _record(change: StateChange) -> dict[str, Any]:
 
 
 def _show(event: ChannelEvent, subscription: Subscription, output: Output) -> None:
-    position = subscription.position
-    place = None if position is None else f"{position.epoch}:{position.offset}"
+    place = _place(subscription.position)
     match event:
         case Publication():
             record = event.model_dump(exclude_none=True) | ({"position": place} if place else {})
@@ -193,7 +195,12 @@ def _show(event: ChannelEvent, subscription: Subscription, output: Output) -> No
 
 
 def _at(event: Recovered | Reset) -> dict[str, Any]:
-    return {"channel": event.channel, "position": f"{event.position.epoch}:{event.position.offset}"}
+    return {"channel": event.channel, "position": _place(event.position)}
+
+
+def _place(position: Position | None) -> str:
+    """Return what --position takes; empty where there is no position."""
+    return "" if position is None else f"{position.epoch}:{position.offset}"
 
 
 def _compact(value: Any) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 import uuid
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,9 @@ _SUBJECT: Final = re.compile(rf"events\.[a-z0-9_-]+\.[a-z0-9_-]+\.{NAME_PATTERN}
 @click.command("publish")
 @click.argument("subject")
 @click.option("--type", "event_type", required=True, help="What happened, e.g. order.shipped.")
-@click.option("--data", default="null", metavar="JSON", help="What it is about.  [default: null]")
+@click.option(
+    "--data", default="null", metavar="JSON", help="What it is about; - reads it from standard input.  [default: null]"
+)
 @click.option("--users", default="", help="Who hears of it besides whom the routes name, comma separated.")
 @click.option("--groups", default="", help="Likewise, groups.")
 @click.option("--channels", default="", help="Likewise, channels.")
@@ -54,9 +57,10 @@ def command(
     \b
     whimbrel publish events.shop.order.42 --type order.shipped --data '{"carrier":"DHL"}'
     whimbrel publish events.shop.order.42 --type order.note --data '"hello"' --users alice,bob
+    whimbrel publish events.shop.order.42 --type order.invoiced --data - < invoice.json
     """
     _check(subject, channels)
-    payload = _compact(data)
+    payload = _compact(sys.stdin.read() if data == "-" else data)
     event_id = event_id or uuid.uuid4().hex
     headers = {
         "ce-specversion": "1.0",
@@ -101,34 +105,39 @@ def _compact(data: str) -> bytes:
 
 
 async def _publish(url: str, subject: str, payload: bytes, headers: dict[str, str]) -> tuple[int, bool]:
-    bus = await _connect(url)
+    complaints: list[str] = []
+    bus = await _connect(url, complaints)
     try:
         ack = await bus.jetstream(timeout=TIMEOUT_S).publish(subject, payload, headers=headers)
         return ack.seq, bool(ack.duplicate)
     except NoStreamResponseError:
         raise Failure("no stream takes events here: has the router ever run? `whimbrel status` tells") from None
     except nats.errors.TimeoutError:
-        raise Unreachable(
-            f"NATS did not confirm the event within {TIMEOUT_S:g} s; it may be stored, so repeat it with the same --id"
-        ) from None
+        why = f" ({complaints[-1]})" if complaints else "; it may be stored, so repeat it with the same --id"
+        raise Unreachable(f"NATS did not confirm the event within {TIMEOUT_S:g} s{why}") from None
     except (APIError, nats.errors.Error) as error:
         raise Failure(f"NATS refused the event: {error}") from error
     finally:
         await bus.close()
 
 
-async def _connect(url: str) -> Client:
-    complaints: list[str] = []
-
+async def _connect(url: str, complaints: list[str]) -> Client:
     async def complain(error: Exception) -> None:
         complaints.append(str(error))
 
     try:
-        return await nats.connect(
-            url, allow_reconnect=False, connect_timeout=TIMEOUT_S, error_cb=complain, name="whimbrel publish"
-        )
+        async with asyncio.timeout(TIMEOUT_S):
+            return await nats.connect(
+                url,
+                allow_reconnect=False,
+                # nats-py counts the first attempts as reconnects too, and waits between them.
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=complain,
+                name="whimbrel publish",
+            )
     except (OSError, nats.errors.Error, ValueError) as error:
-        why = str(error) or "; ".join(complaints) or type(error).__name__
+        why = complaints[0] if complaints else str(error) or type(error).__name__
         raise Unreachable(f"NATS does not take us at {_without_password(url)}: {why}") from error
 
 

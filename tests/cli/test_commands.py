@@ -1,0 +1,191 @@
+"""The commands against real services, run as a person runs them."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dev import ROOT, WHIMBREL, Development
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return the JSON lines of a command."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextmanager
+def listening(development: Development, *arguments: str) -> Iterator["Listener"]:
+    """Run `whimbrel listen --json …` until its channel is open."""
+    command = [str(WHIMBREL), "listen", "--json", "--store", str(development.store), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            listener = Listener(process)
+            listener.until("subscribed")
+            yield listener
+        finally:
+            process.kill()
+
+
+class Listener:
+    """A `whimbrel listen` at work."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def until(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Return the next line of this kind with these fields."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            value: dict[str, Any] = json.loads(line)
+            if value["type"] == kind and fields.items() <= value.items():
+                return value
+        raise AssertionError(f"it ended without {kind} {fields}")
+
+    def ends(self) -> int:
+        return self._process.wait(timeout=20)
+
+
+def test_a_token_is_printed_alone_for_scripts_and_with_all_else_as_json(development: Development) -> None:
+    token = development.whimbrel("token", "--user", "alice", "--group", "vip").stdout
+    assert token.count(".") == 2
+    assert token.count("\n") == 1
+    [tokens] = said(development.whimbrel("token", "--user", "alice", "--ttl", "60", "--json"))
+    assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 60)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "poll"])
+def test_an_event_is_heard_by_who_listens(development: Development, transport: str) -> None:
+    channel = f"orders:cli-{transport}"
+    with listening(development, "--user", "alice", channel, "--transport", transport, "--count", "1") as listener:
+        subject = f"events.shop.order.cli-{transport}"
+        [stored] = said(development.whimbrel("publish", subject, "--type", "t", "--data", "[1]", "--json"))
+        heard = listener.until("publication")
+        assert (heard["channel"], heard["event"], heard["data"]) == (channel, "t", [1])
+        assert heard["event_id"] == stored["id"]
+        assert listener.ends() == 0
+
+
+def test_who_begins_at_a_position_hears_all_that_came_behind_it(development: Development) -> None:
+    for number in range(3):
+        development.whimbrel("publish", "events.shop.order.cli-position", "--type", "t", "--data", str(number))
+    listen = ("listen", "orders:cli-position", "--json")
+    newest = development.whimbrel(*listen, "--user", "alice", "--last", "3", "--count", "3")
+    first, *_ = [line for line in said(newest) if line["type"] == "publication"]
+    again = said(development.whimbrel(*listen, "--user", "bob", "--position", first["position"], "--count", "2"))
+    assert [line["data"] for line in again if line["type"] == "publication"] == [1, 2]
+
+
+def test_a_repeat_of_an_event_is_stored_once(development: Development) -> None:
+    arguments = ("publish", "events.shop.order.cli-repeat", "--type", "t", "--id", "same", "--json")
+    first, second = (said(development.whimbrel(*arguments))[0] for _ in range(2))
+    assert (first["duplicate"], second["duplicate"]) == (False, True)
+    assert first["sequence"] == second["sequence"]
+
+
+def test_an_audience_is_reached_besides_whom_the_routes_name(development: Development) -> None:
+    development.whimbrel("publish", "events.shop.order.cli-audience", "--type", "t", "--users", "carol,dave")
+    heard = said(development.whimbrel("listen", "--user", "dave", "--count", "1", "--json"))
+    assert heard[-1]["channel"] == "inbox"
+
+
+def test_members_of_a_group_are_added_listed_and_removed(development: Development) -> None:
+    development.whimbrel("groups", "add", "staff", "alice", "bob")
+    assert development.whimbrel("groups", "list", "--group", "staff").stdout.split() == ["alice", "bob"]
+    development.whimbrel("groups", "remove", "staff", "bob")
+    assert said(development.whimbrel("groups", "list", "--user", "bob", "--json")) == [{"user": "bob", "groups": []}]
+
+
+def test_what_cannot_be_routed_is_listed_with_its_reason(development: Development) -> None:
+    development.whimbrel("publish", "events.nowhere.thing.1", "--type", "t")
+    development.until(lambda: bool(development.whimbrel("dlq", "list", "--json").stdout), "the dead letter", 20)
+    letter = said(development.whimbrel("dlq", "list", "--json"))[-1]
+    assert (letter["subject"], letter["code"]) == ("events.nowhere.thing.1", "unroutable")
+    assert "unroutable" in development.whimbrel("dlq", "list").stdout
+    behind = str(letter["sequence"])
+    assert development.whimbrel("dlq", "list", "--after", behind).stdout == f"no dead letters behind {behind}\n"
+
+
+def test_status_shows_services_streams_and_lag(development: Development) -> None:
+    shown = development.whimbrel("status").stdout
+    for word in ("edge", "auth", "router", "notifier", "EVENTS", "HISTORY_7", "PENDING", "dead letters"):
+        assert word in shown
+    [status] = said(development.whimbrel("status", "--json"))
+    assert {each["service"] for each in status["services"]} == {"edge", "auth", "router", "notifier"}
+    assert len(status["lag"]) == 8
+
+
+def test_connections_are_counted_by_transport(development: Development) -> None:
+    with listening(development, "--user", "alice", "--transport", "websocket"):
+        assert "1 websocket" in development.whimbrel("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("publish", "events.shop.order", "--type", "t"), 2, "is not events.<domain>.<entity>.<id>"),
+        (("publish", "events.shop.order.4*", "--type", "t"), 2, "without dots, blanks, * and >"),
+        (("publish", "events.shop.order.42", "--type", "t", "--data", "{"), 2, "--data is not JSON"),
+        (("publish", "events.shop.order.42", "--type", "t", "--channels", "o.42"), 2, "is not a channel"),
+        (("publish", "events.shop.order.42", "--type", "a\nb"), 2, "printable"),
+        (("publish", "events.shop.order.42", "--type", "t", "--nats", "nats://127.0.0.1:1"), 3, "NATS does not"),
+        (("token", "--user", "alice", "--service-key", "wrong"), 1, "auth says no"),
+        (("token", "--user", "alice", "--auth", "http://127.0.0.1:1"), 3, "is it running?"),
+        (("token", "--user", "alice", "--grant", "no channel"), 2, "no token can be made of this"),
+        (("listen", "orders:42"), 2, "say who listens"),
+        (("listen", "--user", "alice", "orders 42"), 2, "is not a channel"),
+        (("listen", "--user", "alice", "orders:42", "--position", "7"), 2, "write epoch:offset"),
+        (("listen", "--user", "alice", "a:1", "b:1", "--position", "e:7"), 2, "name exactly one"),
+        (("listen", "--user", "alice", "nowhere:1"), 1, "102 unknown_channel"),
+        (("listen", "--token", "forged", "orders:42"), 1, "4501"),
+        (("groups", "list"), 2, "say whose"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_sentence_with_an_exit_code(
+    development: Development, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    done = development.whimbrel(*arguments, check=False)
+    assert sentence in done.stderr
+    assert done.returncode == code
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_addresses_can_be_told_by_options_and_environment(development: Development, tmp_path: Path) -> None:
+    told = {"WHIMBREL_AUTH": development.auth, "WHIMBREL_SERVICE_KEY": development.service_key}
+    assert whimbrel(tmp_path, "token", "--user", "alice", environment=told).stdout.count(".") == 2
+    options = ("--auth", development.auth, "--service-key", development.service_key)
+    assert whimbrel(tmp_path, "token", "--user", "alice", *options).stdout.count(".") == 2
+
+
+def test_without_anything_running_the_way_out_is_named(tmp_path: Path) -> None:
+    done = whimbrel(tmp_path, "status", check=False)
+    assert done.returncode == 3
+    assert "where is Whimbrel?" in done.stderr
+    assert "--router" in done.stderr
+
+
+def test_the_dev_file_is_found_from_a_directory_below(development: Development, tmp_path: Path) -> None:
+    tmp_path.joinpath(".whimbrel").symlink_to(development.store)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert whimbrel(below, "token", "--user", "alice").stdout.count(".") == 2
+
+
+def whimbrel(
+    folder: Path, *arguments: str, check: bool = True, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in ``folder``, with nothing but what it finds there."""
+    return subprocess.run(
+        [str(WHIMBREL), *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=check,
+    )

@@ -1,0 +1,73 @@
+"""What the command line says about itself; nothing has to run for it."""
+
+import subprocess
+
+import pytest
+from click import Command, Context, Group
+from click.testing import CliRunner
+
+from tests.support.dev import WHIMBREL
+from whimbrel.cli.__main__ import COMMANDS, main
+from whimbrel.cli.output import Output
+from whimbrel.protocol.limits import MAX_EVENT_BYTES
+
+
+def every_command() -> list[tuple[str, ...]]:
+    paths: list[tuple[str, ...]] = []
+
+    def walk(command: Command, path: tuple[str, ...]) -> None:
+        if isinstance(command, Group):
+            context = Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                walk(found, (*path, name))
+        else:
+            paths.append(path)
+
+    walk(main, ())
+    return paths
+
+
+def test_help_lists_every_command_with_examples() -> None:
+    shown = subprocess.run([str(WHIMBREL), "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    for name in COMMANDS:
+        assert f"\n  {name}" in shown
+    assert "whimbrel listen --user alice orders:42" in shown
+    assert "Exit codes" in shown
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_every_command_explains_itself_and_speaks_json(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(main, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert "--json" in shown.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_how_it_is_used(name: str) -> None:
+    assert f"  whimbrel {name}" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+def test_an_event_that_is_too_large_is_refused_before_it_is_sent() -> None:
+    arguments = ["publish", "events.shop.order.42", "--type", "t", "--data", "-", "--nats", "nats://127.0.0.1:1"]
+    refused = CliRunner().invoke(main, arguments, input='"' + "x" * MAX_EVENT_BYTES + '"')
+    assert refused.exit_code == 2
+    assert f"at most {MAX_EVENT_BYTES}" in refused.output
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(main, ["fly"]).exit_code == 2
+
+
+def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert Output(as_json=False).bad("x") != "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Output(as_json=False).bad("x") == "x"
+
+
+def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=False).table(("NAME", "COUNT"), [("a", 7), ("long name", 1200)])
+    assert capsys.readouterr().out.splitlines() == ["NAME       COUNT", "a              7", "long name   1200"]
