@@ -1,5 +1,7 @@
 """The states of a client."""
 
+from pathlib import Path
+
 import pytest
 
 from whimbrel.client import State
@@ -22,3 +24,10 @@ def test_every_other_state_can_end(state: State) -> None:
 def test_an_unlisted_step_is_an_error_of_ours(state: State, cause: Cause) -> None:
     with pytest.raises(IllegalStep, match=state.value):
         step(state, cause)
+
+
+def test_the_guide_shows_the_table() -> None:
+    guide = (Path(__file__).parents[2] / "docs/how-to/python-client.md").read_text()
+    for state, causes in TRANSITIONS.items():
+        row = ", ".join(f"{after.value} ({cause.name.lower()})" for cause, after in causes.items()) or "–"
+        assert f"| {state.value} | {row} |" in guide

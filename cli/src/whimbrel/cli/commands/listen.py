@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Print what arrives in each CHANNEL, and when the connection changes; without a CHANNEL, the inbox.
 
-    With --json one object per line: publications as in the contract, and `subscribed`, `recovered`, `reset` and `state`.
+    With --json one object per line: publications as in the contract; `subscribed`, `recovered`, `reset`, `state`.
 
     \b
     whimbrel listen --user alice orders:42
