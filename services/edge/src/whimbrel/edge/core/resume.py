@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.identity import Identity, group_set
 from whimbrel.protocol.limits import MAX_GRANT_BYTES, RESUME_GRANT_S
 from whimbrel.protocol.namespaces import Grant
 
@@ -63,8 +63,8 @@ def unseal(grant: str, *, secrets: Mapping[str, bytes], now: int) -> tuple[Ident
         return None
     identity = Identity(
         user=content.user,
-        groups=frozenset(content.groups),
-        token_groups=frozenset(content.token_groups),
+        groups=group_set(content.groups),
+        token_groups=group_set(content.token_groups),
         grants=content.grants,
         expires=content.token_expires,
         token_id=content.token_id,

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from whimbrel.edge.core.hub import LINGER_S
-from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.identity import Identity, group_set
 from whimbrel.edge.shell.batches import Batches, ServiceUnavailable
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
@@ -85,7 +85,7 @@ class Users:
             told = user.changes
             rights = await self._resolve.ask(user.name)
             if user.changes == told:  # otherwise the answer may be older than the change
-                user.groups = frozenset(rights.groups)
+                user.groups = group_set(rights.groups)
         return user.groups
 
     def attach(self, identity: Identity, device: Device, *, now: float) -> None:
@@ -93,7 +93,7 @@ class Users:
         user = self.watch(identity.user, now=now)
         user.devices.add(device)
         if user.groups is None:  # resumed by a grant, which knows them
-            user.groups = identity.groups - identity.token_groups
+            user.groups = group_set(identity.groups - identity.token_groups)
 
     def detach(self, name: str, device: Device, *, now: float) -> None:
         """Forget ``device``; nothing happens if it is not there."""
@@ -158,7 +158,7 @@ class Users:
                 self._reconnected.set()
                 return
             for user, rights in zip(part, answers, strict=True):
-                before, after = user.groups or frozenset(), frozenset(rights.groups)
+                before, after = user.groups or frozenset(), group_set(rights.groups)
                 if before != after:
                     self._move(user, joined=tuple(sorted(after - before)), left=tuple(sorted(before - after)))
 
