@@ -93,6 +93,7 @@ class FakeEdge:
         self.commands: list[Json] = []
         self.upgrades = 0
         self.requests = 0  # over HTTP
+        self.advised = 0
         self.published: dict[str, Json] = {}
         self._told: dict[str, list[Json]] = {}  # what ephemeral channels have for whoever polls
         self._changed = asyncio.Event()
@@ -297,6 +298,8 @@ class FakeEdge:
         if refusal is not None:
             return problem(401, *refusal)
         if request.path.endswith("/v1/transports"):
+            self.advised += 1
+            self._wake_watchers()
             return http_response(200, self.transports)
         if self.polling is not None:
             return self.polling

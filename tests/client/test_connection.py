@@ -9,36 +9,21 @@ from tests.client.conftest import QUICK, MakeClient
 from tests.client.fake_edge import FakeEdge
 from tests.client.fake_wire import http_response, problem
 from tests.client.test_conversation import take, until
-from whimbrel.client import Client, Closed, State, StateChange, Timing, TokenUnavailable
+from whimbrel.client import Closed, State, StateChange, Timing, TokenUnavailable
 from whimbrel.client.shell.problems import retry_after_s
-
-
-async def changes_of(client: Client, count: int) -> list[StateChange]:
-    changes: list[StateChange] = []
-    async with asyncio.timeout(10):
-        async for change in client.states():
-            changes.append(change)
-            if len(changes) == count:
-                break
-    return changes
 
 
 async def test_states_are_told_with_code_and_reason(edge: FakeEdge, client_of: MakeClient) -> None:
     async with client_of(edge) as client:
         await client.connected()
-        told = asyncio.create_task(changes_of(client, 4))
-        await asyncio.sleep(0)
+        changes = client.states()
         edge.close(4000, "draining", after_ms=10)
-        disconnected, connecting, connected = (await asyncio.wait_for(asyncio.shield(_first(told, client)), 10))[:3]
-    assert (disconnected.state, disconnected.code, disconnected.retry_s) == (State.DISCONNECTED, 4000, 0.01)
-    assert connecting == StateChange(State.CONNECTING, transport="websocket")
-    assert connected == StateChange(State.CONNECTED, transport="websocket")
-
-
-async def _first(told: "asyncio.Task[list[StateChange]]", client: Client) -> list[StateChange]:
-    await until(client, State.CONNECTED)
-    await client.close()
-    return await told
+        async with asyncio.timeout(10):
+            assert await anext(changes) == StateChange(State.DISCONNECTED, 4000, "draining", retry_s=0.01)
+            assert await anext(changes) == StateChange(State.CONNECTING, transport="websocket")
+            assert await anext(changes) == StateChange(State.CONNECTED, transport="websocket")
+    assert [change.state async for change in changes] == [State.CLOSED]
+    assert [change async for change in client.states()] == []
 
 
 @pytest.mark.parametrize("code", [4501, 4503])
@@ -158,6 +143,17 @@ async def test_a_policy_moves_an_open_client_to_polling(edge: FakeEdge, client_o
         assert await take(orders, 1) == [1]
 
 
+async def test_who_polls_learns_that_websocket_is_wanted_again(edge: FakeEdge, client_of: MakeClient) -> None:
+    edge.transports["transports"] = ["poll"]
+    edge.upgrade = "refuse"
+    async with client_of(edge) as client:
+        await client.connected()
+        await edge.until(lambda: edge.advised)
+        edge.upgrade = "accept"
+        edge.transports["transports"] = ["websocket", "poll"]
+        assert (await until(client, State.CONNECTED)).transport == "websocket"
+
+
 async def test_a_transport_that_is_switched_off_is_left(edge: FakeEdge, client_of: MakeClient) -> None:
     edge.tokens = lambda token: (4506, "transport_disabled") if not edge.polls and edge.connections else None
     async with client_of(edge, timing=Timing(probe_s=600)) as client:
@@ -189,10 +185,9 @@ async def test_a_message_that_is_no_frame_costs_the_connection_and_nothing_else(
 ) -> None:
     async with client_of(edge) as client:
         await client.connected()
-        lost = asyncio.create_task(until(client, State.DISCONNECTED))
-        await asyncio.sleep(0)
+        changes = client.states()
         edge.connections[0].socket.send_text("{not json")
-        assert "not JSON" in (await lost).reason
+        assert "not JSON" in (await anext(changes)).reason
         await client.connected()
 
 

@@ -14,6 +14,7 @@ from whimbrel.cli.services import mint
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.client import (
     Acked,
+    Changes,
     ChannelEvent,
     Client,
     ClientError,
@@ -125,7 +126,7 @@ async def _listen(
                         return
 
     async with client:
-        watching = asyncio.create_task(_watch(client, output))
+        watching = asyncio.create_task(_watch(client.states(), output))
         following = [asyncio.create_task(follow(name)) for name in names]
         try:
             done, _ = await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
@@ -137,8 +138,8 @@ async def _listen(
             await asyncio.wait([*following, watching])
 
 
-async def _watch(client: Client, output: Output) -> None:
-    async for change in client.states():
+async def _watch(changes: Changes, output: Output) -> None:
+    async for change in changes:
         output.say(output.dim(f"· {_told(change)}"), _record(change))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -12,13 +12,14 @@ from typing import Any, Final, NamedTuple, Self
 import httpx
 
 from whimbrel.client.addresses import Addresses
+from whimbrel.client.changes import Changes
 from whimbrel.client.core.effects import Dial
 from whimbrel.client.core.requests import Request
 from whimbrel.client.core.session import Session
 from whimbrel.client.core.timing import Timing
 from whimbrel.client.core.transports import Preference
 from whimbrel.client.errors import Closed, Misuse, RequestFailed, RequestTimeout
-from whimbrel.client.events import Publication, State, StateChange
+from whimbrel.client.events import Publication, State
 from whimbrel.client.shell.driver import Driver
 from whimbrel.client.shell.poll import PollLink
 from whimbrel.client.shell.port import Carrier, Port
@@ -35,7 +36,6 @@ CAPACITY: Final = 1000  # publications that may wait in one subscription; what o
 MAX_REQUESTS: Final = 32  # under way at once, the others queue; an edge refuses more than 64 per session
 REQUEST_S: Final = 10.0
 TOKEN_S: Final = 20.0  # for the application's token provider
-MAX_CHANGES: Final = 100  # state changes that may wait in one ``states()``; beyond, the oldest are left out
 AGENT: Final = f"whimbrel-python/{version('whimbrel-client')}"
 
 
@@ -76,6 +76,7 @@ class Client:
         self._headers = dict(headers or {})
         self._tls = tls
         self._timing = timing or Timing()
+        self._jitter = jitter
         self._session = Session(
             timing=self._timing,
             preference=transport,
@@ -118,42 +119,22 @@ class Client:
         """Who the edge says we are; None before the first connection, and while polling."""
         return self._session.user
 
-    async def states(self) -> AsyncIterator[StateChange]:
-        """Yield every change of state from now on, and end with CLOSED."""
-        changes: asyncio.Queue[StateChange] = asyncio.Queue()
-
-        def watch(change: StateChange) -> None:
-            if changes.qsize() == MAX_CHANGES:
-                changes.get_nowait()
-            changes.put_nowait(change)
-
-        self._driver.watchers.add(watch)
-        try:
-            while self.state is not State.CLOSED or not changes.empty():
-                change = await changes.get()
-                yield change
-        finally:
-            self._driver.watchers.discard(watch)
+    def states(self) -> Changes:
+        """Return every change of state from now on, as an asynchronous iterator that ends behind CLOSED."""
+        changes = Changes(self.state)
+        self._driver.watchers.add(changes)
+        return changes
 
     async def connected(self) -> None:
         """Wait until the client is connected.
 
         Raises Closed.
         """
-        turned = asyncio.Event()
-
-        def watch(_: StateChange) -> None:
-            turned.set()
-
-        self._driver.watchers.add(watch)
-        try:
-            while self.state is not State.CONNECTED:
-                if self.state is State.CLOSED:
-                    raise Closed(*self._session.ended_by)
-                turned.clear()
-                await turned.wait()
-        finally:
-            self._driver.watchers.discard(watch)
+        changes = self.states()
+        while self.state is not State.CONNECTED:
+            if self.state is State.CLOSED:
+                raise Closed(*self._session.ended_by)
+            await anext(changes)
 
     # --- channels
 
@@ -274,7 +255,8 @@ class Client:
 
     def _make_link(self, dial: Dial, port: Port) -> Carrier:
         if dial.transport == "poll":
-            return PollLink(dial.link, self._addresses, port, self._timing, self._http_client())
+            http = self._http_client()
+            return PollLink(dial.link, self._addresses, port, self._timing, http, self._jitter)
         return WebSocketLink(
             dial.link,
             self._addresses.websocket,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
+from weakref import WeakSet
 
 from whimbrel.client.core.effects import (
     Answer,
@@ -45,6 +46,14 @@ class Sink(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Who follows the state of the client."""
+
+    def told(self, change: StateChange) -> None:
+        """Take the next change."""
+        ...
+
+
 class Driver:
     """One session at work. ``make_link(dial, port)`` makes a transport."""
 
@@ -52,7 +61,7 @@ class Driver:
         self.session = session
         self.sinks: dict[str, Sink] = {}
         self.granted: Sink | None = None  # reads what the edge opens by itself
-        self.watchers: set[Callable[[StateChange], None]] = set()
+        self.watchers: WeakSet[Watcher] = WeakSet()  # who follows the state, as long as somebody holds it
         self._tokens = tokens
         self._make_link = make_link
         self._loop = asyncio.get_running_loop()
@@ -184,7 +193,7 @@ class Driver:
             if self._asking is not None:
                 self._asking.cancel()
         for watcher in list(self.watchers):
-            watcher(change)
+            watcher.told(change)
 
     def _end_refreshes(self, error: ClientError | None) -> None:
         waiting, self._refreshes = self._refreshes, []

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import httpx
 from pydantic import ValidationError
@@ -31,12 +32,21 @@ class _Lost(Exception):
 class PollLink:
     """Polls until it is hung up; ``http`` belongs to the client and outlives the link."""
 
-    def __init__(self, number: int, addresses: Addresses, port: Port, timing: Timing, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        number: int,
+        addresses: Addresses,
+        port: Port,
+        timing: Timing,
+        http: httpx.AsyncClient,
+        jitter: Callable[[], float],
+    ) -> None:
         self._number = number
         self._addresses = addresses
         self._port = port
         self._timing = timing
         self._http = http
+        self._jitter = jitter
         self._outbox: list[bytes] = []  # bounded by the requests under way
         self._wake = asyncio.Event()
         self._again = asyncio.Event()
@@ -134,16 +144,23 @@ class PollLink:
                 self._port.received(self._number, frames)
 
     async def _advise(self) -> None:
-        """Ask once what the edge advises; without an answer the client goes on as it is."""
+        """Ask now and then what the edge advises: who polls is not told by itself."""
+        while True:
+            policy = await self._policy()
+            if policy is not None:
+                self._port.received(self._number, [policy])
+            await asyncio.sleep(self._timing.probe_s * (0.5 + self._jitter()))
+
+    async def _policy(self) -> Policy | None:
+        """Return the edge's advice; without an answer the client goes on as it is."""
         try:
             answer = await self._http.get(self._addresses.transports, headers=self._headers())
             if answer.status_code != httpx.codes.OK:
-                return
+                return None
             reply = TransportsReply.model_validate_json(answer.content)
         except (httpx.HTTPError, ValidationError):
-            return
-        policy = Policy.model_validate(reply.model_dump() | {"type": "policy"})
-        self._port.received(self._number, [policy])
+            return None
+        return Policy.model_validate(reply.model_dump() | {"type": "policy"})
 
     async def _post(self, url: str, body: bytes, patience_s: float) -> bytes:
         timeout = httpx.Timeout(self._timing.open_s, read=patience_s)
