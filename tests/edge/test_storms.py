@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.edge.edges import Edge
+from tests.edge.edges import Edge, eventually
 from tests.edge.neighbours import a_name
 from tests.support.nats import PARTITIONS
 from tests.support.waiting import within
@@ -15,7 +15,10 @@ from whimbrel.edge.core.subscription import Opened
 from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches
 from whimbrel.edge.shell.streams import Head, Streams
 from whimbrel.protocol.channels import Channel, inbox_of
+from whimbrel.protocol.limits import RING_PUBLICATIONS
+from whimbrel.protocol.positions import Position
 from whimbrel.runtime.delivery import Delivery
+from whimbrel.runtime.directget import Batch, DirectGet
 from whimbrel.runtime.nats import Connection
 
 
@@ -109,3 +112,30 @@ async def test_an_empty_inbox_is_told_from_a_position_that_can_be_proved_later(e
     again = await (await edge.socket()).ask("connect", token=edge.neighbours.token(user), channels={"inbox": told})
     assert again["channels"]["inbox"]["recovered"] is True
     assert edge.pod.openings.counts.from_ring == before + 1
+
+
+async def test_all_who_missed_the_same_share_one_read_of_the_stream(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = Channel("orders", a_name("away"))
+    await edge.session(a_name("witness"), str(channel))
+    offsets = await edge.neighbours.publish(str(channel), *range(RING_PUBLICATIONS + 3))
+    live = edge.pod.hub.channels[channel]
+    await eventually(lambda: live.ring is not None and live.ring.head == offsets[-1])
+    reads: list[str] = []
+    batch = DirectGet.batch
+
+    async def counted(reader: DirectGet, stream: str, subject: str, *rest: int) -> Batch:
+        reads.append(subject)
+        return await batch(reader, stream, subject, *rest)
+
+    monkeypatch.setattr(DirectGet, "batch", counted)
+    wanted = Wanted(str(channel), channel, Position(epoch=live.epoch, offset=offsets[0]))
+    openings = [edge.pod.openings.start(wanted, now=edge.pod.now()) for _ in range(10)]
+    await within(edge.pod.openings.prepare(openings, "nobody"))
+    for opening in openings:
+        result = opening.complete()
+        assert isinstance(result, Opened)
+        assert result.recovered is True
+        assert [each.offset for each in result.publications] == offsets[1:]
+    assert len(reads) == 1

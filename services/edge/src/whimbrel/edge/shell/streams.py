@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Final, NamedTuple
 
@@ -49,6 +50,7 @@ class Streams:
         self.layout = layout
         self._control = control
         self._readers = cycle(readers)
+        self._reading: dict[tuple[Channel, int], asyncio.Future[Complete | Unrecoverable]] = {}
         self._known: dict[int, str] = {}  # per partition, a stored subject that exists
         self.reads = 0
         self.publications = 0
@@ -120,6 +122,20 @@ class Streams:
         return Unrecoverable("unavailable")
 
     async def _after(self, channel: Channel, position: int) -> Complete | Unrecoverable:
+        """Read what follows ``position``; whoever wants the same meanwhile shares the read, as all do after a cut."""
+        key = channel, position
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.ensure_future(self._read_after(channel, position))
+            reading.add_done_callback(partial(self._read_ended, key))
+        return await asyncio.shield(reading)
+
+    def _read_ended(self, key: tuple[Channel, int], reading: "asyncio.Future[Complete | Unrecoverable]") -> None:
+        del self._reading[key]
+        if not reading.cancelled():
+            reading.exception()  # everybody who wanted it may be gone
+
+    async def _read_after(self, channel: Channel, position: int) -> Complete | Unrecoverable:
         read, pending = await self._read(channel, position, RECOVERY_LIMIT + 1)
         verdict = judge(position, read, pending, None)
         if isinstance(verdict, NeedsBounds):
