@@ -38,6 +38,12 @@ class Stand:
             starting.push_async_callback(naive.stop)
             return cls(machine, folder, rounds, floor, naive, whimbrel, time.monotonic(), starting.pop_all())
 
+    async def fresh_naive(self) -> Baseline:
+        """Return a naive server that has served nobody: memory that was used and freed hides what is used anew."""
+        naive = await Baseline.naive(self.whimbrel.secret.decode())
+        self._open.push_async_callback(naive.stop)
+        return naive
+
     async def load(self) -> Load:
         """Return a load process of its own."""
         load = await Load.start(self.folder)

@@ -18,7 +18,8 @@ async def measure(stand: Stand) -> list[Row]:
     clients = stand.machine.clients(CLIENTS)
     row = Row(f"idle, {clients} clients with token and 2 channels", "KiB per client", "≤ 3.5")
     await stand.whimbrel.renew_edge()
-    for target, count in ((stand.naive, NAIVE_CLIENTS), (stand.whimbrel, clients)):
+    naive = await stand.fresh_naive()
+    for target, count in ((naive, NAIVE_CLIENTS), (stand.whimbrel, clients)):
         stand.say(f"idle: {count} clients connect to {target.name}")
         load = await stand.load()
         lines = [
