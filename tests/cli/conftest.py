@@ -1,4 +1,14 @@
-"""One `whimbrel dev` for the tests of a module, and one per test for those that end it."""
+"""One `whimbrel dev` for all tests of the command line, and one per test for those that end it."""
 
-from tests.support.dev import development as development
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.dev import Development, running
 from tests.support.dev import start_development as start_development
+
+
+@pytest.fixture(scope="session")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    with running(tmp_path_factory.mktemp("development")) as one:
+        yield one

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -168,7 +169,14 @@ def start_development(tmp_path: Path) -> Iterator[Callable[..., Development]]:
 @pytest.fixture(scope="module")
 def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
     """One installation for all tests of a module."""
-    one = Development(tmp_path_factory.mktemp("development"), "--no-demo")
+    with running(tmp_path_factory.mktemp("development")) as one:
+        yield one
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Development]:
+    """Run one installation without the example, for fixtures of another scope."""
+    one = Development(folder, "--no-demo")
     try:
         yield one.start()
     finally:

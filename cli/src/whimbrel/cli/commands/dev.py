@@ -30,11 +30,13 @@ def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -
     whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
     whimbrel dev --ports edge=9000 --no-demo
     """
-    output = Output(as_json=as_json)
-    kept = Store(store)
-    kept.claim()
-    setup = Setup(kept, choose(ports, without=() if demo else ("demo",)), find_deploy())
-    kept.make_auth_keys()
+    with Store(store).claimed() as kept:
+        setup = Setup(kept, choose(ports, without=() if demo else ("demo",)), find_deploy())
+        kept.make_auth_keys()
+        _run(setup, Output(as_json=as_json), demo=demo, restart=restart)
+
+
+def _run(setup: Setup, output: Output, *, demo: bool, restart: bool) -> None:
     # A page is known to its browser by the name in the address bar: both names of this machine are ours.
     origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
     parts = [nats_part(setup), *service_parts(setup, origins=origins)]

@@ -14,8 +14,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from whimbrel.cli.dev.parts import Part
+from whimbrel.cli.exits import Failure
 
 LAST_LINES: Final = 12  # of a dead child's log, shown to whoever wonders
+MAX_LINE_BYTES: Final = 1024 * 1024  # of a log; a longer one is a mistake, and is not shown
 READY_POLL_S: Final = 0.05
 READY_ANSWER_S: Final = 2.0
 KILL_AFTER_S: Final = 5.0  # a child that was asked to end has this long
@@ -43,18 +45,24 @@ class Child:
         return self._process.pid
 
     async def start(self) -> None:
-        """Start the process, in a group of its own: a Ctrl-C on the terminal is ours to pass on, in order."""
+        """Start the process, in a group of its own: a Ctrl-C on the terminal is ours to pass on, in order.
+
+        Raises Failure.
+        """
         self.started = time.monotonic()
-        self._process = await asyncio.create_subprocess_exec(
-            *self.part.command,
-            env={**os.environ, **self.part.env},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=1024 * 1024,
-            process_group=0,
-            preexec_fn=_die_with(os.getpid()),
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.part.command,
+                env={**os.environ, **self.part.env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                limit=MAX_LINE_BYTES,
+                process_group=0,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        except OSError as error:
+            raise Failure(f"{self.part.name} cannot be started ({self.part.command[0]}): {error.strerror}") from error
         self._reading = asyncio.create_task(self._read(), name=f"log of {self.part.name}")
 
     async def ready(self) -> float:

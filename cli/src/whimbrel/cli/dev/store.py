@@ -7,9 +7,10 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, Self
 
 from whimbrel.cli.exits import BadSetting, Failure
 from whimbrel.cli.target import DEV_FILE
@@ -30,23 +31,26 @@ class Store:
         self.dev_file = root / DEV_FILE
         self._secrets = root / "secrets.json"
         self._layout = root / "layout.json"
-        self._lock: IO[str] | None = None
 
-    def claim(self) -> None:
-        """Make the directory ours until the process ends.
+    @contextmanager
+    def claimed(self) -> Iterator[Self]:
+        """Make the directory and keep others off it.
 
         Raises Failure where another run has it, where another version made it, or where it cannot be written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.root / "lock").open("a+")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(self._who_has_it()) from None
+            lock = (self.root / "lock").open("a+")
         except OSError as error:
             raise Failure(f"{self.root} cannot be used as a store: {error.strerror}; choose one by --store") from error
-        self._check_layout()
-        self.withdraw()  # of a run that was killed: its children died with it
+        with lock:  # the kernel lets go of it however we end
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Failure(self._who_has_it()) from None
+            self._check_layout()
+            self.withdraw()  # of a run that was killed: its children died with it
+            yield self
 
     def _who_has_it(self) -> str:
         try:
@@ -96,7 +100,8 @@ class Store:
             [sys.executable, "-m", "whimbrel.auth", "keys"], capture_output=True, text=True, timeout=KEYS_S, check=False
         )
         if made.returncode:
-            raise Failure(f"`python -m whimbrel.auth keys` failed: {made.stderr.strip().splitlines()[-1:]}")
+            why = made.stderr.strip().rpartition("\n")[2]
+            raise Failure(f"`python -m whimbrel.auth keys` failed: {why}")
         _write_text(self.auth_keys, made.stdout)
 
     def announce(self, running: Mapping[str, Any]) -> None:
