@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,6 +118,21 @@ def test_status_shows_services_streams_and_lag(development: Development) -> None
     [status] = said(development.whimbrel("status", "--json"))
     assert {each["service"] for each in status["services"]} == {"edge", "auth", "router", "notifier"}
     assert len(status["lag"]) == 8
+
+
+@pytest.mark.parametrize("name", ["edge", "notifier"])
+def test_a_service_that_hangs_is_shown_and_fails_the_command(development: Development, name: str) -> None:
+    development.kill(name, signal.SIGSTOP)
+    try:
+        shown = development.whimbrel("status", check=False)
+        told = development.whimbrel("status", "--json", check=False)
+    finally:
+        development.kill(name, signal.SIGCONT)
+    assert (shown.returncode, told.returncode) == (1, 1)
+    assert any(line.startswith(name) and "does not answer" in line for line in shown.stdout.splitlines())
+    [service] = [each for each in said(told)[0]["services"] if each["service"] == name]
+    assert (service["ready"], service["reasons"]) == (False, ["does not answer"])
+    development.until(lambda: not development.whimbrel("status", check=False).returncode, "all answer again", 20)
 
 
 def test_connections_are_counted_by_transport(development: Development) -> None:

@@ -18,7 +18,7 @@ from whimbrel.protocol.rpc import ServiceStatus
 def command(target: Target, output: Output) -> None:
     """Show services, streams, lag and connections, as the router sees them.
 
-    Ends with exit code 1 where a service is not ready.
+    Ends with exit code 1 where a service is not ready or does not answer.
 
     \b
     whimbrel status
@@ -30,7 +30,9 @@ def command(target: Target, output: Output) -> None:
     else:
         _show(reply, output)
     unready = [
-        f"{each.service} {each.instance}: {'; '.join(each.reasons)}" for each in reply.services if not each.ready
+        f"{each.service} {each.instance}".rstrip() + f": {'; '.join(each.reasons)}"
+        for each in reply.services
+        if not each.ready
     ]
     if unready:
         raise Failure("not ready: " + " · ".join(unready))
@@ -39,18 +41,7 @@ def command(target: Target, output: Output) -> None:
 def _show(reply: StatusReply, output: Output) -> None:
     output.table(
         ("SERVICE", "INSTANCE", "VERSION", "PID", "UP", "STATE", "CONNECTIONS"),
-        [
-            (
-                each.service,
-                each.instance,
-                each.version,
-                each.pid,
-                _span(time.time() - each.started_at),
-                "ready" if each.ready else "NOT READY",
-                _connections(each),
-            )
-            for each in reply.services
-        ],
+        [_row(each) for each in reply.services],
     )
     output.say("")
     output.table(
@@ -64,6 +55,20 @@ def _show(reply: StatusReply, output: Output) -> None:
     )
     letters = f"{reply.dead_letters} dead letters"
     output.say("\n" + (output.bad(f"{letters}: see `whimbrel dlq list`") if reply.dead_letters else letters))
+
+
+def _row(service: ServiceStatus) -> tuple[object, ...]:
+    if not service.pid:  # no process told: the router says so of a role that is silent
+        return (service.service, "–", "–", "–", "–", "; ".join(service.reasons), "–")
+    return (
+        service.service,
+        service.instance,
+        service.version,
+        service.pid,
+        _span(time.time() - service.started_at),
+        "ready" if service.ready else "NOT READY",
+        _connections(service),
+    )
 
 
 def _connections(service: ServiceStatus) -> str:

@@ -1,6 +1,7 @@
 """The state of the whole: which processes run, what the streams hold, how far the notifier is behind."""
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,7 +12,9 @@ from whimbrel.protocol.rpc import ServiceStatus
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.nats import Connection, Delivery
 
-ANSWER_S: Final = 0.3  # a process that takes longer to say how it is, is not well
+ANSWER_S: Final = 0.3  # nobody knows how many processes there are, so all have this long to answer
+PATIENCE_S: Final = 1.0  # a role of which nobody has answered by then, is not well
+ROLES: Final = ("edge", "auth", "router", "notifier")
 MAX_PROCESSES: Final = 1000
 
 
@@ -22,7 +25,10 @@ class Status:
         self._bus = bus
 
     async def read(self) -> StatusReply:
-        """Return the state now; takes ANSWER_S."""
+        """Return the state now, with a service that is not ready for each role of which nobody answers.
+
+        Takes ANSWER_S, and up to PATIENCE_S where a role is silent.
+        """
         services, streams, consumers = await asyncio.gather(self._services(), self._streams(), self._consumers())
         return StatusReply(
             services=tuple(sorted(services, key=lambda each: (each.service, each.instance))),
@@ -34,12 +40,18 @@ class Status:
     async def _services(self) -> list[ServiceStatus]:
         answers: list[ServiceStatus] = []
         enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        complete = asyncio.Event()
+        silent = set(ROLES)
 
         def receive(delivery: Delivery) -> None:
             try:
-                answers.append(ServiceStatus.model_validate_json(delivery.payload))
+                answer = ServiceStatus.model_validate_json(delivery.payload)
             except ValidationError:
                 return  # of another version; it is not counted rather than half understood
+            answers.append(answer)
+            silent.discard(answer.service)
+            if not silent:
+                complete.set()
             if len(answers) >= MAX_PROCESSES and not enough.done():
                 enough.set_result(None)
 
@@ -47,9 +59,11 @@ class Status:
         try:
             await self._bus.publish(subjects.STATUS, b"", reply=address)
             await asyncio.wait([enough], timeout=ANSWER_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(complete.wait(), PATIENCE_S - ANSWER_S)
         finally:
             enough.cancel()
-        return answers
+        return [*answers, *map(_silent, silent)]
 
     async def _streams(self) -> list[StreamStatus]:
         return [
@@ -82,3 +96,10 @@ class Status:
             found += page
             if not page or len(found) >= answer["total"]:
                 return found
+
+
+def _silent(role: str) -> ServiceStatus:
+    """Return what stands for a role of which no process answers: hung, dead or cut off, nobody can tell which."""
+    return ServiceStatus(
+        service=role, instance="", version="", ready=False, reasons=("does not answer",), started_at=0, pid=0
+    )
