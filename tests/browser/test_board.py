@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -139,6 +139,25 @@ async def test_two_users_and_a_group_each_see_their_own(
     assert await logged(others, "for-vips") == ["for-vips-1", "for-vips-2"]
     assert await logged(page, "for-vips") == []
     assert await logged(page, "for-bob") == []
+
+
+async def test_what_is_no_order_of_the_shop_is_shown_as_it_came(page: Page, shop: Development, press: Press) -> None:
+    await open_as(page, shop, "alice")
+    data = {"carrier": "<img src=x onerror=alert(1)>", "note": "n" * 500}
+    audience: dict[str, Any] = {"users": ["alice"], "channels": [BOARD]}
+    for number, payload in enumerate((data, {"order": "42", "status": "lost"}, "just words", None)):
+        await press.publish(
+            Event("events.shop.order.42", "order.shipped", f"odd-{number}", "42", cast(Any, payload), **audience)
+        )
+    inbox = page.locator('[data-testid="inbox"] [data-event-id="odd-0"]')
+    board = page.locator('[data-testid="log"] [data-channel="orders:board"][data-event-id="odd-3"]')
+    await expect(board).to_contain_text("order.shipped")
+    await expect(inbox).to_contain_text('order.shipped {"carrier":"<img src=x onerror=alert(1)>","note":"nnn')
+    await expect(inbox).to_contain_text("…")
+    for panel in ("log", "inbox", "board"):
+        assert "undefined" not in await page.get_by_test_id(panel).inner_text()
+    await expect(page.locator('.card[data-order="42"]')).to_have_count(0)
+    assert await page.locator(".stage img[src=x]").count() == 0
 
 
 async def test_two_users_stand_side_by_side(page: Page, shop: Development, press: Press) -> None:

@@ -13,6 +13,7 @@ import { Shop } from "./shop.js";
 import { drawSparkline } from "./sparkline.js";
 import { showTimeline } from "./timeline.js";
 import { followTyping } from "./typing.js";
+import { describe, orderOf, yours } from "./words.js";
 
 /** @import { ChannelPublication } from "/whimbrel/subscription.js" */
 
@@ -45,14 +46,14 @@ async function open(user) {
 
   /** @param {ChannelPublication} publication @param {Node} text @returns {{away: boolean, at: number}} */
   const book = (publication, text) => {
-    const { channel, event_id, event, data, offset } = publication;
+    const { channel, event_id, offset } = publication;
     const at = timeOf(publication.time);
     const away = at <= presence.backAt;
     const latencyMs = Math.max(0, performance.timeOrigin + performance.now() - at);
     if (at >= opened || channel === BOARD) {
       ledger.take(channel, publication, { latencyMs, away });
-      const status = event.startsWith("order.") ? data?.status : undefined;
-      log.write({ id: event_id, channel, at, text, status, ...(offset != null && { offset }), latencyMs, away });
+      const status = orderOf(publication)?.status;
+      log.write({ id: event_id, channel, at, text, ...(status && { status }), ...(offset != null && { offset }), latencyMs, away });
     }
     return { away, at };
   };
@@ -61,7 +62,8 @@ async function open(user) {
   client.subscribe(BOARD, {
     publication: (publication) => {
       const { away } = book(publication, describe(publication));
-      if (publication.data?.order) board.apply({ ...publication.data, id: publication.data.order }, away);
+      const order = orderOf(publication);
+      if (order) board.apply(order, away);
     },
     state: ({ state }) => state === "subscribed" && load(),
     reset: () => {
@@ -173,20 +175,6 @@ function dress(user) {
     draw();
   });
   draw();
-}
-
-/** @param {ChannelPublication} publication @returns {Node} */
-function describe({ event, data }) {
-  if (event.startsWith("order.")) return element("span", {}, `#${data.order} `, element("b", {}, data.status), ` ${data.item} · ${data.customer}`);
-  if (event === "offer.announced") return element("span", {}, element("b", {}, `−${data.percent} %`), ` on ${data.item}`);
-  return element("span", {}, element("b", {}, event), ` ${JSON.stringify(data)}`);
-}
-
-/** @param {ChannelPublication} publication @returns {Node} */
-function yours(publication) {
-  const { event, data } = publication;
-  if (!event.startsWith("order.")) return describe(publication);
-  return element("span", {}, `${data.item} `, element("b", {}, data.status));
 }
 
 /** @param {string} text RFC 3339 @returns {number} Unix ms, with its microseconds */

@@ -1,6 +1,7 @@
 // One order's own channel, read back from its history.
 
 import { byId, clock, element } from "./dom.js";
+import { orderOf } from "./words.js";
 
 /** @import { Whimbrel } from "/whimbrel/index.js" */
 
@@ -13,9 +14,11 @@ export async function showTimeline(client, id) {
   dialog.showModal();
   try {
     const { publications } = await client.history(`orders:${id}`, { limit: 50 });
-    const rows = publications.map(({ data, time, offset }) =>
-      element("li", { "data-status": data?.status }, element("b", {}, String(data?.status)), element("span", {}, clock(Date.parse(time))), element("code", {}, `offset ${offset}`)),
-    );
+    const rows = publications.map((publication) => {
+      const { event, time, offset } = publication;
+      const status = orderOf(publication)?.status;
+      return element("li", { "data-status": status }, element("b", {}, status ?? event), element("span", {}, clock(Date.parse(time))), element("code", {}, `offset ${offset}`));
+    });
     list.replaceChildren(...rows);
   } catch (error) {
     list.replaceChildren(element("li", {}, String(error)));

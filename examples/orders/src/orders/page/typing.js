@@ -14,8 +14,8 @@ export function followTyping(client, user) {
   let toldAt = 0;
   let timer = 0;
   client.subscribe(CHANNEL, ({ data }) => {
-    if (data?.user === user) return;
-    line.replaceChildren(element("b", {}, String(data?.user)), " is choosing an item…");
+    if (typeof data?.user !== "string" || data.user === user) return;
+    line.replaceChildren(element("b", {}, data.user), " is choosing an item…");
     clearTimeout(timer);
     timer = window.setTimeout(() => line.replaceChildren(), FORGOTTEN_MS);
   });
