@@ -1,12 +1,13 @@
 // The client: carries out what the session wants done, and hands publications to the application.
 
+import { addressOf, checkChannel, checkedOptions, checkHandler, checkTransport } from "./checks.js";
 import { HANDLER } from "./core/codes.js";
 import { Session } from "./core/session.js";
 import { Emitter } from "./emitter.js";
 import { WhimbrelError } from "./errors.js";
 import { browser } from "./host.js";
 import { Positions, subjectOf } from "./positions.js";
-import { CHANNEL_PATTERN, ERROR_CODES, INBOX } from "./protocol.gen.js";
+import { INBOX } from "./protocol.gen.js";
 import { Subscription } from "./subscription.js";
 import { watch } from "./surroundings.js";
 import { openPoll } from "./transports/poll.js";
@@ -77,11 +78,13 @@ export class Whimbrel extends Emitter {
    *
    * @param {string} url of the edge, e.g. "https://push.example.com"
    * @param {Options} options
+   * @throws {TypeError} saying what to write instead
    */
-  constructor(url, { token, transport = "auto", storage = null, device, host = {} }) {
+  constructor(url, options) {
     super();
+    const { token, transport = "auto", storage = null, device, host = {} } = checkedOptions(options);
     this.#host = browser(host);
-    this.#base = new URL(url.endsWith("/") ? url : `${url}/`, this.#host.document?.baseURI).href;
+    this.#base = addressOf(url, this.#host.document?.baseURI);
     this.#provider = token;
     this.#positions = new Positions(storage, this.#base, this.#host);
     const identity = { client: VERSION, ...(device && { device }) };
@@ -127,11 +130,12 @@ export class Whimbrel extends Emitter {
    * @param {string} channel
    * @param {Handler | SubscribeOptions} what
    * @returns {Subscription}
+   * @throws {WhimbrelError} unknown_channel
+   * @throws {TypeError} where a handler is none
    */
   subscribe(channel, what) {
-    if (!CHANNEL_PATTERN.test(channel)) {
-      throw new WhimbrelError({ code: ERROR_CODES.unknown_channel, slug: "unknown_channel", message: `${channel} is not a channel: write namespace:name` });
-    }
+    checkChannel(channel);
+    if (typeof what !== "object" || what === null) checkHandler("publications", what);
     const options = typeof what === "function" ? { publication: what } : what;
     const subscription = new Subscription(this, channel, options);
     const others = this.#subscriptions.get(channel);
@@ -163,7 +167,7 @@ export class Whimbrel extends Emitter {
   }
 
   /**
-   * Publish, once: a repeat after a reconnect carries the same key.
+   * Publish, once: a repeat after a reconnect carries the same key. Await it to learn whether it succeeded.
    *
    * @param {string} channel
    * @param {string} event
@@ -171,20 +175,20 @@ export class Whimbrel extends Emitter {
    * @param {{key?: string}} [options]
    * @returns {Promise<number | null>} the offset; null in an ephemeral channel
    */
-  async publish(channel, event, data, { key = newKey(this.#host.random) } = {}) {
-    const ok = await this.#request({ type: "publish", channel, event, data, key });
-    return ok.offset ?? null;
+  publish(channel, event, data, { key = newKey(this.#host.random) } = {}) {
+    return forgettable(this.#request({ type: "publish", channel, event, data, key }).then(({ offset }) => offset ?? null));
   }
 
   /**
-   * Say that everything up to `offset` was handled; moves this user's read mark on all devices.
+   * Say that everything up to `offset` was handled; moves this user's read mark on all devices. Nobody has to await it.
    *
    * @param {string} channel
    * @param {number} [offset] what was applied so far, by default
    * @returns {Promise<void>}
    */
-  async ack(channel, offset = this.positions[channel]?.offset) {
-    if (offset !== undefined) await this.#request({ type: "ack", channel, offset });
+  ack(channel, offset = this.positions[channel]?.offset) {
+    if (offset === undefined) return Promise.resolve();
+    return forgettable(this.#request({ type: "ack", channel, offset }).then(() => {}));
   }
 
   /**
@@ -201,8 +205,9 @@ export class Whimbrel extends Emitter {
 
   /** Change the transport; positions make the change invisible to subscriptions. @param {Preference} preference */
   useTransport(preference) {
+    const available = this.#available(preference);
     this.#preference = preference;
-    this.#perform(this.#session.prefer(this.#available(preference), this.#host.now()));
+    this.#perform(this.#session.prefer(available, this.#host.now()));
   }
 
   /** End for good: requests under way are rejected, nothing is delivered any more. */
@@ -210,9 +215,10 @@ export class Whimbrel extends Emitter {
     this.#perform(this.#session.close());
   }
 
-  /** @param {{type: string} & Record<string, unknown>} frame @returns {Promise<Ok>} */
+  /** @param {{type: string, channel: string} & Record<string, unknown>} frame @returns {Promise<Ok>} */
   #request(frame) {
     return new Promise((resolve, reject) => {
+      checkChannel(frame.channel);
       const { id, effects } = this.#session.request(frame, this.#host.now());
       this.#promises.set(id, { resolve, reject });
       this.#perform(effects);
@@ -356,12 +362,24 @@ export class Whimbrel extends Emitter {
 
   /** @param {Preference} preference */
   #available(preference) {
-    const usable = ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
-    return usable.length > 0 ? usable : ORDER.poll;
+    checkTransport(preference, Boolean(this.#host.WebSocket));
+    return ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
   }
 }
 
 /** @param {() => number} random @returns {string} fit for an idempotency key */
 function newKey(random) {
   return globalThis.crypto?.randomUUID?.() ?? `${random()}${random()}`.replaceAll("0.", "");
+}
+
+/**
+ * Whoever awaits it hears of the failure; where nobody does, it is no unhandled rejection, which would end a Node.js process.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function forgettable(promise) {
+  promise.catch(() => {});
+  return promise;
 }

@@ -1,5 +1,7 @@
 // Named events with listeners.
 
+import { checkHandler } from "./checks.js";
+
 /** @template {Record<string, any>} Events by name, the value that its listeners get */
 export class Emitter {
   /** @type {Map<keyof Events, Set<(value: any) => void>>} */
@@ -10,8 +12,10 @@ export class Emitter {
    * @param {Name} name
    * @param {(value: Events[Name]) => void} listener
    * @returns {() => void} call it to stop listening
+   * @throws {TypeError} where the listener is none
    */
   on(name, listener) {
+    checkHandler(String(name), listener);
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners.add(listener));
     return () => void listeners.delete(listener);

@@ -1,5 +1,6 @@
 // One subscription, as the application holds it.
 
+import { checkHandler } from "./checks.js";
 import { Emitter } from "./emitter.js";
 
 /**
@@ -30,11 +31,12 @@ export class Subscription extends Emitter {
    */
   constructor(client, channel, { publication = () => {}, reset, state }) {
     super();
+    checkHandler("publications", publication);
     this.#client = client;
     this.channel = channel;
     this.handler = publication;
-    if (reset) this.on("reset", reset);
-    if (state) this.on("state", state);
+    if (reset !== undefined) this.on("reset", reset);
+    if (state !== undefined) this.on("state", state);
   }
 
   get state() {

@@ -1,4 +1,4 @@
-// Whether an open connection is alive: any frame counts as life, silence for ping + pong as death (protocol §6).
+// Whether an open connection is alive: any frame counts as life, silence for ping + pong as death (docs/websocket-api.md, "Heartbeat object").
 
 import { LIMITS } from "../protocol.gen.js";
 

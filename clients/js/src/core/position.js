@@ -1,4 +1,4 @@
-// The one rule (protocol §2) that gives exactly once, in order, on any transport.
+// The one rule (docs/websocket-api.md, "Exactly once, in order") that gives exactly once, in order, on any transport.
 
 /** @import { Position, Subscription } from "../protocol.gen.js" */
 
