@@ -30,9 +30,7 @@ async def test_a_resume_grant_connects_while_auth_and_router_do_not_answer(
         connected = await socket.ask("connect", token=token, channels={"orders:grant": None})
         grant = connected["resume"]
     follower = socket.follower
-    try:
-        development.kill("auth", signal.SIGSTOP)
-        development.kill("router", signal.SIGSTOP)
+    with stopped(development, "auth", "router"):
         await shop.publish("grant", "missed")
         async with a_socket(development, follower) as socket:
             connected = await socket.ask("connect", resume=grant, channels=follower.positions)
@@ -42,9 +40,6 @@ async def test_a_resume_grant_connects_while_auth_and_router_do_not_answer(
         async with a_socket(development) as socket:
             await socket.send({"type": "connect", "id": 1, "resume": grant[:-4] + "AAAA"})
             assert await socket.close_code() == 4501
-    finally:
-        development.kill("auth", signal.SIGCONT)
-        development.kill("router", signal.SIGCONT)
 
 
 async def test_a_grant_older_than_a_change_of_rights_is_not_honoured(development: Development) -> None:
