@@ -7,7 +7,8 @@ from tests.client.fake_edge import FakeStream
 from whimbrel.client import Publication, Reset, State
 from whimbrel.client.core.effects import AskToken, Deliver, Dial, Effect, HangUp, Opened, Repoll, Send
 from whimbrel.client.core.link import BROKEN, Loss
-from whimbrel.client.core.session import Poll, Session
+from whimbrel.client.core.polling import Poll
+from whimbrel.client.core.session import Session
 from whimbrel.client.core.timing import Timing
 from whimbrel.client.core.transports import Preference
 from whimbrel.client.events import ChannelEvent, Transport

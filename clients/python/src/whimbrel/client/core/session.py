@@ -5,13 +5,13 @@ this module says who hears of what. Every method returns its effects in order; `
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import count
 
 from whimbrel.client.core.connecting import Connecting
 from whimbrel.client.core.credential import Credential
 from whimbrel.client.core.effects import Changed, Effect, End, HangUp, Send
 from whimbrel.client.core.link import Link, Loss, Stage
+from whimbrel.client.core.polling import Pace, Poll
 from whimbrel.client.core.readings import Readings
 from whimbrel.client.core.requests import Request, Requests
 from whimbrel.client.core.timing import Timing
@@ -45,19 +45,6 @@ from whimbrel.protocol.frames import (
 from whimbrel.protocol.positions import Position
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """What to ask next: channels with positions, how long the edge may wait, and seconds to rest before.
-
-    ``at`` is when it was decided (loop seconds).
-    """
-
-    channels: dict[str, Position | None]
-    wait_s: float
-    rest_s: float
-    at: float
-
-
 class Session:
     """One client. ``jitter`` yields random numbers in [0, 1); ``now`` is seconds of a monotonic clock throughout."""
 
@@ -81,7 +68,7 @@ class Session:
         self._connecting = Connecting(timing, preference, jitter)
         self._readings = Readings(self._new_id, self._retry_s, self._connecting.renew)
         self._requests = Requests()
-        self._fruitless = 0  # polls in a row that were answered early, with nothing
+        self._pace = Pace(timing)
         self.user: str | None = None
         self.id: str | None = None
 
@@ -227,11 +214,7 @@ class Session:
         link = self._connecting.of(link_id)
         if link is None:
             return None
-        up = link.stage is Stage.UP
-        # The first answer is wanted at once: it is the sign that polling works.
-        wait = self._timing.poll_wait_s if up else 0.0
-        rest = min(self._timing.backoff_cap_s, self._timing.poll_rest_s * 2.0 ** min(self._fruitless - 2, 30))
-        return Poll(self._readings.for_poll(), wait, rest if self._fruitless > 1 else 0.0, now)
+        return self._pace.next(self._readings.for_poll(), up=link.stage is Stage.UP, now=now)
 
     def polled(self, link_id: int, asked: Poll, reply: PollReply, now: float) -> list[Effect]:
         """Take the answer to ``asked``."""
@@ -240,9 +223,7 @@ class Session:
             return []
         link.heard = now
         effects = [] if link.stage is Stage.UP else self._established(link, now)
-        fruitful = any(fields.get("type") == "publication" for fields in reply.frames)
-        early = asked.wait_s > 0 and now - asked.at - asked.rest_s < min(1.0, asked.wait_s)
-        self._fruitless = self._fruitless + 1 if early and not fruitful else 0
+        self._pace.answered(asked, reply, now)
         frames = [frame for fields in reply.frames for frame in decode_edge_object(fields)]
         announced = {frame.channel for frame in frames if isinstance(frame, Subscribed)}
         for channel, position in asked.channels.items():

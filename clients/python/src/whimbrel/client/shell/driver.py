@@ -20,8 +20,9 @@ from whimbrel.client.core.effects import (
     Send,
 )
 from whimbrel.client.core.link import Loss
+from whimbrel.client.core.polling import Poll
 from whimbrel.client.core.requests import Request
-from whimbrel.client.core.session import Poll, Session
+from whimbrel.client.core.session import Session
 from whimbrel.client.errors import ClientError, Closed, TokenUnavailable
 from whimbrel.client.events import State, StateChange
 from whimbrel.client.shell.port import Carrier, Port

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from whimbrel.client.addresses import Addresses
 from whimbrel.client.core.link import BROKEN, Loss
-from whimbrel.client.core.session import Poll
+from whimbrel.client.core.polling import Poll
 from whimbrel.client.core.timing import Timing
 from whimbrel.client.shell.port import Port
 from whimbrel.client.shell.problems import loss_of_response

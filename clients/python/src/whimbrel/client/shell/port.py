@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from whimbrel.client.core.link import Loss
-from whimbrel.client.core.session import Poll
+from whimbrel.client.core.polling import Poll
 from whimbrel.protocol.bodies import PollReply
 from whimbrel.protocol.frames import ClientFrame, EdgeFrame
 
