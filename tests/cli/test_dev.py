@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.dev import ROOT, WHIMBREL, Development
+from whimbrel.cli.dev.child import Child
+from whimbrel.cli.dev.parts import Part
 from whimbrel.protocol.versions import LAYOUT_VERSION
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children of a killed process")
@@ -139,6 +141,8 @@ def test_children_die_with_a_run_that_was_killed_and_the_store_can_be_used_again
     try:
         assert not any(exists(pid) for pid in pids.values())
         assert again.running["pids"] != pids
+        assert [each["line"] for each in again.events("warning") if "Filestore" in each["line"]] == []
+        assert sum("nats had" in each["line"] for each in again.events("warning")) <= 1
     finally:
         again.stop()
 
@@ -156,3 +160,28 @@ def test_without_restart_a_death_ends_the_run(start_development: Start) -> None:
     running.kill("notifier")
     assert running.wait() == 1
     assert "notifier was killed by SIGKILL" in running.output.read_text()
+
+
+def test_of_what_died_the_complaints_are_shown_and_the_log_is_named(tmp_path: Path) -> None:
+    child = Child(Part("edge", ("edge",), {}, ""), tmp_path / "edge.log", lambda line: None)
+    for line in (
+        "12:00 INFO session.closed",
+        "Traceback (most recent call last):",
+        "1",
+        "12:00 ERROR no",
+        "ValueError",
+    ):
+        child.heed(line)
+    assert list(child.complaints) == ["1", "12:00 ERROR no", "ValueError"]
+
+
+def test_many_warnings_of_a_start_are_one_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    child = Child(Part("nats", ("nats",), {}, ""), tmp_path / "nats.log", said.append)
+    for number in range(9):
+        child.heed(f"[WRN] Filestore {number}")
+    assert said == []
+    child.release()
+    assert said == [f"nats had 9 warnings as it started: see {tmp_path / 'nats.log'}"]
+    child.heed("[WRN] slow consumer")
+    assert said[1:] == ["[WRN] slow consumer"]

@@ -16,24 +16,31 @@ from urllib.parse import urlsplit
 from whimbrel.cli.dev.parts import Part
 from whimbrel.cli.exits import Failure
 
-LAST_LINES: Final = 12  # of a dead child's log, shown to whoever wonders
+LAST_LINES: Final = 12  # of a child that did not start, shown to whoever wonders
+LAST_COMPLAINTS: Final = 3  # of a child that died; its log has the rest
 MAX_LINE_BYTES: Final = 1024 * 1024  # of a log; a longer one is a mistake, and is not shown
 READY_POLL_S: Final = 0.05
 READY_ANSWER_S: Final = 2.0
 KILL_AFTER_S: Final = 5.0  # a child that was asked to end has this long
+QUIET: Final = (" INFO ", " DEBUG ", "INFO: ", "[INF]", "[DBG]", "[TRC]")
 WARNINGS: Final = (" WARNING ", " ERROR ", "[WRN]", "[ERR]", "[FTL]")
 EXPECTED: Final = "Plaintext passwords detected"  # those of a development store, drawn at random
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 class Child:
-    """A part at work. What it writes goes to ``log``; warnings go to ``warn`` as well."""
+    """A part at work. What it writes goes to ``log``; warnings go to ``warn`` as well.
+
+    Until it is ready its warnings are only counted: a bus that was killed has one per stream to say as it recovers.
+    """
 
     def __init__(self, part: Part, log: Path, warn: Callable[[str], None]) -> None:
         self.part = part
+        self.log = log
         self.tail: deque[str] = deque(maxlen=LAST_LINES)
+        self.complaints: deque[str] = deque(maxlen=LAST_COMPLAINTS)
         self.started = 0.0
-        self._log = log
+        self._held: list[str] | None = []  # warnings of the start; None once it is ready
         self._warn = warn
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -50,6 +57,9 @@ class Child:
         Raises Failure.
         """
         self.started = time.monotonic()
+        self.tail.clear()
+        self.complaints.clear()
+        self._held = []
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.part.command,
@@ -69,6 +79,7 @@ class Child:
         """Wait until the part may be used; return the seconds since its start. Never returns for one that died."""
         while True:
             if await _answers(self.part.ready):
+                self.release()
                 return time.monotonic() - self.started
             await asyncio.sleep(READY_POLL_S)
 
@@ -101,14 +112,33 @@ class Child:
     async def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             while line := await _line(self._process.stdout):
                 log.write(line)
                 log.flush()
                 text = line.decode(errors="replace").rstrip()
                 self.tail.append(text)
-                if any(mark in text for mark in WARNINGS) and EXPECTED not in text:
-                    self._warn(text)
+                if EXPECTED not in text:
+                    self.heed(text)
+
+    def heed(self, text: str) -> None:
+        """Take note of a line that the process wrote."""
+        if text and not any(mark in text for mark in QUIET):  # a traceback has no mark of its own
+            self.complaints.append(text)
+        if not any(mark in text for mark in WARNINGS):
+            return
+        if self._held is None:
+            self._warn(text)
+        else:
+            self._held.append(text)
+
+    def release(self) -> None:
+        """Say in one line what was held back."""
+        held, self._held = self._held or [], None
+        if len(held) == 1:
+            self._warn(held[0])
+        elif held:
+            self._warn(f"{self.part.name} had {len(held)} warnings as it started: see {self.log}")
 
 
 async def _answers(url: str) -> bool:

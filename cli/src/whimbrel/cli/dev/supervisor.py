@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class Supervisor:
                 self._say_ready(child, ready.result())
                 return
             if not self._stop.is_set():
-                raise Failure(f"{child.part.name} {_how(ended.result())} as it started\n{_shown(child)}")
+                raise Failure(f"{child.part.name} {_how(ended.result())} as it started\n{_lines(child.tail)}")
         finally:
             ready.cancel()
             ended.cancel()
@@ -112,10 +112,11 @@ class Supervisor:
                 return
             died = f"{name} {_how(code)}"
             if not self.restart:
-                raise Failure(f"{died}\n{_shown(child)}")
+                raise Failure(f"{died}; see {child.log}\n{_lines(child.complaints)}".rstrip())
             delay = FIRST_RESTART_S if time.monotonic() - child.started > FORGIVEN_S else delay
             record = {"event": "died", "part": name, "code": code, "restart_s": delay}
-            self.output.say(self.output.bad(f"  {died}; starting it again in {delay:g} s\n{_shown(child)}"), record)
+            told = f"  {died}; starting it again in {delay:g} s; see {child.log}\n{_lines(child.complaints)}"
+            self.output.say(self.output.bad(told.rstrip()), record)
             await asyncio.sleep(delay)
             delay = min(2 * delay, LAST_RESTART_S)
             await child.start()
@@ -169,5 +170,5 @@ def _how(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _shown(child: Child) -> str:
-    return "\n".join(f"    {line}" for line in child.tail)
+def _lines(texts: Iterable[str]) -> str:
+    return "\n".join(f"    {text}" for text in texts)
