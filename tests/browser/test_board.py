@@ -127,6 +127,7 @@ async def test_two_users_and_a_group_each_see_their_own(
     await others.get_by_test_id("vip-toggle").click()
     await expect(others.get_by_test_id("vip-toggle")).to_have_attribute("aria-checked", "true")
     await expect(others.get_by_test_id("vip-members")).to_contain_text("bob")
+    await expect(page.get_by_test_id("vip-members")).to_contain_text("bob")  # in windows of others too
     await note(press, "for-vips", range(1, 3), groups=["vip"])
     await expect(others.locator('[data-testid="vip"] [data-event-id^="for-vips-"]')).to_have_count(2)
 
@@ -158,6 +159,47 @@ async def test_what_is_no_order_of_the_shop_is_shown_as_it_came(page: Page, shop
         assert "undefined" not in await page.get_by_test_id(panel).inner_text()
     await expect(page.locator('.card[data-order="42"]')).to_have_count(0)
     assert await page.locator(".stage img[src=x]").count() == 0
+
+
+async def test_a_user_whom_the_shop_does_not_know_is_told_so_once(page: Page, shop: Development) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    await page.goto(f"{page_of(shop)}/?user=mallory")
+    await expect(page.get_by_test_id("refused")).to_have_text("The shop knows no “mallory”: sign in as Alice or Bob.")
+    await page.get_by_test_id("sign-in-alice").click()
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    assert len([body for body in asked if "mallory" in body]) == 1
+
+
+@pytest.mark.parametrize("transport", ["websocket", "poll"])
+async def test_a_cut_line_is_told_in_words(transport: str, page: Page, shop: Development) -> None:
+    await open_as(page, shop, "alice")
+    if transport == "poll":
+        await page.get_by_test_id("force-polling").click()
+        await expect(page.get_by_test_id("transport")).to_have_text("long-poll")
+    await page.get_by_test_id("go-offline").click()
+    await expect(page.get_by_test_id("why")).to_contain_text(re.compile(r"^the line is cut · again in [\d.]+ s$"))
+    assert "TypeError" not in await page.get_by_test_id("log").inner_text()
+
+
+async def test_unread_counts_more_than_is_shown(page: Page, shop: Development, press: Press) -> None:
+    await open_as(page, shop, "bob")
+    await page.get_by_test_id("mark-read").click()
+    ids = await note(press, "many", range(1, 61), users=["bob"])
+    await expect(page.locator(f'[data-testid="inbox"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
+    await expect(page.locator('[data-testid="inbox"] li')).to_have_count(40)
+    await expect(page.get_by_test_id("unread")).to_have_text(re.compile(r"^[6-9]\d$"))
+
+
+@pytest.mark.parametrize("width", [1280, 1000])
+async def test_a_pane_that_is_open_can_be_closed(width: int, page: Page, shop: Development) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    await open_as(page, shop, "alice")
+    await page.get_by_test_id("split").click()
+    await expect(page.frame_locator("#second").get_by_test_id("state")).to_have_text("Connected")
+    await picture(page, f"beside-{width}")
+    await page.get_by_role("button", name="Close bob's pane").click()
+    await expect(page.locator("#second")).to_be_hidden()
 
 
 async def test_two_users_stand_side_by_side(page: Page, shop: Development, press: Press) -> None:

@@ -4,7 +4,7 @@ import { addressOf, checkChannel, checkedOptions, checkHandler, checkTransport }
 import { HANDLER } from "./core/codes.js";
 import { Session } from "./core/session.js";
 import { Emitter } from "./emitter.js";
-import { WhimbrelError } from "./errors.js";
+import { messageOf, WhimbrelError } from "./errors.js";
 import { browser } from "./host.js";
 import { Positions, subjectOf } from "./positions.js";
 import { INBOX } from "./protocol.gen.js";
@@ -328,7 +328,7 @@ export class Whimbrel extends Emitter {
     try {
       text = await this.#provider();
     } catch (error) {
-      return this.#perform(this.#session.tokenFailed(String(error), this.#host.now()));
+      return this.#perform(this.#session.tokenFailed(`the token provider failed: ${messageOf(error)}`, this.#host.now()));
     }
     this.#subject = text ? subjectOf(text) : "";
     this.#session.channels.restore(this.#positions.load(this.#subject));

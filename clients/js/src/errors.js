@@ -12,3 +12,8 @@ export class WhimbrelError extends Error {
     this.slug = slug;
   }
 }
+
+/** @param {unknown} thrown @returns {string} what it says, without the name of its class */
+export function messageOf(thrown) {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

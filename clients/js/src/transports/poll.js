@@ -2,6 +2,7 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { GRACE_S, Polling } from "../core/polling.js";
+import { messageOf } from "../errors.js";
 import { CLOSE_CODES, ERROR_CODES } from "../protocol.gen.js";
 
 /**
@@ -187,7 +188,7 @@ class PollLink {
       const response = await this.#host.fetch(new URL(path, this.#base).href, init);
       return response.ok ? await response.json() : await refusal(response);
     } catch (error) {
-      return signal.aborted ? null : { code: ABNORMAL, reason: String(error) };
+      return signal.aborted ? null : { code: ABNORMAL, reason: `the edge cannot be reached: ${messageOf(error)}` };
     } finally {
       this.#host.clearTimeout(timer);
       signal.removeEventListener("abort", abort);

@@ -1,6 +1,7 @@
 // Frames over a WebSocket: each message is a frame, or an array of frames.
 
 import { ABNORMAL } from "../core/codes.js";
+import { messageOf } from "../errors.js";
 import { CLOSE_CODES, SUBPROTOCOL } from "../protocol.gen.js";
 
 /** @import { Host, Link, LinkEvents } from "./link.js" */
@@ -20,7 +21,7 @@ export function openWebSocket(base, events, host) {
     socket = new /** @type {typeof WebSocket} */ (host.WebSocket)(url.href, [SUBPROTOCOL]);
   } catch (error) {
     // Forbidden by the page's policy, or unencrypted on an encrypted page: it will never open.
-    queueMicrotask(() => events.lost({ code: ABNORMAL, reason: String(error) }));
+    queueMicrotask(() => events.lost({ code: ABNORMAL, reason: `no WebSocket from here: ${messageOf(error)}` }));
     return { send: () => {}, close: () => {} };
   }
   const detach = () => {

@@ -11,6 +11,7 @@ import { byId, show } from "./dom.js";
 
 const NAMES = { websocket: "WebSocket", poll: "long-poll" };
 
+const BROKEN = 1006; // without a word from the edge: the reason is the browser's own
 const SWITCHING = 3003; // the client changes its transport: nobody is away
 
 /** When the user was away last: Unix ms. An event of that time which comes later was not missed, it was kept. */
@@ -33,6 +34,12 @@ export class Presence {
   }
 }
 
+/** @param {StateChange} change @param {Line} line @returns {string} why there is no connection */
+function inWords({ code, reason }, line) {
+  if (code === BROKEN) return line.isCut ? "the line is cut" : "the connection broke";
+  return reason ? `${reason} (${code})` : `code ${code}`;
+}
+
 /**
  * @param {Whimbrel} client
  * @param {Line} line
@@ -52,17 +59,17 @@ export function showConnection(client, line, log, presence) {
     show("state", last.state === "connected" ? "Connected" : last.state === "closed" ? "Closed" : last.state === "connecting" ? "Connecting" : line.isCut ? "Offline" : "Disconnected");
     show("transport", last.state === "connected" ? NAMES[client.transport] : "");
     const left = Math.max(0, (retryAt - Date.now()) / 1000);
-    show("why", last.state === "disconnected" ? `${last.code} ${last.reason} · again in ${left.toFixed(1)} s` : last.state === "closed" ? `${last.code} ${last.reason}` : "");
+    show("why", last.state === "disconnected" ? `${inWords(last, line)} · again in ${left.toFixed(1)} s` : last.state === "closed" ? inWords(last, line) : "");
   };
 
   client.on("state", (change) => {
-    const { state, code, reason, retryMs } = change;
+    const { state, code, retryMs } = change;
     const wasConnected = last.state === "connected";
     last = change;
     retryAt = Date.now() + (retryMs ?? 0);
     const away = presence.change(change, Date.now());
-    if (state === "disconnected" && wasConnected && code !== SWITCHING) log.note(state, `disconnected: ${code} ${reason}`);
-    if (state === "closed") log.note(state, `closed: ${code} ${reason}`);
+    if (state === "disconnected" && wasConnected && code !== SWITCHING) log.note(state, `disconnected: ${inWords(change, line)}`);
+    if (state === "closed") log.note(state, `closed: ${inWords(change, line)}`);
     if (state === "connected") {
       if (away !== null) log.welcome(away / 1000, NAMES[client.transport]);
       else log.note(state, `connected by ${NAMES[client.transport]}`);

@@ -7,6 +7,8 @@ const SHOWN = 40;
 export class Letters {
   #root;
   #nothing;
+  /** @type {number[]} offsets; of letters too old to be shown as well */
+  #unread = [];
 
   /** @param {HTMLElement} root @param {string} nothing what stands there while it is empty */
   constructor(root, nothing) {
@@ -18,6 +20,7 @@ export class Letters {
   /** @param {string} id @param {Node} text @param {number} at @param {number | undefined} offset */
   add(id, text, at, offset) {
     this.#nothing.remove();
+    this.#unread.push(offset ?? 0);
     const attributes = { class: "unread", "data-event-id": id, "data-offset": offset === undefined ? undefined : String(offset) };
     this.#root.prepend(element("li", attributes, element("span", {}, text), element("time", {}, clock(at))));
     while (this.#root.childElementCount > SHOWN) this.#root.lastElementChild?.remove();
@@ -25,17 +28,19 @@ export class Letters {
 
   /** Everything up to `offset` was read, here or on another device. @param {number} offset */
   readUpTo(offset) {
+    this.#unread = this.#unread.filter((each) => each > offset);
     for (const letter of this.#root.querySelectorAll("li.unread")) {
       letter.classList.toggle("unread", Number(letter.getAttribute("data-offset")) > offset);
     }
   }
 
   get unread() {
-    return this.#root.querySelectorAll("li.unread").length;
+    return this.#unread.length;
   }
 
   /** @param {string} nothing */
   clear(nothing) {
+    this.#unread = [];
     this.#nothing.textContent = nothing;
     this.#root.replaceChildren(this.#nothing);
   }

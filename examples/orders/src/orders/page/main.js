@@ -9,7 +9,7 @@ import { Ledger } from "./ledger.js";
 import { Letters } from "./letters.js";
 import { Line } from "./line.js";
 import { Log } from "./log.js";
-import { Shop } from "./shop.js";
+import { Shop, ShopError } from "./shop.js";
 import { drawSparkline } from "./sparkline.js";
 import { showTimeline } from "./timeline.js";
 import { followTyping } from "./typing.js";
@@ -20,6 +20,7 @@ import { describe, orderOf, yours } from "./words.js";
 const BOARD = "orders:board";
 const VIP = "group:vip";
 const SECOND_MS = 1_000;
+const MEMBERS_MS = 3_000;
 
 const user = new URLSearchParams(location.search).get("user");
 if (user) open(user);
@@ -31,7 +32,8 @@ async function open(user) {
   dress(user);
   const line = new Line();
   const shop = new Shop(line.fetch);
-  const session = await persist(() => shop.signIn(user));
+  const session = await signIn(shop, user);
+  if (!session) return;
   const token = async () => (await shop.signIn(user)).token;
   const client = new Whimbrel(session.edge, { token, host: { fetch: line.fetch, WebSocket: line.WebSocket } });
 
@@ -117,6 +119,10 @@ async function open(user) {
  */
 function followVip(client, shop, user, offers, book) {
   const toggle = byId("vip");
+  const showMembers = async () => {
+    const members = await shop.vips().catch(() => null);
+    if (members) show("vip-members", members.length > 0 ? members.join(", ") : "no members");
+  };
   const follow = () =>
     client.subscribe(VIP, {
       publication: (publication) => {
@@ -126,21 +132,26 @@ function followVip(client, shop, user, offers, book) {
       state: ({ state }) => draw(state === "subscribed"),
     });
   /** @param {boolean} member */
-  const draw = async (member) => {
+  const draw = (member) => {
     toggle.setAttribute("aria-checked", String(member));
     if (!member) offers.clear("Join to hear what only members hear.");
     else if (offers.unread === 0) offers.clear("You are a member: the next offer is yours.");
-    const members = await shop.vips().catch(() => []);
-    show("vip-members", members.length > 0 ? members.join(", ") : "no members");
+    showMembers();
   };
   let subscription = follow();
   toggle.addEventListener("click", async () => {
     const join = toggle.getAttribute("aria-checked") !== "true";
-    await shop.setVip(user, join);
+    try {
+      await shop.setVip(user, join);
+    } catch {
+      return show("vip-members", "the shop does not answer");
+    }
     if (!join || subscription.state === "subscribed") return;
     subscription.unsubscribe(); // was refused: ask again, for now we may
     subscription = follow();
   });
+  // Others join and leave, of which this page hears no event.
+  setInterval(() => !document.hidden && showMembers(), MEMBERS_MS);
 }
 
 /** @param {Shop} shop @param {string} user @param {Log} log */
@@ -183,13 +194,24 @@ function timeOf(text) {
   return Date.parse(text) + Number(`0.${micros}`);
 }
 
-/** @template T @param {() => Promise<T>} attempt @returns {Promise<T>} */
-async function persist(attempt) {
+/**
+ * @param {Shop} shop
+ * @param {string} user
+ * @returns {Promise<{edge: string} | null>} null where the shop knows no such user: the page says so at the door
+ */
+async function signIn(shop, user) {
   for (;;) {
     try {
-      return await attempt();
+      return await shop.signIn(user);
     } catch (error) {
-      show("why", String(error));
+      if (error instanceof ShopError && error.status < 500) {
+        byId("refused").textContent = `The shop knows no “${user}”: sign in as Alice or Bob.`;
+        byId("stage").hidden = true;
+        byId("door").hidden = byId("refused").hidden = false;
+        document.title = "Orders, live · Whimbrel";
+        return null;
+      }
+      show("why", "the shop does not answer yet");
       await new Promise((resolve) => setTimeout(resolve, SECOND_MS));
     }
   }

@@ -4,6 +4,15 @@
 
 const RETRY_MS = 1_000;
 
+/** The shop answered, with an HTTP status that says no. */
+export class ShopError extends Error {
+  /** @param {string} what was asked @param {number} status */
+  constructor(what, status) {
+    super(`${what}: HTTP ${status}`);
+    this.status = status;
+  }
+}
+
 export class Shop {
   #fetch;
 
@@ -52,7 +61,7 @@ export class Shop {
   async #send(method, path, body) {
     const init = body ? { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } } : { method };
     const response = await this.#fetch(path, init);
-    if (!response.ok) throw new Error(`${method} ${path}: HTTP ${response.status}`);
+    if (!response.ok) throw new ShopError(`${method} ${path}`, response.status);
     return response;
   }
 }
