@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -152,6 +153,10 @@ def test_connections_are_counted_by_transport(development: Development) -> None:
         (("token", "--user", "alice", "--service-key", "wrong"), 1, "auth says no"),
         (("token", "--user", "alice", "--auth", "http://127.0.0.1:1"), 3, "is it running?"),
         (("token", "--user", "alice", "--grant", "no channel"), 2, "no token can be made of this"),
+        (("token", "--user", "alice", "--grant", "**"), 2, "--grant is a channel"),
+        (("token", "--user", ""), 2, "--user has 1 to 512 characters"),
+        (("status", "--router", "nonsense"), 2, "--router 'nonsense' is not an address; write http://HOST:PORT"),
+        (("publish", "events.shop.order.42", "--type", "t", "--nats", "http://x"), 2, "write nats://HOST:PORT"),
         (("listen", "orders:42"), 2, "say who listens"),
         (("listen", "--user", "alice", "orders 42"), 2, "is not a channel"),
         (("listen", "--user", "alice", "orders:42", "--position", "7"), 2, "write epoch:offset"),
@@ -183,6 +188,36 @@ def test_without_anything_running_the_way_out_is_named(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "where is Whimbrel?" in done.stderr
     assert "--router" in done.stderr
+    assert "--store" in done.stderr
+    assert "/nonexistent/dev.json" in whimbrel(tmp_path, "status", "--store", "/nonexistent", check=False).stderr
+    nonsense = whimbrel(tmp_path, "status", "--router", "nonsense", check=False)
+    assert (nonsense.returncode, "is not an address" in nonsense.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("status", "--json"), 3), (("--json", "status"), 3), (("token", "--json"), 2)]
+)
+def test_with_json_a_failure_is_one_object_with_the_same_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    done = whimbrel(tmp_path, *arguments, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    told = json.loads(done.stderr)
+    assert set(told) == {"error", "advice"}
+    assert all(told.values())
+
+
+def test_a_bus_that_hangs_is_said_to_be_silent(development: Development) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        address = f"nats://127.0.0.1:{hung.getsockname()[1]}"
+        publish = ("publish", "events.shop.order.42", "--type", "t", "--nats", address)
+        done = development.whimbrel(*publish, check=False)
+    assert done.returncode == 3
+    assert f"does not answer at {address} within" in done.stderr
+
+
+def test_json_may_stand_before_the_command(development: Development) -> None:
+    assert said(whimbrel(ROOT, "--json", "token", "--user", "alice", "--store", str(development.store)))
 
 
 def test_the_dev_file_is_found_from_a_directory_below(development: Development, tmp_path: Path) -> None:

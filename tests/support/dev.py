@@ -120,7 +120,7 @@ class Development:
         """What it has said so far: `part`, `ready`, `died` and `warning`."""
         lines = self.output.read_text().splitlines()
         every = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [each for each in every if each["event"] == event and part in (None, each.get("part"))]
+        return [each for each in every if each.get("event") == event and part in (None, each.get("part"))]
 
     def until(self, so: Callable[[], bool], what: str, patience_s: float) -> None:
         """Wait until something is so, but not longer than `whimbrel dev` lives."""

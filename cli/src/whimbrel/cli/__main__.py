@@ -1,14 +1,42 @@
 """`whimbrel`, or `python -m whimbrel.cli`."""
 
 import importlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
+
+from whimbrel.cli.exits import Failure
 
 COMMANDS = ("dev", "token", "publish", "listen", "status", "groups", "dlq")
 
 
 class Commands(click.Group):
     """Loads the module of a command only when that command is wanted: the others' libraries take half a second."""
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
+        """Run a command; with --json a failure is one JSON object on stderr, with the same exit code."""
+        told = list(sys.argv[1:] if args is None else args)
+        if len(told) > 1 and told[0] == "--json":  # it belongs to the command, and is understood before it too
+            told = [*told[1:], "--json"]
+        if "--json" not in told:
+            return super().main(told, *others, **options)
+        try:
+            code = super().main(told, *others, **{**options, "standalone_mode": False})
+        except click.Abort:
+            sys.exit(1)
+        except click.ClickException as error:
+            message, advice = error.message, ""
+            if isinstance(error, Failure):
+                advice = error.advice
+            elif isinstance(error, click.UsageError):
+                message = error.format_message()
+                advice = f"see {error.ctx.command_path} --help" if error.ctx else ""
+            click.echo(json.dumps({"error": message, "advice": advice}, ensure_ascii=False), err=True)
+            sys.exit(error.exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a newcomer's day."""

@@ -11,11 +11,19 @@ import click
 
 
 class Failure(click.ClickException):
-    """Ends the command; the sentence names what is wrong and the way out."""
+    """Ends the command; ``message`` says what is wrong, ``advice`` the way out where that is not said with it."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+    def format_message(self) -> str:
+        """Return the sentence."""
+        return f"{self.message}; {self.advice}" if self.advice else self.message
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the sentence."""
-        click.echo(f"whimbrel: {self.message}", file=file, err=True)
+        click.echo(f"whimbrel: {self.format_message()}", file=file, err=True)
 
 
 class BadSetting(Failure):

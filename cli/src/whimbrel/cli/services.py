@@ -43,7 +43,8 @@ def _request(target: Target, service: str, method: str, path: str, **options: An
     try:
         response = httpx.request(method, f"{base}{PATH_PREFIX}{path}", headers=headers, timeout=TIMEOUT_S, **options)
     except (httpx.ConnectError, httpx.TimeoutException) as error:
-        raise Unreachable(f"{service} does not answer at {base}: is it running? ({error})") from error
+        why = f"within {TIMEOUT_S:g} s" if isinstance(error, httpx.TimeoutException) else f"({error})"
+        raise Unreachable(f"{service} does not answer at {base} {why}", "is it running?") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Failure(f"{service} at {base}: {error}") from error
     if response.is_success:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from whimbrel.cli.exits import BadSetting, Unreachable
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 
 STORE: Final = ".whimbrel"  # what `whimbrel dev` keeps, in the directory where it was started
@@ -26,6 +28,8 @@ class Target:
     router: str | None = None
     nats: str | None = None
     service_key: str | None = None
+    store: Path | None = None
+    """The store that the command was told to use."""
 
     def need(self, name: str) -> str:
         """Return what the command cannot do without.
@@ -35,10 +39,15 @@ class Target:
         value: str | None = getattr(self, name)
         if value:
             return value
-        option = name.replace("_", "-")
+        option = f"--{name.replace('_', '-')} or WHIMBREL_{name.upper()}"
+        if self.store:
+            raise Unreachable(
+                f"where is Whimbrel? Nothing runs on the store {self.store} (no {self.store / DEV_FILE})",
+                f"start it by `{invocation('dev', self.store)}`, or say {option}",
+            )
         raise Unreachable(
-            f"where is Whimbrel? Nothing runs here by `whimbrel dev` (no {STORE}/{DEV_FILE} in this directory or "
-            f"above), so say --{option} or set WHIMBREL_{name.upper()}"
+            f"where is Whimbrel? Nothing runs here (no {STORE}/{DEV_FILE} in this directory or above)",
+            f"start it by `{invocation('dev')}`, or say where it is: --store DIR, or {option}",
         )
 
 
@@ -82,7 +91,23 @@ _WHAT: Final = {
 
 def _target(told: dict[str, str | None], store: Path | None) -> Target:
     found = read_dev_file(store)
-    return Target(**{name: value or found.get(name) for name, value in told.items()})
+    values = {name: value or found.get(name) for name, value in told.items()}
+    for name, value in values.items():
+        if value and _KIND[name] == "URL":
+            _check_url(name, value)
+    return Target(**values, store=store)
+
+
+def _check_url(name: str, value: str) -> None:
+    schemes = ("nats", "tls", "ws", "wss") if name == "nats" else ("http", "https")
+    for each in value.split(",") if name == "nats" else (value,):
+        try:
+            parts = urlsplit(each.strip())
+            understood = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # of the port
+            understood = False
+        if not understood:
+            raise BadSetting(f"--{name} {value!r} is not an address", f"write {schemes[0]}://HOST:PORT")
 
 
 def read_dev_file(store: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_part, ser
 from whimbrel.cli.dev.ports import choose
 from whimbrel.cli.dev.store import Store
 from whimbrel.cli.dev.supervisor import Supervisor
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.target import STORE
 
@@ -17,7 +18,11 @@ from whimbrel.cli.target import STORE
 @click.option("--ports", default="", metavar="PORTS", help="0 for free ones, or name=port,… [default: 8080 and others]")
 @click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="What outlives a run.")
 @click.option("--demo/--no-demo", default=True, help="Run the example with its page too.  [default: demo]")
-@click.option("--restart/--no-restart", default=True, help="Start again what dies.  [default: restart]")
+@click.option(
+    "--restart/--no-restart",
+    default=True,
+    help="Start again what dies; --no-restart: the run ends when a process dies.  [default: restart]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -> None:
     """Run Whimbrel on this machine until Ctrl-C.
@@ -40,8 +45,10 @@ def _run(setup: Setup, output: Output, *, demo: bool, restart: bool) -> None:
     # A page is known to its browser by the name in the address bar: both names of this machine are ours.
     origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
     parts = [nats_part(setup), *service_parts(setup, origins=origins)]
-    headline, hint = f"Edge at {setup.url('edge')}", "whimbrel listen --user alice orders:42"
+    store = None if setup.store.root == Path(STORE) else setup.store.root
+    headline, hint = f"Edge at {setup.url('edge')}", invocation("listen --user alice orders:42", store)
     if demo:
         parts.append(demo_part(setup))
         headline, hint = setup.url("demo"), "Open it in two tabs, and sign in as alice and as bob. Ctrl-C ends it all."
+    hint += f"\n  In another terminal: {invocation('status', store)}"
     asyncio.run(Supervisor(setup, parts, output, restart).run(headline, hint))

@@ -2,6 +2,7 @@
 
 import click
 
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask
 from whimbrel.cli.target import Target, talks_to
@@ -37,4 +38,4 @@ def list_(after: int, limit: int, target: Target, output: Output) -> None:
         [(each.sequence, each.time[:19], each.subject, each.code, each.reason) for each in reply.letters],
     )
     if len(reply.letters) == limit:
-        output.say(output.dim(f"more: whimbrel dlq list --after {reply.letters[-1].sequence}"))
+        output.say(output.dim(f"more: {invocation(f'dlq list --after {reply.letters[-1].sequence}', target.store)}"))

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.js.errors import APIError, NoStreamResponseError
 
 from whimbrel.cli.exits import BadSetting, Failure, Unreachable
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.protocol.channels import NAME_PATTERN, Channel
@@ -75,7 +76,11 @@ def command(
     headers |= {name: value for name, value in audience.items() if value}
     if not all(value.isprintable() for value in headers.values()):
         raise BadSetting("--type, --id, --users, --groups and --channels are one line of printable characters each")
-    sequence, duplicate = asyncio.run(_publish(target.need("nats"), subject, payload, headers))
+    try:
+        sequence, duplicate = asyncio.run(_publish(target.need("nats"), subject, payload, headers))
+    except NoStreamResponseError:
+        status = invocation("status", target.store)
+        raise Failure("no stream takes events here: has the router ever run?", f"`{status}` tells") from None
     repeated = " (a repeat of this --id: nothing new was stored)" if duplicate else ""
     record = {"subject": subject, "id": event_id, "sequence": sequence, "duplicate": duplicate}
     output.say(f"stored as event {output.loud(str(sequence))}{repeated}", record)
@@ -111,7 +116,7 @@ async def _publish(url: str, subject: str, payload: bytes, headers: dict[str, st
         ack = await bus.jetstream(timeout=TIMEOUT_S).publish(subject, payload, headers=headers)
         return ack.seq, bool(ack.duplicate)
     except NoStreamResponseError:
-        raise Failure("no stream takes events here: has the router ever run? `whimbrel status` tells") from None
+        raise
     except nats.errors.TimeoutError:
         why = f" ({complaints[-1]})" if complaints else "; it may be stored, so repeat it with the same --id"
         raise Unreachable(f"NATS did not confirm the event within {TIMEOUT_S:g} s{why}") from None
@@ -136,6 +141,9 @@ async def _connect(url: str, complaints: list[str]) -> Client:
                 error_cb=complain,
                 name="whimbrel publish",
             )
+    except (TimeoutError, nats.errors.TimeoutError):
+        where = _without_password(url)
+        raise Unreachable(f"NATS does not answer at {where} within {TIMEOUT_S:g} s", "is it running?") from None
     except (OSError, nats.errors.Error, ValueError) as error:
         why = complaints[0] if complaints else str(error) or type(error).__name__
         raise Unreachable(f"NATS does not take us at {_without_password(url)}: {why}") from error

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from whimbrel.cli.exits import Failure
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask
 from whimbrel.cli.target import Target, talks_to
@@ -28,7 +29,7 @@ def command(target: Target, output: Output) -> None:
     if output.as_json:
         output.say("", reply.model_dump())
     else:
-        _show(reply, output)
+        _show(reply, output, invocation("dlq list", target.store))
     unready = [
         f"{each.service} {each.instance}".rstrip() + f": {'; '.join(each.reasons)}"
         for each in reply.services
@@ -38,7 +39,7 @@ def command(target: Target, output: Output) -> None:
         raise Failure("not ready: " + " · ".join(unready))
 
 
-def _show(reply: StatusReply, output: Output) -> None:
+def _show(reply: StatusReply, output: Output, more: str) -> None:
     output.table(
         ("SERVICE", "INSTANCE", "VERSION", "PID", "UP", "STATE", "CONNECTIONS"),
         [_row(each) for each in reply.services],
@@ -54,7 +55,7 @@ def _show(reply: StatusReply, output: Output) -> None:
         [(each.partition, each.pending, each.unacknowledged) for each in reply.lag],
     )
     letters = f"{reply.dead_letters} dead letters"
-    output.say("\n" + (output.bad(f"{letters}: see `whimbrel dlq list`") if reply.dead_letters else letters))
+    output.say("\n" + (output.bad(f"{letters}: see `{more}`") if reply.dead_letters else letters))
 
 
 def _row(service: ServiceStatus) -> tuple[object, ...]:

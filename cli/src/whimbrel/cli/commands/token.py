@@ -1,5 +1,7 @@
 """`whimbrel token`: a token for a user, as a backend would mint it."""
 
+from typing import Final
+
 import click
 from pydantic import ValidationError
 
@@ -41,5 +43,12 @@ def token_request(
         allowed = tuple(Grant(channel=channel, allow=("subscribe", "history")) for channel in grants)
         return TokenRequest(user=user, groups=groups, channels=allowed, claims={}, ttl=ttl)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise BadSetting(f"no token can be made of this: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        where, *_ = error.errors()[0]["loc"]
+        raise BadSetting(f"no token can be made of this: {_WANTED.get(str(where), where)}") from None
+
+
+_WANTED: Final = {
+    "channel": "--grant is a channel (`orders:42`) or a prefix in a namespace (`orders:4*`), and nothing wider",
+    "user": "--user has 1 to 512 characters",
+    "groups": "--group has 1 to 128 characters",
+}

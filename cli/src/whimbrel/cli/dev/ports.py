@@ -56,6 +56,7 @@ def _held(name: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise Failure(
-            f"port {port} ({name}) is taken: stop what listens there, or run with --ports 0 or --ports {name}=PORT"
+            f"port {port} ({name}) is taken",
+            f'stop what listens there, or run with --ports 0 or --ports {name}=PORT (make run ARGS="--ports 0")',
         ) from error
     return listener
