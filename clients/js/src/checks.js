@@ -3,7 +3,7 @@
 import { WhimbrelError } from "./errors.js";
 import { CHANNEL_PATTERN, ERROR_CODES } from "./protocol.gen.js";
 
-/** @import { Options, Preference } from "./client.js" */
+/** @import { Options, Preference } from "./options.js" */
 
 const EXAMPLE = 'new Whimbrel("https://push.example.com", { token: async () => "…" })';
 const PREFERENCES = ["auto", "websocket", "poll"];

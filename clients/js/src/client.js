@@ -17,32 +17,9 @@ import { openWebSocket, probeWebSocket } from "./transports/websocket.js";
  * @import { Ok, Publication } from "./protocol.gen.js"
  * @import { Transport } from "./core/choice.js"
  * @import { ConnectionState, Effect } from "./core/effects.js"
+ * @import { Events, Options, Preference } from "./options.js"
  * @import { ChannelPublication, Handler, SubscribeOptions } from "./subscription.js"
- * @import { Host, Link, LinkEvents } from "./transports/link.js"
- *
- * @typedef {"auto" | Transport} Preference
- *
- * @typedef {object} Options
- * @property {() => Promise<string | null> | string | null} token asked before a connect and when the token ends; null: signed out, which
- *   closes the client; what it throws is taken for a fault of the moment, and it is asked again
- * @property {Preference} [transport] "auto" by default: WebSocket where it opens, long-poll otherwise
- * @property {Pick<Storage, "getItem" | "setItem"> | null} [storage] keeps positions for the next life of the page, e.g. sessionStorage;
- *   give one only where what the publications told survives as well
- * @property {string} [device] stable per installation, at most 64 characters
- * @property {Partial<Host>} [host]
- *
- * @typedef {object} StateChange
- * @property {ConnectionState} state
- * @property {number} code why: a close code of the contract, one of this client's own (3000–3999), or 1000 and 1006 as in RFC 6455
- * @property {string} reason
- * @property {number | null} retryMs until the next try
- *
- * @typedef {object} Events
- * @property {StateChange} state
- * @property {Transport} transport another one is used from now on
- * @property {WhimbrelError} error what no promise reports: the token provider or a handler failed
- * @property {{channel: string, offset: number}} acked another device of this user handled everything up to here
- * @property {ChannelPublication} publication in a channel that the edge opened by itself and nobody here subscribed to
+ * @import { Link, LinkEvents } from "./transports/link.js"
  */
 
 const VERSION = "whimbrel-js/0.1.0";

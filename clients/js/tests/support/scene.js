@@ -4,7 +4,7 @@ import { Whimbrel } from "../../src/index.js";
 import { Clock } from "./clock.js";
 import { Edge } from "./edge.js";
 
-/** @import { Options } from "../../src/client.js" */
+/** @import { Options } from "../../src/options.js" */
 
 export class Scene {
   clock = new Clock();

@@ -4,7 +4,7 @@ import { byId, show } from "./dom.js";
 
 /**
  * @import { Whimbrel } from "/whimbrel/index.js"
- * @import { StateChange } from "/whimbrel/client.js"
+ * @import { StateChange } from "/whimbrel/options.js"
  * @import { Line } from "./line.js"
  * @import { Log } from "./log.js"
  */
