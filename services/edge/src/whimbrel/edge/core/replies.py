@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from whimbrel.edge.core.effects import Identified
+from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import Budget, NotOpened, Opened, encode_subscription, publication_frames
 from whimbrel.protocol.codes import CloseCode, ErrorCode
@@ -45,7 +46,29 @@ def subscribed_frames(name: str, result: Opened | NotOpened, request: int | None
     return [head + b'"channel":%b,%b}' % (_quoted(name), members), *publication_frames(name.encode(), rest)]
 
 
-def connected_frames(fields: Mapping[str, Any], results: Mapping[str, Opened | NotOpened]) -> list[bytes]:
+def connected_head(
+    request: int, session: str, identified: Identified, terms: Terms, *, wall: float
+) -> Mapping[str, object]:
+    """Return the fields of `connected`, without its channels, at ``wall`` (Unix seconds)."""
+    grant = {} if identified.grant is None else {"resume": identified.grant}
+    return {
+        "type": "connected",
+        "id": request,
+        "session": session,
+        "user": identified.identity.user,
+        "expires_in": max(0, int(identified.identity.expires - wall)),
+        "ping": terms.ping,
+        "pong": terms.pong,
+        "limits": {
+            "frame_bytes": terms.frame_bytes,
+            "channels": terms.channels,
+            "publish_per_s": terms.publish_per_s,
+        },
+        **grant,
+    }
+
+
+def connected_frames(head: Mapping[str, object], results: Mapping[str, Opened | NotOpened]) -> list[bytes]:
     """Return the `connected` frame with its channels, and behind it the publications that did not fit into it."""
     budget = Budget()
     channels: list[bytes] = []
@@ -54,8 +77,8 @@ def connected_frames(fields: Mapping[str, Any], results: Mapping[str, Opened | N
         members, rest = encode_subscription(result, budget)
         channels.append(b"%b:{%b}" % (_quoted(name), members))
         behind += publication_frames(name.encode(), rest)
-    head = json.dumps({"type": "connected", **fields}, ensure_ascii=False, separators=(",", ":")).encode()
-    return [b'%b,"channels":{%b}}' % (head[:-1], b",".join(channels)), *behind]
+    fields = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    return [b'%b,"channels":{%b}}' % (fields[:-1], b",".join(channels)), *behind]
 
 
 def history_frame(request: int, epoch: str, publications: Sequence[Stored]) -> bytes:

@@ -3,8 +3,7 @@
     AWAITING_CONNECT ─connect→ AUTHENTICATING ─identified→ OPENING ─opened→ OPEN ─→ CLOSED
 
 Methods take ``now`` (seconds of a monotonic clock) or ``wall`` (Unix seconds) where time matters, and return effects
-in order.
-``deadline`` says when to call ``tick`` next. A session does not know what carries it.
+in order. ``deadline`` says when to call ``tick`` next. A session does not know what carries it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,10 @@ from typing import Final
 
 from whimbrel.edge.core.effects import (
     Close,
-    Detach,
     Effect,
     Execute,
     Identified,
     Identify,
-    Open,
     Rejected,
     Send,
     Wanted,
@@ -27,14 +24,15 @@ from whimbrel.edge.core.liveness import Due, Liveness, Terms
 from whimbrel.edge.core.rates import TokenBucket
 from whimbrel.edge.core.replies import (
     connected_frames,
+    connected_head,
     disconnect_frame,
     error_frame,
     subscribed_frames,
-    unsubscribed_frame,
 )
 from whimbrel.edge.core.rights import action_of, permit, still_permitted
 from whimbrel.edge.core.states import Cause, State, step
 from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.edge.core.subscriptions import Subscriptions
 from whimbrel.protocol.channels import INBOX, Channel, group_channel, inbox_of
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
@@ -76,7 +74,6 @@ class Session:
         "_in_flight",
         "_rate",
         "_waiting",
-        "channels",
         "closed_with",
         "id",
         "identity",
@@ -84,6 +81,7 @@ class Session:
         "presented",
         "rules",
         "state",
+        "subscriptions",
         "terms",
     )
 
@@ -94,7 +92,7 @@ class Session:
         self.state = State.AWAITING_CONNECT
         self.identity: Identity | None = None
         self.presented: Identified | None = None  # who the HTTP request said it is, by header or ticket
-        self.channels: dict[str, Channel] = {}  # open or being opened, by the name that the client uses
+        self.subscriptions = Subscriptions(terms.channels)
         self.liveness = Liveness(now=now)
         self.closed_with: CloseCode | None = None
         self._connect: Connect | None = None  # while it is being answered
@@ -139,7 +137,7 @@ class Session:
             case Pong():
                 return []
             case Connect():
-                return self._on_connect(frame)
+                return self._on_connect(frame, wall=wall)
             case Refused() if self.state in (State.AWAITING_CONNECT, State.OPEN):
                 raise frame
             case _ if self.state is State.AWAITING_CONNECT:
@@ -151,18 +149,19 @@ class Session:
             case Unsubscribe():
                 return self._on_unsubscribe(frame)
             case Refresh():
+                self._begin_request()
                 return [Identify(frame.token, None, refresh_id=frame.id)]
             case Publish() | Ack() | History() | Presence():
                 return self._on_request(frame, now=now)
         raise AssertionError(frame)
 
-    def _on_connect(self, frame: Connect) -> list[Effect]:
+    def _on_connect(self, frame: Connect, *, wall: float) -> list[Effect]:
         if self.state is not State.AWAITING_CONNECT:
             raise Refused(ErrorCode.BAD_REQUEST, "the session is connected already; `refresh` renews the token")
         self.state = step(self.state, Cause.CONNECT)
         self._connect = frame
         if self.presented is not None and frame.token is None:
-            return self._identified(self.presented)
+            return self.identified(self.presented, wall=wall)
         if frame.token is None and frame.resume is None:
             return self.close(CloseCode.UNAUTHORIZED, "`connect` carries no token; fetch one and reconnect")
         return [Identify(frame.token, frame.resume)]
@@ -176,29 +175,24 @@ class Session:
         return []
 
     def _on_subscribe(self, frame: Subscribe) -> list[Effect]:
-        if frame.channel in self.channels:
-            return self._resubscribe(frame)
-        if len(self.channels) >= self.terms.channels:
-            raise Refused(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.terms.channels} channels")
-        channel = permit(self._known, "subscribe", frame.channel, self.rules)
-        self.channels[frame.channel] = channel
-        return [Open((self._wanted(frame.channel, channel, frame.position, frame.last),), frame.id)]
-
-    def _resubscribe(self, frame: Subscribe) -> list[Effect]:
+        held = frame.channel in self.subscriptions.channels
         # A client that found a gap subscribes again from its position (contract §2); anything else is a mistake.
-        if frame.position is None:
+        if held and frame.position is None:
             raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
-        channel = self.channels[frame.channel]
-        again = Open((self._wanted(frame.channel, channel, frame.position, None),), frame.id)
-        return [Detach(channel), again]
+        if not held and self.subscriptions.full:
+            raise Refused(ErrorCode.LIMIT_EXCEEDED, self.subscriptions.no_room.message)
+        channel = permit(self._known, "subscribe", frame.channel, self.rules)
+        before = self.subscriptions.close(frame.channel) or []
+        wanted = self._wanted(frame.channel, channel, frame.position, frame.last)
+        return [*before, self.subscriptions.open([wanted], frame.id)]
 
     def _on_unsubscribe(self, frame: Unsubscribe) -> list[Effect]:
         if frame.channel == INBOX:
             raise Refused(ErrorCode.BAD_REQUEST, "the inbox is always subscribed")
-        channel = self.channels.pop(frame.channel, None)
-        if channel is None:
+        effects = self.subscriptions.close(frame.channel)
+        if effects is None:
             raise Refused(ErrorCode.NOT_SUBSCRIBED, f"{frame.channel} is not open")
-        return [Detach(channel), Send(encode(Ok(id=frame.id)))]
+        return [*effects, Send(encode(Ok(id=frame.id)))]
 
     def _on_request(self, frame: Publish | Ack | History | Presence, *, now: float) -> list[Effect]:
         if isinstance(frame, Publish):
@@ -207,11 +201,15 @@ class Session:
             if wait := self._rate.take(now=now):
                 why = f"at most {self.terms.publish_per_s:g} publishes per second"
                 raise Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int(wait * 1000) + 1)
-        channel = permit(self._known, action_of(frame), frame.channel, self.rules, frame.channel in self.channels)
+        subscribed = frame.channel in self.subscriptions.channels
+        channel = permit(self._known, action_of(frame), frame.channel, self.rules, subscribed)
+        self._begin_request()
+        return [Execute(frame, channel)]
+
+    def _begin_request(self) -> None:
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Refused(ErrorCode.RATE_LIMITED, f"over {MAX_IN_FLIGHT} requests under way", retry_ms=1000)
         self._in_flight += 1
-        return [Execute(frame, channel)]
 
     # --- what the edge learns
 
@@ -223,9 +221,6 @@ class Session:
             outcome = Rejected(CloseCode.TOKEN_EXPIRED, ErrorCode.TOKEN_EXPIRED, "the token has expired")
         if isinstance(outcome, Rejected):
             return self.close(outcome.close, outcome.reason, after_ms=outcome.after_ms)
-        return self._identified(outcome)
-
-    def _identified(self, outcome: Identified) -> list[Effect]:
         self.state = step(self.state, Cause.IDENTIFIED)
         self.presented = outcome  # its grant goes out with `connected`
         self.identity = identity = outcome.identity
@@ -233,27 +228,26 @@ class Session:
         asked = {INBOX: None, **{str(group_channel(group)): None for group in sorted(identity.groups)}}
         wanted: list[Wanted] = []
         for name, position in {**asked, **self._connect.channels}.items():
-            if len(self.channels) >= self.terms.channels:
+            if len(wanted) >= self.terms.channels:
                 break
             try:
                 channel = inbox_of(identity.user) if name == INBOX else permit(identity, "subscribe", name, self.rules)
             except Refused:
                 continue  # answered in ``opened``
-            self.channels[name] = channel
             wanted.append(self._wanted(name, channel, position, None))
-        return [Open(tuple(wanted), 0)]
+        return [self.subscriptions.open(wanted, 0)]
 
     def opened(
         self, results: Mapping[str, Opened | NotOpened], request: int | None, *, now: float, wall: float
     ) -> list[Effect]:
-        """Tell the client that channels are open (attached in this very step), or why not; ``request`` as in
-        ``Open``.
+        """Tell the client that channels are open (attached in this very step), or why not.
+
+        ``results`` holds those that are still awaited; ``request`` is that of ``Open``.
         """
         if self.state is State.CLOSED:
             return []
         for name, result in results.items():
-            if isinstance(result, NotOpened):
-                self.channels.pop(name, None)
+            self.subscriptions.settle(name, opened=isinstance(result, Opened))
         if self.state is State.OPENING and request == 0:
             return self._connected(results, now=now, wall=wall)
         return [
@@ -269,24 +263,12 @@ class Session:
         for name in connect.channels:
             if name not in every:
                 every[name] = self._refused(name)
-        fields = {
-            "id": connect.id,
-            "session": self.id,
-            "user": identified.identity.user,
-            "expires_in": max(0, int(identified.identity.expires - wall)),
-            "ping": self.terms.ping,
-            "pong": self.terms.pong,
-            "limits": {
-                "frame_bytes": self.terms.frame_bytes,
-                "channels": self.terms.channels,
-                "publish_per_s": self.terms.publish_per_s,
-            },
-        }
-        if identified.grant is not None:
-            fields["resume"] = identified.grant
         waiting = self._waiting or []
         self._connect = self.presented = self._waiting = None
-        effects: list[Effect] = [Send(message) for message in connected_frames(fields, every)]
+        head = connected_head(connect.id, self.id, identified, self.terms, wall=wall)
+        effects: list[Effect] = [Send(message) for message in connected_frames(head, every)]
+        groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
+        effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
         return effects + self._take(waiting, now=now, wall=wall)
 
     def _refused(self, name: str) -> NotOpened:
@@ -294,12 +276,13 @@ class Session:
             permit(self._known, "subscribe", name, self.rules)
         except Refused as refusal:
             return NotOpened(refusal.code, refusal.message)
-        if len(self.channels) >= self.terms.channels:
-            return NotOpened(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.terms.channels} channels")
+        if self.subscriptions.full:
+            return self.subscriptions.no_room
         return NotOpened(ErrorCode.UNAVAILABLE, "the channel's namespace changed meanwhile; subscribe again")
 
     def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:
         """Answer ``refresh``: a good token of the same user renews the session in place."""
+        self.finished()
         if self.state is not State.OPEN:
             return []
         if isinstance(outcome, Identified) and outcome.identity.user != self._known.user:
@@ -313,30 +296,23 @@ class Session:
     def rights_changed(self, outcome: Identified) -> list[Effect]:
         """Follow a change of the user's rights: close what is no longer allowed, open the new groups' channels."""
         if self.state is not State.OPEN:
-            return []
+            if self.presented is not None:  # `connected` is written by what is known then
+                self.presented = outcome
+            if self.state is State.OPENING:
+                self.identity = outcome.identity
+            return self.rules_changed()
         before, self.identity = self._known.groups, outcome.identity
-        effects = self._drop_forbidden()
-        for group in sorted(outcome.identity.groups - before):
-            channel = group_channel(group)
-            if str(channel) not in self.channels:
-                self.channels[str(channel)] = channel
-                effects.append(Open((Wanted(str(channel), channel),), None))
+        effects = self._drop_forbidden() + self.subscriptions.open_groups(outcome.identity.groups - before)
         if outcome.grant is not None:
             effects.append(Send(encode(Resume(grant=outcome.grant))))
         return effects
 
     def rules_changed(self) -> list[Effect]:
         """Follow a change of the namespaces."""
-        return self._drop_forbidden() if self.state is State.OPEN else []
+        return self._drop_forbidden() if self.state in (State.OPENING, State.OPEN) else []
 
     def _drop_forbidden(self) -> list[Effect]:
-        effects: list[Effect] = []
-        for name, channel in list(self.channels.items()):
-            if not still_permitted(self._known, channel, self.rules):
-                del self.channels[name]
-                why = "the user's rights changed"
-                effects += [Detach(channel), Send(unsubscribed_frame(name, ErrorCode.PERMISSION_DENIED, why))]
-        return effects
+        return self.subscriptions.drop(lambda channel: still_permitted(self._known, channel, self.rules))
 
     def acked(self, channel: Channel, offset: int, origin: str) -> list[Effect]:
         """Tell the client that another device of the user acknowledged."""
@@ -344,7 +320,7 @@ class Session:
             return []
         return [
             Send(encode(AckedFrame(channel=name, offset=offset)))
-            for name, own in self.channels.items()
+            for name, own in self.subscriptions.channels.items()
             if own == channel
         ]
 
@@ -392,19 +368,21 @@ class Session:
             return []
         self.state = step(self.state, Cause.CLOSE)
         self.closed_with = code
-        return [Send(disconnect_frame(code, reason, after_ms)), *self._detach_all(), Close(code)]
+        return [Send(disconnect_frame(code, reason, after_ms)), *self.subscriptions.close_all(), Close(code)]
 
     def lost(self) -> list[Effect]:
         """The transport is gone."""
         if self.state is State.CLOSED:
             return []
         self.state = step(self.state, Cause.LOST)
-        return self._detach_all()
+        return self.subscriptions.close_all()
 
-    def _detach_all(self) -> list[Effect]:
-        effects: list[Effect] = [Detach(channel) for channel in self.channels.values()]
-        self.channels = {}
-        return effects
+    @property
+    def known(self) -> Identity | None:
+        """Who the client is, or said to be in its HTTP request; None where nobody knows yet."""
+        if self.identity is None and self.presented is not None:
+            return self.presented.identity
+        return self.identity
 
     @property
     def _known(self) -> Identity:
