@@ -85,5 +85,7 @@ async def an_edge(neighbours: Neighbours, **changes: Any) -> AsyncIterator[Edge]
         patch.setattr("whimbrel.edge.app.Pod", Seen)
         async with running("edge", settings, app.run) as service:
             edge = Edge(service, pods[0], neighbours)
-            yield edge
-            await edge.hang_up()
+            try:
+                yield edge
+            finally:
+                await edge.hang_up()

@@ -1,6 +1,7 @@
 """Puts the edge together; the only file that constructs."""
 
 import asyncio
+import socket
 from asyncio import FIRST_COMPLETED
 from typing import Final
 
@@ -26,6 +27,7 @@ from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.service import Service
 
 DRAIN_PART: Final = 0.75  # of the drain time; the rest is for the last close frames and read marks
+SEND_BUFFER_BYTES: Final = 128 * 1024  # a kernel left to itself hides up to 4 MiB per client who reads nothing
 READERS: Final = 2  # connections for recovery: a direct get runs inside the server's loop for its connection
 
 
@@ -33,7 +35,8 @@ async def run(service: Service) -> None:
     """Serve until the process is asked to stop, then send the clients elsewhere."""
     settings = service.settings
     assert isinstance(settings, Settings)
-    socket = http.bind(settings.host, settings.port)
+    listener = http.bind(settings.host, settings.port)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
     control = await service.connect()
     live = await service.connect("live")
     readers = [DirectGet(await service.connect(f"recovery{number}")) for number in range(READERS)]
@@ -64,11 +67,11 @@ async def run(service: Service) -> None:
     pod.expose(service.metrics)
     bus.expose(service.metrics)
     fanout.expose(service.metrics)
-    port = socket.getsockname()[1]
+    port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 
     upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks)]
-    serving = asyncio.create_task(http.serve(application(pod), socket, http=Building(pod)))
+    serving = asyncio.create_task(http.serve(application(pod), listener, http=Building(pod)))
     service.log.info("edge.serving", port=port)
     service.health.ready()
     try:

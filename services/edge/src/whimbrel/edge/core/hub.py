@@ -22,7 +22,7 @@ class LiveChannel:
     """One channel that the pod holds. ``name`` is what its subscribers call it.
 
     ``ring`` is None in an ephemeral channel and until the head is known; ``newest`` is the highest offset heard of:
-    above the ring's head, a gap is open.
+    above the ring's head, a gap is open. ``gone``: the pod holds it no more, and nothing will come.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class LiveChannel:
         "channel",
         "durable",
         "epoch",
+        "gone",
         "idle_since",
         "name",
         "newest",
@@ -50,6 +51,7 @@ class LiveChannel:
         self.ring: Ring | None = None
         self.newest = 0
         self.opened = False
+        self.gone = False
         self.catching_up = False
         self.pending: list[bytes] = []  # frames accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
@@ -145,8 +147,13 @@ class Hub:
             if not live.writers and not live.waiters and now >= live.idle_since + LINGER_S
         ]
         for live in gone:
-            del self.channels[live.channel]
+            self.forget(live)
         return gone
+
+    def forget(self, live: LiveChannel) -> None:
+        """Hold ``live`` no more."""
+        live.gone = True
+        del self.channels[live.channel]
 
     @staticmethod
     def _note_idle(live: LiveChannel, now: float) -> None:

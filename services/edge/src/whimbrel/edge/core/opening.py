@@ -11,6 +11,7 @@ from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.protocol.codes import ErrorCode
 
 
 class Opening:
@@ -43,6 +44,8 @@ class Opening:
         if self.refused is not None:
             return self.refused
         live = self.live
+        if live.gone:  # nothing would come any more
+            return NotOpened(ErrorCode.UNAVAILABLE, "the channel was closed meanwhile; subscribe again")
         if not self._prepared:
             return None
         if not live.durable:

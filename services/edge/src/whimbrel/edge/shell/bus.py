@@ -8,7 +8,7 @@ be shown, the channel starts anew and its subscribers are told to reload.
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
@@ -59,7 +59,9 @@ class Bus:
     def hold(self, channel: Channel, *, durable: bool, now: float) -> LiveChannel:
         """Return the pod's view of ``channel``, subscribing to it if it is new; ``opened`` may still be false."""
         live = self._hub.channels.get(channel)
-        if live is None:
+        if live is not None:
+            live.idle_since = now  # somebody is on the way: it must not be forgotten meanwhile
+        else:
             live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
             self._hub.channels[channel] = live
             receive = self._on_durable if durable else self._on_ephemeral
@@ -73,9 +75,22 @@ class Bus:
 
     async def opened(self, live: LiveChannel) -> None:
         """Wait until ``live`` is subscribed and its head is known."""
+        live.idle_since = asyncio.get_running_loop().time()
         future = self._opening.get(live)
         if future is not None:
             await asyncio.shield(future)
+
+    def renew(self, durable: Mapping[str, bool]) -> Set[Channel]:
+        """Forget the channels that are not ``durable`` as their namespaces say now, and return them."""
+        outdated = [
+            live
+            for live in self._hub.channels.values()
+            if durable.get(live.channel.namespace, live.durable) != live.durable
+        ]
+        for live in outdated:
+            self._hub.forget(live)
+            self._subscriptions.pop(live).detach()
+        return {live.channel for live in outdated}
 
     async def _open_all(self) -> None:
         """Open what waits. While one batch is read the next one collects: a storm costs few reads, and nobody waits

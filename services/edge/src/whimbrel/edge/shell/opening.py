@@ -5,7 +5,7 @@ the two.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from whimbrel.edge.core.effects import Wanted
@@ -15,7 +15,7 @@ from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.streams import TROUBLE
-from whimbrel.protocol.channels import ROUTER_NAMESPACES
+from whimbrel.protocol.channels import ROUTER_NAMESPACES, Channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.limits import HISTORY_LIMIT
 from whimbrel.protocol.namespaces import Namespace
@@ -64,7 +64,14 @@ class Openings:
 
     def durable(self, namespace: str) -> bool:
         """Tell whether channels of ``namespace`` keep history; the router's own always do."""
-        return namespace in ROUTER_NAMESPACES or self._rules[namespace].durable
+        rule = self._rules.get(namespace)
+        return namespace in ROUTER_NAMESPACES or (rule is not None and rule.durable)
+
+    def renew(self) -> Set[Channel]:
+        """Forget the channels whose namespace became durable or ephemeral, and return them: who is in one of them
+        begins again.
+        """
+        return self._bus.renew({name: rule.durable for name, rule in self._rules.items()})
 
     async def prepare(self, openings: Sequence[Opening], user: str) -> None:
         """Read what is missing until every opening can be completed, or refuse it with 108."""

@@ -5,7 +5,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Set
 from typing import Final, Protocol
 
 from whimbrel.edge.core.heartbeat import TimerWheel
@@ -17,6 +17,7 @@ from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.requests import Requests
+from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.namespaces import Namespace
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
@@ -50,8 +51,8 @@ class Connected(Protocol):
     def drain(self, after_ms: int) -> None:
         """Say when to reconnect, and close."""
 
-    def rules_changed(self) -> None:
-        """Follow a change of the namespaces."""
+    def rules_changed(self, renewed: Set[Channel]) -> None:
+        """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
 
 
 class Pod:
@@ -112,8 +113,9 @@ class Pod:
 
     def rules_changed(self) -> None:
         """Have every session follow a change of the namespaces."""
+        renewed = self.openings.renew()
         for connection in tuple(self.connections):
-            connection.rules_changed()
+            connection.rules_changed(renewed)
 
     def detail(self) -> dict[str, object]:
         """Return what `rpc.status.v1` tells of the pod."""

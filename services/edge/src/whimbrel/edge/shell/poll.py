@@ -5,7 +5,7 @@ back far enough, the answer is written in the same turn of the loop; otherwise a
 that waits costs one entry per channel.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from http import HTTPStatus
 from typing import Final
 
@@ -235,7 +235,7 @@ class Poll:
         if self._identity is not None and self._identity.changed(joined=joined, left=left) != self._identity:
             self._finish(PollAnswer(list(self._extra), self._positions))
 
-    def rules_changed(self) -> None:
+    def rules_changed(self, renewed: Set[Channel]) -> None:
         """Answer with what there is: the next poll comes under the new rules."""
         self._finish(PollAnswer(list(self._extra), self._positions))
 

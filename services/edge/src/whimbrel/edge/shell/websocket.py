@@ -6,7 +6,7 @@ channels are left at their positions and caught up from history once it has drai
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, assert_never
 
 from whimbrel.edge.core.effects import (
@@ -20,6 +20,7 @@ from whimbrel.edge.core.effects import (
     Send,
     Wanted,
 )
+from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.session import Session
@@ -39,7 +40,18 @@ _FIN_CLOSE: Final = 0x88
 class WebSocket(asyncio.Protocol):
     """The server's side of one socket, after the upgrade."""
 
-    __slots__ = ("_behind", "_behind_since", "_closing", "_inlet", "_opened_at", "pod", "session", "transport")
+    __slots__ = (
+        "_behind",
+        "_closing",
+        "_inlet",
+        "_moved_at",
+        "_opened_at",
+        "_unsent",
+        "_watched",
+        "pod",
+        "session",
+        "transport",
+    )
 
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
         self.pod = pod
@@ -49,22 +61,22 @@ class WebSocket(asyncio.Protocol):
         self._inlet = Inlet(pod.terms.frame_bytes)
         self._closing = False
         self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
-        self._behind_since = 0.0
+        self._unsent = 0  # bytes, when a socket that is behind was last looked at
+        self._moved_at = 0.0  # when it last took any
         self._opened_at = pod.now()
+        self._watched: str | None = None  # the user whose changes this socket is told of
         transport.set_write_buffer_limits(high=0)  # to be told of every byte that the kernel did not take
         pod.connections.add(self)
         pod.counters.open["websocket"] += 1
         pod.counters.accepted["websocket"] += 1
+        if presented is not None:
+            self._watch(presented.identity)
         self._schedule()
 
     # Bytes in
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        if self._closing:
-            if any(isinstance(event, PeerClosed) for event in self._inlet.feed(data)):
-                self.transport.close()
-            return
         try:
             self._take(data)
         except Exception as error:  # a fault of ours must cost one connection, not the loop
@@ -79,11 +91,10 @@ class WebSocket(asyncio.Protocol):
                     self._perform(self.session.receive(payload, now=now, wall=wall()))
                 case Alive(answer):
                     self.session.alive(now=now)
-                    if answer:
+                    if answer and not self._closing:
                         self.transport.write(answer)
                 case PeerClosed(answer):
-                    self.transport.write(answer)
-                    self.transport.close()
+                    self._peer_closed(answer)
                 case TooLarge():
                     limit = self.pod.terms.frame_bytes
                     self._perform(self.session.close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {limit} bytes"))
@@ -91,10 +102,16 @@ class WebSocket(asyncio.Protocol):
                     self._perform(self.session.close(CloseCode.PROTOCOL_ERROR, what))
                 case _:
                     assert_never(event)
-            if self._closing:
-                return
         if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
             self.transport.pause_reading()  # who does not read our answers asks nothing more
+
+    def _peer_closed(self, answer: bytes) -> None:
+        if not self._closing:
+            self._perform(self.session.lost())  # nothing may follow our close frame (RFC 6455 §5.5.1)
+            self._closing = True
+            self.transport.write(answer)
+            self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
+        self.transport.close()
 
     def _failed(self) -> None:
         self._perform(self.session.close(CloseCode.INTERNAL, "a fault in the edge"))
@@ -105,6 +122,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client; one line tells how the session ended."""
         pod, session = self.pod, self.session
+        self._closing = True  # what is still on its way finds nobody
         self._perform(session.lost())
         pod.forget(self)
         pod.slow.discard(self)
@@ -112,8 +130,8 @@ class WebSocket(asyncio.Protocol):
         pod.counters.open["websocket"] -= 1
         code = session.closed_with
         pod.counters.closed["client" if code is None else code.slug] += 1
-        if session.identity is not None:
-            pod.users.detach(session.identity.user, self, now=pod.now())
+        if self._watched is not None:
+            pod.users.detach(self._watched, self, now=pod.now())
         pod.log.info(
             "session.closed",
             session=session.id,
@@ -141,7 +159,8 @@ class WebSocket(asyncio.Protocol):
                 case Detach(channel):
                     self._detach(channel)
                 case Execute():
-                    self.pod.spawn(self._execute(effect), self._failed)
+                    durable = self.pod.durable(effect.channel.namespace)
+                    self.pod.spawn(self._execute(effect, durable), self._failed)
                 case _:
                     assert_never(effect)
 
@@ -161,7 +180,7 @@ class WebSocket(asyncio.Protocol):
         else:
             self._perform(self.session.identified(outcome, wall=wall()))
 
-    async def _execute(self, effect: Execute) -> None:
+    async def _execute(self, effect: Execute, durable: bool) -> None:
         session = self.session
         assert session.identity is not None
         reply = await self.pod.requests.answer(
@@ -169,7 +188,7 @@ class WebSocket(asyncio.Protocol):
             effect.channel,
             user=session.identity.user,
             session=session.id,
-            durable=self.pod.durable(effect.channel.namespace),
+            durable=durable,
         )
         session.finished()
         if reply is not None and session.state is State.OPEN:
@@ -186,34 +205,33 @@ class WebSocket(asyncio.Protocol):
 
     def _open(self, effect: Open) -> None:
         if effect.request == 0:
-            self._watch_user()
+            assert self.session.identity is not None
+            self._watch(self.session.identity)
         openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
-        if not self._opened(openings, effect.request):
-            self.pod.spawn(self._open_slowly(openings, effect.request), self._failed)
+        if not self._opened(openings, effect):
+            self.pod.spawn(self._open_slowly(openings, effect), self._failed)
 
-    async def _open_slowly(self, openings: Sequence[Opening], request: int | None) -> None:
+    async def _open_slowly(self, openings: Sequence[Opening], effect: Open) -> None:
         user = self.session.identity.user if self.session.identity is not None else ""
         await self.pod.openings.prepare(openings, user)
-        while not self._opened(openings, request):
+        while not self._opened(openings, effect):
             await self.pod.openings.prepare(openings, user)
 
-    def _opened(self, openings: Sequence[Opening], request: int | None) -> bool:
+    def _opened(self, openings: Sequence[Opening], effect: Open) -> bool:
         """Attach all channels and tell the client, in one turn; False where something must be read first."""
         completed: list[tuple[Opening, Opened | NotOpened]] = []
         for opening in openings:
+            if not self.session.subscriptions.awaits(opening.wanted.name, effect):
+                continue  # closed, or asked for anew, meanwhile
             result = opening.complete()
             if result is None:
                 return False
             completed.append((opening, result))
-        results: dict[str, Opened | NotOpened] = {}
         for opening, result in completed:
-            wanted = opening.wanted
-            if self.session.channels.get(wanted.name) != wanted.channel:
-                continue  # unsubscribed, or closed, meanwhile
-            results[wanted.name] = result
             if isinstance(result, Opened):
                 self._attach(opening, result)
-        self._perform(self.session.opened(results, request, now=self.pod.now(), wall=wall()))
+        results = {opening.wanted.name: result for opening, result in completed}
+        self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
         self._schedule()
         return True
 
@@ -227,15 +245,18 @@ class WebSocket(asyncio.Protocol):
 
     # The user
 
-    def _watch_user(self) -> None:
-        assert self.session.identity is not None
-        self.pod.users.attach(self.session.identity, self, now=self.pod.now())
+    def _watch(self, identity: Identity) -> None:
+        if self._watched is not None and self._watched != identity.user:
+            self.pod.users.detach(self._watched, self, now=self.pod.now())
+        self._watched = identity.user
+        self.pod.users.attach(identity, self, now=self.pod.now())
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
         """Follow the router's change of the user's memberships; a repeat changes nothing."""
-        if self.session.identity is not None:
-            identity = self.session.identity.changed(joined=joined, left=left)
-            if identity != self.session.identity:  # the router tells each change twice
+        before = self.session.known
+        if before is not None:
+            identity = before.changed(joined=joined, left=left)
+            if identity != before:  # the router tells each change twice
                 told = Identified(identity, self.pod.gatekeeper.seal(identity))
                 self._perform(self.session.rights_changed(told))
 
@@ -243,9 +264,12 @@ class WebSocket(asyncio.Protocol):
         """Pass on that session ``origin`` of the user acknowledged."""
         self._perform(self.session.acked(channel, offset, origin))
 
-    def rules_changed(self) -> None:
-        """Follow a change of the namespaces."""
-        self._perform(self.session.rules_changed())
+    def rules_changed(self, renewed: Set[Channel]) -> None:
+        """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
+        if renewed and not renewed.isdisjoint(self.session.subscriptions.channels.values()):
+            self._perform(self.session.close(CloseCode.STATE_LOST, "a channel became durable or ephemeral"))
+        else:
+            self._perform(self.session.rules_changed())
 
     # A slow socket
 
@@ -263,18 +287,25 @@ class WebSocket(asyncio.Protocol):
 
     def check_outbox(self, *, now: float) -> None:
         """Stop live writes beyond the high watermark; close a socket that has taken nothing for too long."""
-        if self._behind is not None:
-            if now >= self._behind_since + self.pod.settings.stuck_s:
-                self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
-                self.transport.abort()
-        elif self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
-            self._fall_behind(now)
+        unsent = self.transport.get_write_buffer_size()
+        if self._behind is None:
+            if unsent > self.pod.settings.outbox_bytes:
+                self._fall_behind(now)
+        elif unsent < self._unsent:
+            self._unsent, self._moved_at = unsent, now
+        elif now >= self._moved_at + self.pod.settings.stuck_s:
+            self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
+            self.transport.abort()
 
     def _fall_behind(self, now: float) -> None:
-        # Everything up to the ring's head is written or on its way through a fan-out that knows this socket.
-        self._behind_since = now
+        """Leave all channels at their rings' heads: up to there everything is written, or on its way through a fan-out
+        that knows this socket.
+        """
+        if self.pod.hub.dirty:  # in the middle of a read of the bus: the heads are ahead of what was written
+            return
+        self._unsent, self._moved_at = self.transport.get_write_buffer_size(), now
         self._behind = {}
-        for name, channel in self.session.channels.items():
+        for name, channel in self.session.subscriptions.channels.items():
             live = self.pod.hub.channels.get(channel)
             if live is None or self not in live.writers:
                 continue  # still being opened
@@ -284,23 +315,34 @@ class WebSocket(asyncio.Protocol):
         self.pod.counters.fell_behind += 1
 
     async def _catch_up(self, behind: dict[str, Wanted]) -> None:
-        openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in behind.values()]
-        await self.pod.openings.prepare(openings, "")
-        for opening in openings:
-            while (result := opening.complete()) is None:
+        """Send what the channels left ``behind`` missed, one by one: what the socket does not take in time waits."""
+        for name, wanted in behind.items():
+            opening: Opening | None = None
+            while self.session.subscriptions.is_open(name, wanted.channel):
+                if self._behind is not None:  # slow again: after the next drain
+                    self._behind.setdefault(name, wanted)
+                    break
+                opening = opening or self.pod.openings.start(wanted, now=self.pod.now())
+                if self in opening.live.writers:  # subscribed anew meanwhile
+                    break
+                result = opening.complete()
+                if result is not None:
+                    self._continue(opening, result)
+                    break
                 await self.pod.openings.prepare([opening], "")
-            wanted = opening.wanted
-            if self.session.channels.get(wanted.name) != wanted.channel:
-                continue
-            if isinstance(result, NotOpened):  # the bus is away: the client comes back by its position
-                self._perform(self.session.close(CloseCode.STATE_LOST, result.message))
-                return
-            if result.recovered is False:
-                messages = subscribed_frames(wanted.name, result, None)
-            else:
-                messages = publication_frames(wanted.name.encode(), result.publications)
-            self._perform([Send(message) for message in messages])
-            self._attach(opening, result)
+
+    def _continue(self, opening: Opening, result: Opened | NotOpened) -> None:
+        if isinstance(result, NotOpened):  # the bus is away: the client comes back by its position
+            self._perform(self.session.close(CloseCode.STATE_LOST, result.message))
+            return
+        name = opening.wanted.name
+        if result.recovered is False:
+            messages = subscribed_frames(name, result, None)
+        else:
+            messages = publication_frames(name.encode(), result.publications)
+        self._perform([Send(message) for message in messages])
+        self._attach(opening, result)
+        self.check_outbox(now=self.pod.now())
 
     # Time
 

@@ -1,0 +1,214 @@
+"""Who reads slowly falls back to history: bounded memory, nothing lost, and the end only for who takes nothing."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from tests.edge.edges import Edge, an_edge, eventually
+from tests.edge.neighbours import Neighbours, a_name
+from tests.edge.peers import Peer, message
+from tests.edge.people import alice
+from tests.edge.test_websocket import nothing_left
+from whimbrel.edge.core.effects import Identified
+from whimbrel.edge.shell.websocket import WebSocket
+from whimbrel.protocol.channels import Channel
+
+OUTBOX = 64 * 1024
+PAGE = "x" * 4096
+
+
+async def a_stuck_reader(edge: Edge, *channels: str) -> Peer:
+    """Return a session that reads nothing from now on, through small buffers of the kernel."""
+    peer = await edge.session(a_name("slow"), *channels, receive_buffer=4096)
+    peer.wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a ReadTransport too
+    return peer
+
+
+def read_on(peer: Peer) -> None:
+    peer.wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+
+async def test_a_stuck_reader_falls_behind_then_gets_all_that_it_missed_in_order(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, outbox_bytes=OUTBOX, ping_s=1) as edge:
+        order, other = f"orders:{a_name('o')}", f"orders:{a_name('o')}"
+        slow = await a_stuck_reader(edge, order, other)
+        quick = await edge.session(a_name("quick"), order)
+        published = 0
+        while not edge.pod.counters.fell_behind:
+            await neighbours.publish(order, [published, PAGE])
+            published += 1
+            assert (await quick.data(1))[0][0] == published - 1
+        await neighbours.publish(other, "meanwhile")
+        for _ in range(50):
+            await neighbours.publish(order, [published, PAGE])
+            published += 1
+        assert await quick.data(50)
+        read_on(slow)
+        received: dict[str, list[Any]] = {order: [], other: []}
+        while len(received[order]) < published or not received[other]:
+            frame = await slow.until(lambda frame: frame["type"] == "publication")
+            received[frame["channel"]].append(frame)
+        assert [frame["data"][0] for frame in received[order]] == list(range(published))
+        assert [frame["data"] for frame in received[other]] == ["meanwhile"]
+        previous = 0
+        for frame in received[order]:
+            assert frame["prev"] <= previous < frame["offset"] or previous == 0
+            previous = frame["offset"]
+        await neighbours.publish(order, ["live again"])
+        assert await slow.data(1) == [["live again"]]
+
+
+async def test_who_takes_nothing_for_too_long_is_closed_and_leaves_nothing(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, outbox_bytes=OUTBOX, stuck_s=0.3, ping_s=0.4, pong_s=20) as edge:
+        order = f"orders:{a_name('o')}"
+        await a_stuck_reader(edge, order)
+        while not edge.pod.counters.fell_behind:
+            await neighbours.publish(order, PAGE)
+        await eventually(lambda: edge.pod.counters.closed["slow_consumer"])
+        await eventually(lambda: nothing_left(edge))
+
+
+async def test_who_reads_no_answers_is_asked_nothing_more(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, outbox_bytes=OUTBOX) as edge:
+        order = f"orders:{a_name('o')}"
+        await neighbours.publish(order, *[PAGE] * 20)
+        slow = await a_stuck_reader(edge, order)
+        [socket] = cast("list[WebSocket]", list(edge.pod.connections))
+        asked = range(2, 30)
+        for number in asked:
+            slow.say({"type": "history", "id": number, "channel": order})
+        await eventually(lambda: socket.transport.get_write_buffer_size() > OUTBOX)
+        slow.say({"type": "history", "id": 30, "channel": order})
+        await eventually(lambda: not socket.transport.is_reading())
+        read_on(slow)
+        answered = {(await slow.hear())["id"] for _ in (*asked, 30)}
+        assert answered == {*asked, 30}, "once it reads, it gets every answer"
+
+
+async def test_a_channel_opened_by_a_slow_socket_waits_for_it_too(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, outbox_bytes=OUTBOX, ping_s=1) as edge:
+        order, late = f"orders:{a_name('o')}", f"orders:{a_name('o')}"
+        slow = await a_stuck_reader(edge, order)
+        while not edge.pod.counters.fell_behind:
+            await neighbours.publish(order, PAGE)
+        [socket] = cast("list[WebSocket]", list(edge.pod.connections))
+        slow.say({"type": "subscribe", "id": 9, "channel": late})
+        await eventually(lambda: socket._behind is not None and late in socket._behind)
+        await neighbours.publish(late, "one", "two")
+        read_on(slow)
+        await slow.until(lambda frame: frame.get("id") == 9)
+        found: list[Any] = []
+        while len(found) < 2:
+            frame = await slow.until(lambda frame: frame["type"] == "publication")
+            found += [frame["data"]] * (frame["channel"] == late)
+        assert found == ["one", "two"]
+
+
+# The same socket with a transport of the test's own
+
+
+class Pipe:
+    """A transport whose kernel takes what the test says."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.unsent = 0
+        self.aborted = False
+        self.reading = True
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+@pytest.fixture
+async def pipe_and_socket(edge: Edge) -> tuple[Pipe, WebSocket]:
+    """A connected socket on a pipe, subscribed to the user's inbox."""
+    pipe = Pipe()
+    socket = WebSocket(edge.pod, cast(asyncio.Transport, pipe), None)
+    socket.session.presented = Identified(replace(alice(expires=2**40), user=a_name("alice")), None)
+    socket.data_received(message({"type": "connect", "id": 1}))
+    await eventually(lambda: pipe.written)
+    return pipe, socket
+
+
+async def test_a_slow_socket_that_takes_a_little_is_not_given_up(
+    edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket]
+) -> None:
+    pipe, socket = pipe_and_socket
+    limit, stuck = edge.pod.settings.outbox_bytes, edge.pod.settings.stuck_s
+    pipe.unsent = limit
+    socket.check_outbox(now=100)
+    assert edge.pod.counters.fell_behind == 0, "up to the watermark everything is written live"
+    pipe.unsent = limit + 1
+    socket.check_outbox(now=100)
+    assert edge.pod.counters.fell_behind == 1
+    for look in range(1, 6):
+        pipe.unsent -= 10
+        socket.check_outbox(now=100 + look * (stuck - 1))
+    assert not pipe.aborted
+    last = 100 + 5 * (stuck - 1)
+    socket.check_outbox(now=last + stuck - 1)
+    assert not pipe.aborted
+    socket.check_outbox(now=last + stuck)
+    assert pipe.aborted
+    assert b"slow_consumer" in b"".join(pipe.written)
+    socket.connection_lost(None)
+
+
+async def test_a_socket_does_not_fall_behind_in_the_middle_of_a_read_of_the_bus(
+    edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket]
+) -> None:
+    pipe, socket = pipe_and_socket
+    assert socket.session.identity is not None
+    inbox = edge.pod.hub.channels[Channel("user", socket.session.identity.user)]
+    edge.pod.hub.mark(inbox)  # accepted, not yet flushed
+    pipe.unsent = 10**9
+    socket.check_outbox(now=100)
+    assert edge.pod.counters.fell_behind == 0
+    edge.pod.hub.dirty.clear()
+    socket.check_outbox(now=101)
+    assert edge.pod.counters.fell_behind == 1
+    socket.connection_lost(None)
+
+
+async def test_a_catch_up_that_fills_the_socket_again_goes_on_after_the_next_drain(
+    edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket]
+) -> None:
+    pipe, socket = pipe_and_socket
+    first, second = f"orders:{a_name('o')}", f"orders:{a_name('o')}"
+    for number, order in enumerate((first, second)):
+        socket.data_received(message({"type": "subscribe", "id": 10 + number, "channel": order}))
+        await eventually(lambda: socket.session.subscriptions.is_open(order, Channel.parse(order)))  # noqa: B023
+    pipe.unsent = edge.pod.settings.outbox_bytes + 1
+    socket.check_outbox(now=100)
+    await edge.neighbours.publish(first, "one")
+    await edge.neighbours.publish(second, "two")
+    await eventually(lambda: all(edge.pod.hub.channels[Channel.parse(each)].newest for each in (first, second)))
+    pipe.written.clear()
+    socket.resume_writing()  # and yet the buffer stays full: what is written fills it again
+    await eventually(lambda: edge.pod.counters.fell_behind == 2)
+    await eventually(lambda: not edge.pod._tasks)
+    assert b"two" not in b"".join(pipe.written)
+    pipe.unsent = 0
+    socket.resume_writing()
+    await eventually(lambda: b"two" in b"".join(pipe.written))
+    await eventually(lambda: socket._behind is None and not edge.pod._tasks)
+    await edge.neighbours.publish(first, "three")
+    await eventually(lambda: b"three" in b"".join(pipe.written))
+    written = b"".join(pipe.written)
+    assert [written.count(b'"%b"' % each) for each in (b"one", b"two", b"three")] == [1, 1, 1]
+    socket.connection_lost(None)
