@@ -1,9 +1,8 @@
 """WebSocket messages from a client's bytes (RFC 6455).
 
 Plain text, ping, pong and close frames are parsed here: 0.6 µs each, and no object per connection. With the first
-frame that is anything else (a fragment, a
-reserved bit, another opcode, a missing mask) the connection's bytes go to the Sans-I/O protocol of ``websockets``
-from then on.
+frame that is anything else (a fragment, a reserved bit, another opcode, a missing mask, a close with a reason) the
+connection's bytes go to the Sans-I/O protocol of ``websockets`` from then on.
 """
 
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ _FIN_CLOSE: Final = 0x88
 _FIN_PING: Final = 0x89
 _FIN_PONG: Final = 0x8A
 _PLAIN: Final = frozenset({_FIN_TEXT, _FIN_CLOSE, _FIN_PING, _FIN_PONG})
+_PLAIN_CLOSES: Final = frozenset({b"", (1000).to_bytes(2, "big"), (1001).to_bytes(2, "big")})  # what browsers send
 _MASKED: Final = 0x80
 
 
@@ -63,16 +63,21 @@ Inbound = Text | Alive | PeerClosed | TooLarge | Violation
 class Inlet:
     """The inbound half of one connection. ``limit``: bytes of the largest message taken."""
 
-    __slots__ = ("_buffer", "_fragments", "_library", "_limit")
+    __slots__ = ("_buffer", "_ended", "_fragments", "_library", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = b""
+        self._ended = False
         self._library: ServerProtocol | None = None
         self._fragments: list[bytes] | None = None
 
     def feed(self, data: bytes) -> Iterator[Inbound]:
-        """Yield what ``data`` completes, in order. At most ``limit`` and one frame header stay buffered."""
+        """Yield what ``data`` completes, in order; take all of it. At most ``limit`` and one frame header stay
+        buffered.
+        """
+        if self._ended:
+            return
         if self._library is not None:
             yield from self._feed_library(data)
             return
@@ -92,12 +97,16 @@ class Inlet:
                 yield from self._hand_over(buffer[at:])
                 return
             if size > self._limit:
+                self._ended = True
                 yield TooLarge()
                 return
             end = start + size
             if len(buffer) < end:
                 break
             payload = apply_mask(buffer[start:end], buffer[start - 4 : start]) if size else b""
+            if first == _FIN_CLOSE and payload not in _PLAIN_CLOSES:
+                yield from self._hand_over(buffer[at:])
+                return
             at = end
             if first == _FIN_TEXT:
                 yield Text(payload)
@@ -106,7 +115,8 @@ class Inlet:
             elif first == _FIN_PONG:
                 yield Alive(b"")
             else:
-                yield PeerClosed(bytes((_FIN_CLOSE, min(size, 2))) + payload[:2])
+                self._ended = True
+                yield PeerClosed(bytes((_FIN_CLOSE, size)) + payload)
                 return
         self._buffer = buffer[at:]
 
@@ -126,13 +136,17 @@ class Inlet:
                 case Opcode.TEXT | Opcode.CONT:
                     yield from self._collect(event)
                 case Opcode.BINARY:
+                    self._ended = True
                     yield Violation("a binary message: frames are text")
+                    return
                 case Opcode.PING | Opcode.PONG:
                     yield Alive(b"")
                 case Opcode.CLOSE:
+                    self._ended = True
                     yield PeerClosed(answers)
                     return
         if library.parser_exc is not None:
+            self._ended = True
             big = isinstance(library.parser_exc, PayloadTooBig)
             yield TooLarge() if big else Violation(str(library.parser_exc) or "a malformed WebSocket frame")
         elif answers:
