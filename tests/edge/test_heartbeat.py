@@ -1,0 +1,85 @@
+"""One timer wheel for all deadlines of a pod."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whimbrel.edge.core.heartbeat import TimerWheel
+
+
+def a_wheel(*, tick: float = 1.0) -> TimerWheel[str]:
+    return TimerWheel(now=100.0, tick=tick)
+
+
+def test_an_item_comes_up_at_its_time_once() -> None:
+    wheel = a_wheel()
+    wheel.schedule("a", 110)
+    assert wheel.due(now=109.9) == []
+    assert wheel.due(now=110) == ["a"]
+    assert wheel.due(now=200) == []
+    assert len(wheel) == 0
+
+
+def test_an_item_scheduled_again_comes_up_at_the_new_time_only() -> None:
+    wheel = a_wheel()
+    wheel.schedule("a", 110)
+    wheel.schedule("a", 105)
+    wheel.schedule("b", 105)
+    wheel.schedule("b", 120)
+    assert len(wheel) == 2
+    assert wheel.due(now=115) == ["a"]
+    assert wheel.due(now=120) == ["b"]
+
+
+def test_a_time_in_the_past_is_the_next_tick() -> None:
+    wheel = a_wheel()
+    wheel.schedule("a", 50)
+    assert wheel.due(now=100) == []
+    assert wheel.due(now=101) == ["a"]
+
+
+def test_who_is_discarded_does_not_come_up() -> None:
+    wheel = a_wheel()
+    wheel.schedule("a", 110)
+    wheel.discard("a")
+    wheel.discard("nobody")
+    assert wheel.due(now=200) == []
+
+
+def test_a_loop_that_stood_still_gets_all_that_came_due_in_order() -> None:
+    wheel = a_wheel()
+    for at in (130, 110, 120):
+        wheel.schedule(f"at {at}", at)
+    assert wheel.due(now=10_000) == ["at 110", "at 120", "at 130"]
+
+
+def test_a_finer_wheel_is_more_punctual() -> None:
+    wheel = a_wheel(tick=0.05)
+    wheel.schedule("a", 100.12)
+    assert wheel.due(now=100.1) == []
+    assert wheel.due(now=100.16) == ["a"]
+
+
+def test_nothing_is_kept_of_what_has_passed() -> None:
+    wheel = a_wheel()
+    for at in range(101, 1000):
+        wheel.schedule("a", at)
+    wheel.due(now=2000)
+    assert wheel._slots == {}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 300)), max_size=30),
+    st.lists(st.floats(0, 20), max_size=20),
+)
+def test_nobody_comes_early_or_more_than_a_tick_late(plans: list[tuple[str, float]], steps: list[float]) -> None:
+    wheel = a_wheel()
+    wanted: dict[str, float] = {}
+    now = 100.0
+    for item, at in plans:
+        wheel.schedule(item, at)
+        wanted[item] = max(at, now)
+    for step in steps:
+        now += step
+        for item in wheel.due(now=now):
+            assert wanted.pop(item) <= now
+        assert all(now < at + 1 for at in wanted.values())

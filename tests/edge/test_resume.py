@@ -1,0 +1,92 @@
+"""Resume grants: a reconnect that asks nobody, and cannot be talked into anything."""
+
+import base64
+import hmac
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.edge.people import NOON, alice
+from whimbrel.edge.core.identity import Identity
+from whimbrel.edge.core.resume import seal, unseal
+from whimbrel.protocol.limits import MAX_GRANT_BYTES, RESUME_GRANT_S
+from whimbrel.protocol.namespaces import Grant
+
+SECRET = b"a secret of the router"
+SECRETS = {"k1": SECRET}
+NOW = int(NOON)
+ALICE = replace(
+    alice("vip", "staff", grants=(Grant(channel="orders:eu:*", allow=("subscribe", "history")),)),
+    token_groups=frozenset({"staff"}),
+    expires=NOW + 7200,
+)
+
+
+def a_grant(identity: Identity = ALICE, *, now: int = NOW) -> str:
+    grant = seal(identity, kid="k1", secret=SECRET, now=now)
+    assert grant is not None
+    return grant
+
+
+def test_a_grant_gives_back_who_it_was_made_for_and_when() -> None:
+    assert unseal(a_grant(), secrets=SECRETS, now=NOW + 10) == (ALICE, NOW)
+
+
+def test_a_grant_is_good_for_an_hour() -> None:
+    grant = a_grant()
+    assert unseal(grant, secrets=SECRETS, now=NOW + RESUME_GRANT_S - 1) is not None
+    assert unseal(grant, secrets=SECRETS, now=NOW + RESUME_GRANT_S) is None
+
+
+def test_a_grant_never_outlives_its_token() -> None:
+    grant = a_grant(replace(ALICE, expires=NOW + 60))
+    assert unseal(grant, secrets=SECRETS, now=NOW + 59) is not None
+    assert unseal(grant, secrets=SECRETS, now=NOW + 60) is None
+
+
+def test_a_grant_under_a_key_of_before_the_rotation_is_good_as_long_as_the_key_is_kept() -> None:
+    grant = a_grant()
+    assert unseal(grant, secrets={"k2": b"new", "k1": SECRET}, now=NOW) is not None
+    assert unseal(grant, secrets={"k2": b"new"}, now=NOW) is None
+    assert unseal(grant, secrets={"k1": b"another secret of the same name"}, now=NOW) is None
+    assert unseal(grant, secrets={}, now=NOW) is None
+
+
+def _with_payload(grant: str, **changes: object) -> str:
+    kid, payload, mac = grant.split(".")
+    fields = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps({**fields, **changes}).encode()).rstrip(b"=").decode()
+    return f"{kid}.{changed}.{mac}"
+
+
+@pytest.mark.parametrize(
+    "change", [{"user": "bob"}, {"groups": ["admin"]}, {"token_expires": 10**12}, {"made": NOW + 1}]
+)
+def test_a_grant_that_was_changed_is_no_grant(change: dict[str, object]) -> None:
+    assert unseal(_with_payload(a_grant(), **change), secrets=SECRETS, now=NOW) is None
+
+
+def test_a_grant_whose_last_character_was_changed_is_no_grant() -> None:
+    grant = a_grant()
+    forged = grant[:-2] + ("A" if grant[-2] != "A" else "B") + grant[-1]
+    assert unseal(forged, secrets=SECRETS, now=NOW) is None
+
+
+def test_a_signed_text_that_is_no_payload_is_no_grant() -> None:
+    payload = base64.urlsafe_b64encode(b'{"user":"alice"}').rstrip(b"=").decode()
+    mac = base64.urlsafe_b64encode(hmac.digest(SECRET, f"k1.{payload}".encode(), "sha256")).rstrip(b"=").decode()
+    assert unseal(f"k1.{payload}.{mac}", secrets=SECRETS, now=NOW) is None
+
+
+def test_rights_that_do_not_fit_into_4_kib_get_no_grant() -> None:
+    grants = tuple(Grant(channel=f"orders:{number:060}", allow=("subscribe",)) for number in range(100))
+    assert seal(replace(ALICE, grants=grants), kid="k1", secret=SECRET, now=NOW) is None
+    assert len(a_grant(replace(ALICE, grants=grants[:20]))) <= MAX_GRANT_BYTES
+
+
+@given(st.text(max_size=60) | st.from_regex(r"k1\.[A-Za-z0-9_=-]{0,40}\.[A-Za-z0-9_=-]{0,40}", fullmatch=True))
+def test_no_text_of_a_stranger_is_a_grant(text: str) -> None:
+    assert unseal(text, secrets=SECRETS, now=NOW) is None

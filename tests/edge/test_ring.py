@@ -1,0 +1,95 @@
+"""The newest publications of one channel, and the rule of the contract towards the bus."""
+
+import pytest
+
+from tests.edge.people import a_publication, a_run
+from whimbrel.edge.core.ring import RING_BYTES, Ring, Stored, Verdict
+from whimbrel.protocol.limits import RING_PUBLICATIONS
+
+
+def a_ring(*offsets: int, head: int = 0, quiet: bool = False) -> Ring:
+    ring = Ring(head, quiet=quiet)
+    prev = head
+    for offset in offsets:
+        assert ring.accept(a_publication(offset, prev)) is Verdict.NEXT
+        prev = offset
+    return ring
+
+
+def offsets(publications: list[Stored] | None) -> list[int] | None:
+    return None if publications is None else [each.offset for each in publications]
+
+
+def test_what_follows_the_head_is_next_even_with_a_hole_in_the_numbers() -> None:
+    ring = a_ring(head=10)
+    assert ring.accept(a_publication(17, 10)) is Verdict.NEXT
+    assert ring.head == 17
+
+
+def test_what_was_trimmed_before_the_publication_is_no_gap() -> None:
+    assert a_ring(head=10).accept(a_publication(17, 0)) is Verdict.NEXT  # nothing before it is retained
+
+
+@pytest.mark.parametrize("offset", [1, 9, 10])
+def test_what_is_not_newer_than_the_head_is_a_duplicate_and_changes_nothing(offset: int) -> None:
+    ring = a_ring(head=10)
+    assert ring.accept(a_publication(offset, 0)) is Verdict.DUPLICATE
+    assert (ring.head, ring.since(10)) == (10, [])
+
+
+def test_what_names_a_predecessor_that_we_do_not_have_is_a_gap_and_changes_nothing() -> None:
+    ring = a_ring(12, head=10)
+    assert ring.accept(a_publication(20, 15)) is Verdict.GAP
+    assert offsets(ring.since(10)) == [12]
+    assert ring.head == 12
+
+
+def test_a_read_of_the_stream_brings_only_what_is_new() -> None:
+    ring = a_ring(5, 7)
+    assert offsets(ring.extend(a_run(5, 7, 9, 11))) == [9, 11]
+    assert ring.head == 11
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"), [(10, [12, 15, 20]), (12, [15, 20]), (13, [15, 20]), (20, []), (99, []), (9, None)]
+)
+def test_everything_after_a_position_or_none_where_the_ring_does_not_reach(
+    position: int, expected: list[int] | None
+) -> None:
+    assert offsets(a_ring(12, 15, 20, head=10).since(position)) == expected
+
+
+def test_a_quiet_ring_knows_that_nothing_else_is_retained() -> None:
+    ring = a_ring(12, head=10, quiet=True)
+    assert offsets(ring.since(0)) == [12]
+    assert ring.reach == 0
+
+
+def test_at_most_128_publications_stay_and_the_floor_rises_with_the_oldest() -> None:
+    ring = a_ring(*range(1, RING_PUBLICATIONS + 3), quiet=True)
+    assert ring.floor == 2
+    assert not ring.quiet
+    assert ring.since(1) is None
+    assert offsets(ring.since(2)) == list(range(3, RING_PUBLICATIONS + 3))
+
+
+def test_at_most_256_kib_of_bodies_stay_but_always_the_newest() -> None:
+    ring = Ring(0)
+    third = RING_BYTES // 3
+    for offset in range(1, 6):
+        ring.accept(Stored(offset, offset - 1, b"x" * third))
+    assert offsets(ring.since(ring.floor)) == [3, 4, 5]
+    ring.accept(Stored(6, 5, b"x" * (2 * RING_BYTES)))
+    assert offsets(ring.since(ring.floor)) == [6]
+    ring.accept(Stored(7, 6, b"x"))
+    assert offsets(ring.since(ring.floor)) == [7]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, []), (1, [20]), (3, [12, 15, 20]), (4, None)])
+def test_the_newest_are_given_where_the_ring_holds_as_many(count: int, expected: list[int] | None) -> None:
+    assert offsets(a_ring(12, 15, 20, head=10).newest(count)) == expected
+
+
+def test_a_quiet_ring_gives_what_there_is() -> None:
+    assert offsets(a_ring(12, 15, quiet=True).newest(200)) == [12, 15]
+    assert a_ring(quiet=True).newest(200) == []
