@@ -204,7 +204,7 @@ class StatusReply(Frame):
     """Answer of `GET /v1/status`."""
 
     services: tuple[ServiceStatus, ...]
-    """Every process that answered in time."""
+    """Every process that answered in time, and one with `pid` 0 that is not ready for each role of which none did."""
     streams: tuple[StreamStatus, ...]
     lag: tuple[ConsumerLag, ...]
     dead_letters: int
