@@ -86,16 +86,16 @@ class Inlet:
         while len(buffer) - at >= 2:
             first, second = buffer[at], buffer[at + 1]
             size = second & 0x7F
+            plain = first in _PLAIN and second & _MASKED and size != 127 and (first == _FIN_TEXT or size <= 125)
+            if not plain:
+                yield from self._hand_over(buffer[at:])
+                return
             start = at + 6
             if size == 126:
                 if len(buffer) - at < 4:
                     break
                 size = int.from_bytes(buffer[at + 2 : at + 4], "big")
                 start = at + 8
-            plain = first in _PLAIN and second & _MASKED and size != 127 and (first == _FIN_TEXT or size <= 125)
-            if not plain:
-                yield from self._hand_over(buffer[at:])
-                return
             if size > self._limit:
                 self._ended = True
                 yield TooLarge()
