@@ -61,7 +61,9 @@ class Edge:
         """Return the answer to one HTTP request on a connection of its own."""
         wire = await self.wire()
         wire.send(request)
-        return await wire.answer()
+        answer = await wire.answer()
+        await wire.close()
+        return answer
 
     async def hang_up(self) -> None:
         for wire in self._wires:

@@ -1,18 +1,20 @@
 """The front door: the first protocol of every connection to the edge.
 
-It serves the two hot paths itself (``/v1/ws`` and ``/v1/poll``) and hands every other request, bytes replayed, to
-uvicorn's own protocol, which serves FastAPI on the same port and hands hot requests back. uvicorn's classes cost 274 µs
-per WebSocket and 271 µs per poll before any of our code runs; this costs about 26 and 13. What the front door does not
-understand it never half-handles: it hands over or refuses.
+It reads the head of each request, in time and within bounds. The two hot paths (``/v1/ws`` and ``/v1/poll``) it serves
+itself; any other request goes, bytes replayed, to uvicorn's own protocol, which serves FastAPI on the same port and
+gives the connection back after its answer. uvicorn's classes cost 274 µs per WebSocket and 271 µs per poll before any
+of our code runs; this costs about 26 and 13. What the front door does not understand it never half-handles: it hands
+over or refuses.
 """
 
 import asyncio
 from collections.abc import Mapping
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from whimbrel.edge.core.effects import Identified, Rejected
@@ -23,29 +25,26 @@ from whimbrel.edge.shell.poll import OUR_FAULT, Poll, refuse
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_BODY_BYTES
+from whimbrel.runtime.serving import KEEP_ALIVE_S
 
-HOT: Final = (b"GET /v1/ws", b"GET /v1/poll", b"POST /v1/poll")
-MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a poll that still waits
+HOT: Final = (b"GET /v1/ws ", b"GET /v1/ws?", b"GET /v1/poll ", b"GET /v1/poll?", b"POST /v1/poll ", b"POST /v1/poll?")
+MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a request that is not answered yet
 RETRY_MS: Final = 2000
+LINGER_S: Final = 2.0  # for a client who is still sending what was refused: a reset would take the answer from it
 EXPOSED: Final = "ETag, Retry-After"
 
 
-def is_hot(data: bytes) -> bool | None:
-    """Tell whether a request that begins with ``data`` is the front door's; None where it is too early to say."""
-    undecided = False
-    for prefix in HOT:
-        if data.startswith(prefix):
-            if len(data) == len(prefix):
-                undecided = True
-            elif data[len(prefix)] in b" ?":
-                return True
-        elif prefix.startswith(data):
-            undecided = True
-    return None if undecided else False
+class Phase(Enum):
+    """What the front door does with a connection."""
+
+    IDLE = auto()  # nothing of the next request has come
+    READING = auto()
+    ANSWERING = auto()  # a poll, or an upgrade whose token is being checked; what comes behind it waits
+    ENDED = auto()  # handed over, refused or gone
 
 
 class Building:
-    """What a connection needs to move between the front door and uvicorn: one per listening server."""
+    """Makes the protocol of each connection that a listening server takes."""
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
@@ -58,30 +57,52 @@ class Building:
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> asyncio.Protocol:
         """Return the protocol of a new connection, as uvicorn calls its ``http`` class."""
-        return FrontDoor(self, config, server_state, app_state)
+        return FrontDoor(self.pod, config, server_state, app_state)
 
 
 class BackOffice(HttpToolsProtocol):
-    """uvicorn's protocol for whatever is not hot; a hot request on the same connection goes back to the front door."""
+    """uvicorn's protocol for a request that is not hot; behind its answer the connection goes back to the front door.
+
+    uvicorn has no timer for a request that comes slowly: the pod's wheel is one.
+    """
 
     def __init__(self, door: "FrontDoor") -> None:
         super().__init__(door.config, door.server_state, door.app_state)
-        self.building = door.building
+        self.door = door
+        self._whole = False  # the request was read to its end: what follows is another one, not its body
+
+    def on_message_begin(self) -> None:
+        """Give the client ``request_timeout_s`` for the rest."""
+        self._whole = False
+        pod = self.door.pod
+        pod.wheel.schedule(self, pod.now() + pod.settings.request_timeout_s)
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        self._whole = True
+        self.door.pod.wheel.discard(self)
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; between two requests the next one may be hot."""
-        cycle = cast(RequestResponseCycle | None, self.cycle)  # declared without the None that it starts as
-        idle = cycle is None or cycle.response_complete
-        if idle and not self.pipeline and is_hot(data) is not False:
+        """Take bytes of this request, or give those of the next one back."""
+        if self._whole and self.cycle.response_complete and not self.pipeline:
             self._unset_keepalive_if_required()
             self.connections.discard(self)
             self.parser = cast(Any, None)  # the parser and this object know each other: a cycle otherwise
-            door = FrontDoor(self.building, self.config, self.server_state, self.app_state)
-            self.transport.set_protocol(door)
-            door.connection_made(self.transport)
-            door.data_received(data)
-            return
-        super().data_received(data)
+            self.transport.set_protocol(self.door)
+            self.door.take_back(data)
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self.door.pod.wheel.discard(self)
+        super().connection_lost(exc)
+
+    def tick(self, *, now: float) -> None:
+        """No whole request came in time."""
+        self.transport.abort()
 
 
 class FrontDoor(asyncio.Protocol):
@@ -90,72 +111,78 @@ class FrontDoor(asyncio.Protocol):
     __slots__ = (
         "_body_bytes",
         "_buffer",
-        "_closing",
         "_origin",
+        "_phase",
         "_poll",
         "_request",
         "app_state",
-        "building",
         "config",
         "pod",
         "server_state",
         "transport",
     )
 
-    def __init__(
-        self, building: Building, config: Config, server_state: ServerState, app_state: dict[str, Any]
-    ) -> None:
-        self.building = building
+    def __init__(self, pod: Pod, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
-        self.pod = building.pod
+        self.pod = pod
         self.transport = cast(asyncio.Transport, None)
+        self._phase = Phase.READING
         self._buffer = b""
         self._request: Request | None = None  # whose body is still coming, or which is being answered
         self._body_bytes = 0
         self._poll: Poll | None = None
         self._origin: str | None = None
-        self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client ``request_timeout_s`` for its request."""
         self.transport = cast(asyncio.Transport, transport)
-        self._await_request()
+        self._wait(self.pod.settings.request_timeout_s)
+
+    def take_back(self, data: bytes) -> None:
+        """Go on with the connection behind an answer of uvicorn's."""
+        self._phase = Phase.IDLE
+        self.data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
-        self._closing = True
+        self._phase = Phase.ENDED
         self.pod.wheel.discard(self)
         if self._poll is not None:
             self._poll.cancel()
 
     def tick(self, *, now: float) -> None:
-        """No whole request came in time."""
+        """No whole request came in time, or no end after a refusal."""
         self.transport.abort()
 
-    def _await_request(self) -> None:
-        self.pod.wheel.schedule(self, self.pod.now() + self.pod.settings.request_timeout_s)
+    def _wait(self, seconds: float) -> None:
+        self.pod.wheel.schedule(self, self.pod.now() + seconds)
 
     # Bytes in
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until they make a request, then serve it."""
-        self._buffer = self._buffer + data if self._buffer else data
-        if self._poll is not None:  # what comes behind a poll is kept until that is answered
-            if len(self._buffer) > MAX_PIPELINED_BYTES:
-                self.transport.pause_reading()
+        if self._phase is Phase.ENDED:
             return
-        self._advance()
+        self._buffer = self._buffer + data if self._buffer else data
+        if self._phase is not Phase.ANSWERING:
+            self._advance()
+        elif len(self._buffer) > MAX_PIPELINED_BYTES:
+            self.transport.pause_reading()
 
     def _advance(self) -> None:
         try:
-            while self._buffer and self._poll is None and not self._closing:
-                if not self._read():
+            while self._phase in (Phase.IDLE, Phase.READING) and self._buffer:
+                if self._read():
+                    assert self._request is not None
+                    self._serve(self._request)
+                elif self._phase is Phase.IDLE:
+                    self._phase = Phase.READING
+                    self._wait(self.pod.settings.request_timeout_s)
                     return
-                request, self._request = self._request, None
-                assert request is not None
-                self._serve(request)
+                else:
+                    return
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # a fault of ours must cost one connection, not the loop
@@ -165,20 +192,27 @@ class FrontDoor(asyncio.Protocol):
     def _failed(self) -> None:
         if self._poll is not None:
             self._poll.cancel()
-        self._refuse(OUR_FAULT)
+        if self._phase is Phase.ENDED:
+            self.transport.abort()
+        else:
+            self._refuse(OUR_FAULT)
 
     def _read(self) -> bool:
         """Read the head, then the body; False while more must come, or where the connection was handed over."""
         if self._request is None:
-            hot = is_hot(self._buffer)
-            if hot is False:
-                self._hand_over()
-                return False
+            self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 §2.2: some send them behind a body
+            if not self._buffer[:1].isupper():
+                if not self._buffer:
+                    return False
+                raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, "this is a port for HTTP/1.1, without TLS")
             end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
             if end < 0:
                 if len(self._buffer) >= MAX_HEAD_BYTES:
                     why = f"a request's head has at most {MAX_HEAD_BYTES} bytes"
                     raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode.TOO_LARGE, why)
+                return False
+            if not self._buffer.startswith(HOT):
+                self._hand_over()
                 return False
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
@@ -189,8 +223,8 @@ class FrontDoor(asyncio.Protocol):
         return True
 
     def _hand_over(self) -> None:
+        self._phase = Phase.ENDED
         self.pod.wheel.discard(self)
-        self._closing = True
         office = BackOffice(self)
         self.transport.set_protocol(office)
         office.connection_made(self.transport)
@@ -200,16 +234,15 @@ class FrontDoor(asyncio.Protocol):
     # Serve
 
     def _serve(self, request: Request) -> None:
+        self._phase = Phase.ANSWERING
         self.pod.wheel.discard(self)
         if request.path == "/v1/ws":
             self._upgrade(request)
         else:
             if self.pod.full and not self.pod.draining:
                 raise _overloaded("the pod serves as many clients as it may")
-            poll = Poll(self.pod, request, self._reply, self._refuse)
-            self._request = request
-            self._poll = poll
-            poll.begin(request.bearer)
+            self._poll = Poll(self.pod, request, self._reply, self._refuse)
+            self._poll.begin(request.bearer)
 
     def _upgrade(self, request: Request) -> None:
         if self.pod.full:
@@ -219,7 +252,6 @@ class FrontDoor(asyncio.Protocol):
             why = "this edge takes no tickets; send `connect` with a token"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         if "authorization" in request.headers:
-            self._closing = True  # nothing more is read by this protocol
             self.pod.spawn(self._upgrade_identified(request.bearer, accepted), self._failed)
         else:
             self._become_websocket(accepted, None)
@@ -231,7 +263,7 @@ class FrontDoor(asyncio.Protocol):
             )
         else:
             outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
-        if self.transport.is_closing():
+        if self._phase is Phase.ENDED:
             return
         if isinstance(outcome, Rejected):
             self._refuse(refuse(outcome))
@@ -239,10 +271,11 @@ class FrontDoor(asyncio.Protocol):
             self._become_websocket(accepted, outcome)
 
     def _become_websocket(self, accepted: bytes, presented: Identified | None) -> None:
+        self._phase = Phase.ENDED
         self.transport.write(accepted)
         socket = WebSocket(self.pod, self.transport, presented)
         self.transport.set_protocol(socket)
-        self._closing = True
+        self.transport.resume_reading()
         rest, self._buffer = self._buffer, b""
         if rest:
             socket.data_received(rest)
@@ -262,26 +295,27 @@ class FrontDoor(asyncio.Protocol):
         assert self._request is not None
         keep_alive = self._request.keep_alive and not self.pod.draining
         self._request = self._poll = None
-        if self._closing:
-            return
         self.transport.write(answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive))
         if not keep_alive:
-            self._closing = True
+            self._phase = Phase.ENDED
             self.transport.close()
             return
+        self._phase = Phase.IDLE
+        self._wait(KEEP_ALIVE_S)
         self.transport.resume_reading()
-        self._await_request()
         if self._buffer:
             self.pod.loop.call_soon(self._advance)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with an error and close: what follows a refused request is not trusted."""
-        self._request = self._poll = None
-        self._closing = True
-        self.pod.wheel.discard(self)
         self.pod.counters.refused[str(refusal.status.value)] += 1
+        self._phase = Phase.ENDED
+        self._request = self._poll = None
+        self._buffer = b""
         self.transport.write(problem(refusal, self._cors(), keep_alive=False))
-        self.transport.close()
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self._wait(LINGER_S)
 
 
 def _overloaded(why: str) -> Refusal:

@@ -1,7 +1,6 @@
 """The WebSocket handshake (RFC 6455 §4.2), answered by the front door itself."""
 
 import base64
-import binascii
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -55,7 +54,7 @@ def _key(request: Request) -> str:
     try:
         if len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16:
             return keys[0]
-    except binascii.Error:
+    except ValueError:  # also where it is not ASCII
         pass
     raise _bad("Sec-WebSocket-Key must be 16 bytes in base64, once")
 

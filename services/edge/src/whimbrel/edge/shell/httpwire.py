@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -81,21 +82,29 @@ def read_head(raw: bytes) -> tuple[Request, int]:
     head = _Head()
     parser = httptools.HttpRequestParser(head)
     try:
-        parser.feed_data(raw)
-        url = httptools.parse_url(head.url)
-    except httptools.HttpParserUpgrade:
+        with suppress(httptools.HttpParserUpgrade):  # the head is whole
+            parser.feed_data(raw)
         url = httptools.parse_url(head.url)
     except (httptools.HttpParserError, httptools.HttpParserInvalidURLError) as error:
         why = f"the request is not HTTP/1.1: {error}"
         raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, why) from None
+    version = parser.get_http_version()
+    if version not in ("1.1", "1.0"):
+        raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, "the request is not HTTP/1.1")
     request = Request(
         method=parser.get_method().decode("latin-1"),
         path=(url.path or b"").decode("latin-1"),
         query=(url.query or b"").decode("latin-1"),
         headers=head.headers,
-        keep_alive=parser.should_keep_alive(),
+        keep_alive=_keeps_alive(head.headers.get("connection"), version),
     )
     return request, _body_bytes(request)
+
+
+def _keeps_alive(connection: list[str] | None, version: str) -> bool:
+    # httptools knows it only until a request without a body is complete.
+    options = [] if connection is None else [option.strip() for option in ",".join(connection).lower().split(",")]
+    return "close" not in options and (version == "1.1" or "keep-alive" in options)
 
 
 def _body_bytes(request: Request) -> int:
