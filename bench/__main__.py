@@ -44,6 +44,9 @@ def main() -> int:
     except Broken as fault:
         print(f"bench: {fault}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: stopped; no figures", file=sys.stderr)
+        return 130
 
 
 async def _measure(parts: list[str], *, rounds: int, as_json: bool) -> int:
