@@ -1,10 +1,14 @@
-"""One bus for all tests of the edge, beside it what the edge asks, and an edge."""
+"""One bus for all tests of the edge, beside it what the edge asks, and one edge per module.
+
+A module whose tests use ``edge`` or ``neighbours`` runs in one loop, by its ``pytestmark``.
+"""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import uvloop
 
 from tests.edge.edges import Edge, an_edge
@@ -22,15 +26,7 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     server.kill()
 
 
-@pytest.fixture
-def own_bus(nats_server: Callable[[], NatsServer], tmp_path: Path) -> NatsServer:
-    """A server of one's own, to be ill-treated."""
-    server = nats_server()
-    asyncio.run(declare(server))
-    return server
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def neighbours(bus: NatsServer) -> AsyncIterator[Neighbours]:
     neighbours = Neighbours(bus)
     await neighbours.open()
@@ -38,13 +34,44 @@ async def neighbours(bus: NatsServer) -> AsyncIterator[Neighbours]:
     await neighbours.close()
 
 
-@pytest.fixture
-async def edge(neighbours: Neighbours) -> AsyncIterator[Edge]:
-    """An edge with the default settings, but for the drain."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_edge(neighbours: Neighbours) -> AsyncIterator[Edge]:
     async with an_edge(neighbours) as edge:
         yield edge
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def edge(shared_edge: Edge) -> AsyncIterator[Edge]:
+    """An edge with the default settings but for the drain, without clients, its counters at zero."""
+    await shared_edge.forget_clients()
+    yield shared_edge
+    await shared_edge.forget_clients()
+
+
+@pytest.fixture
+def own_bus(nats_server: Callable[[], NatsServer]) -> NatsServer:
+    """A server of one's own, to be ill-treated."""
+    server = nats_server()
+    asyncio.run(declare(server))
+    return server
+
+
+@pytest_asyncio.fixture
+async def own_neighbours(own_bus: NatsServer) -> AsyncIterator[Neighbours]:
+    neighbours = Neighbours(own_bus)
+    await neighbours.open()
+    yield neighbours
+    await neighbours.close()
+
+
+class _Loop(uvloop.Loop):
+    def close(self) -> None:
+        """Tell of what was left open; where that is an error, uvloop leaves the socket and waits for it for ever."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", ResourceWarning)
+            super().close()
+
+
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Services run on uvloop, and sockets behave differently there."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": _Loop}

@@ -13,6 +13,7 @@ from tests.support.services import running
 from whimbrel.edge import app
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.pod import Pod
+from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.runtime.service import Service
 
 
@@ -65,9 +66,38 @@ class Edge:
         await wire.close()
         return answer
 
-    async def hang_up(self) -> None:
+    @property
+    def nothing_left(self) -> bool:
+        """Whether no trace of a client is left in the pod."""
+        pod = self.pod
+        return not (
+            pod.connections
+            or pod.slow
+            or pod._tasks
+            or len(pod.wheel)
+            or any(pod.counters.open.values())
+            or any(live.writers or live.waiters for live in pod.hub.channels.values())
+            or any(user.devices for user in pod.users._users.values())
+        )
+
+    async def forget_clients(self) -> None:
+        """Cut whoever is connected, and count from zero."""
         for wire in self._wires:
             wire.writer.transport.abort()
+        self._wires.clear()
+        for connection in tuple(self.pod.connections):  # the loop hears nothing of a client where it reads nothing
+            if isinstance(connection, WebSocket):
+                connection.transport.abort()
+        neighbours, counters = self.neighbours, self.pod.counters
+        if neighbours.before_resolve is not None:
+            neighbours.before_resolve.set()
+            neighbours.before_resolve = None
+        await eventually(lambda: self.nothing_left)
+        neighbours.verified.clear()
+        neighbours.resolved.clear()
+        for each in (counters.accepted, counters.closed, counters.refused):
+            each.clear()
+        counters.fell_behind = 0
 
 
 @asynccontextmanager
@@ -90,4 +120,4 @@ async def an_edge(neighbours: Neighbours, **changes: Any) -> AsyncIterator[Edge]
             try:
                 yield edge
             finally:
-                await edge.hang_up()
+                await edge.forget_clients()

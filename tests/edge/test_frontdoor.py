@@ -9,13 +9,13 @@ import pytest
 from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import Peer, Wire, commands, message, poll, request, upgrade
-from tests.edge.test_websocket import nothing_left
 from tests.support.waiting import within
 from whimbrel.edge.shell import frontdoor
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES
 from whimbrel.edge.shell.poll import Poll
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHOP = "http://localhost:8000"
 PING = {"type": "ping"}
 
@@ -102,8 +102,9 @@ async def test_what_comes_behind_a_waiting_poll_waits_for_its_answer(edge: Edge)
 
 async def test_too_much_behind_a_waiting_poll_is_left_to_the_kernel(edge: Edge) -> None:
     token = edge.neighbours.token(a_name("alice"))
+    order = f"orders:{a_name('o')}"
     wire = await edge.wire()
-    wire.send(poll(token, {"inbox": None}))
+    wire.send(poll(token, {order: None}))
     channels = (await wire.answer()).json["channels"]
     wire.send(poll(token, channels, wait=20))
     await eventually(lambda: edge.pod.counters.open["poll"])
@@ -113,6 +114,9 @@ async def test_too_much_behind_a_waiting_poll_is_left_to_the_kernel(edge: Edge) 
     wire.send(b"x" * 4_000_000)
     await eventually(lambda: not door.transport.is_reading())
     assert len(door._buffer) < 1_000_000
+    await edge.neighbours.publish(order, "now")
+    assert (await wire.answer()).json["frames"]
+    assert (await wire.answer()).status == 400
 
 
 async def test_an_empty_line_before_a_request_is_ignored(edge: Edge) -> None:
@@ -216,7 +220,7 @@ async def test_a_client_lost_while_its_poll_waits_leaves_nothing_behind(edge: Ed
         if number % 4 > 1:
             await asyncio.sleep(0)
         wire.reset()
-    await eventually(lambda: not edge.pod._tasks and nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 # Refused
@@ -267,7 +271,7 @@ async def test_who_is_still_sending_what_was_refused_gets_the_answer_not_a_reset
     assert answer.status == 413
     assert await wire.ended() == b""
     await wire.close()
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 async def test_who_does_not_close_behind_a_refusal_is_cut(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +280,7 @@ async def test_who_does_not_close_behind_a_refusal_is_cut(edge: Edge, monkeypatc
     wire.send(request("GET", "/v1/poll"))
     assert (await wire.answer()).status == 401
     assert await wire.ended() == b""
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 async def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(edge: Edge) -> None:
@@ -323,7 +327,7 @@ async def test_a_fault_of_ours_answers_500_and_costs_one_connection(
         patch.setattr(type(edge.pod.gatekeeper), "identify", broken)
         answer = await edge.ask(upgrade(authorization="Bearer x"))
         assert (answer.status, answer.json["code"]) == (500, 100)
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
     assert (await edge.ask(poll(token, {"inbox": None}))).status == 200
 
 

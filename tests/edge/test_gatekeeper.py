@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.edge.edges import Edge, eventually
 from tests.edge.neighbours import a_name
 from whimbrel.edge.core import resume
@@ -9,6 +11,7 @@ from whimbrel.edge.core.identity import Identity, group_set
 from whimbrel.edge.shell.gatekeeper import YOUNG_S
 from whimbrel.protocol.rpc import ResumeKey
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = ResumeKey(kid="for-grants", secret="a secret that only edges share", created=0)
 
 

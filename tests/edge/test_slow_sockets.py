@@ -5,16 +5,17 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import Peer, message
 from tests.edge.people import alice
-from tests.edge.test_websocket import nothing_left
 from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.channels import Channel
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 OUTBOX = 64 * 1024
 PAGE = "x" * 4096
 
@@ -67,7 +68,7 @@ async def test_who_takes_nothing_for_too_long_is_closed_and_leaves_nothing(neigh
         while not edge.pod.counters.fell_behind:
             await neighbours.publish(order, PAGE)
         await eventually(lambda: edge.pod.counters.closed["slow_consumer"])
-        await eventually(lambda: nothing_left(edge))
+        await eventually(lambda: edge.nothing_left)
 
 
 async def test_who_reads_no_answers_is_asked_nothing_more(neighbours: Neighbours) -> None:
@@ -134,7 +135,7 @@ class Pipe:
         self.reading = True
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def pipe_and_socket(edge: Edge) -> tuple[Pipe, WebSocket]:
     """A connected socket on a pipe, subscribed to the user's inbox."""
     pipe = Pipe()

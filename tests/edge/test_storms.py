@@ -21,6 +21,8 @@ from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.directget import Batch, DirectGet
 from whimbrel.runtime.nats import Connection
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class Service(Connection):
     """Answers each question with itself, once the test lets it."""

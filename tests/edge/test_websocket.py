@@ -13,19 +13,7 @@ from whimbrel.edge.shell import websocket
 from whimbrel.edge.shell.streams import Streams
 from whimbrel.protocol.namespaces import Namespace
 
-
-def nothing_left(edge: Edge) -> bool:
-    """Tell whether no trace of a client is left in the pod."""
-    pod = edge.pod
-    return not (
-        pod.connections
-        or pod.slow
-        or len(pod.wheel)
-        or pod.counters.open["websocket"]
-        or pod.counters.open["poll"]
-        or any(live.writers or live.waiters for live in pod.hub.channels.values())
-        or any(user.devices for user in pod.users._users.values())
-    )
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
@@ -110,7 +98,7 @@ async def test_a_forged_bearer_header_is_refused_before_the_upgrade(edge: Edge) 
         answer = await edge.ask(upgrade(authorization=header))
         assert (answer.status, answer.json["slug"]) == (401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Bearer"
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 async def test_a_group_that_was_left_between_the_upgrade_and_connect_is_not_opened(edge: Edge) -> None:
@@ -132,7 +120,7 @@ async def test_a_token_of_somebody_else_in_connect_counts_and_the_header_is_forg
     assert await peer.data(1) == ["hello"]
     assert not edge.pod.users._users[alice].devices
     await peer.close()
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 # While channels are on their way
@@ -147,7 +135,7 @@ async def test_a_client_lost_while_router_answers_leaves_nothing_behind(edge: Ed
     await eventually(lambda: not edge.pod.connections)
     edge.neighbours.before_resolve.set()
     await eventually(lambda: not edge.pod._tasks)
-    assert nothing_left(edge)
+    assert edge.nothing_left
 
 
 async def test_a_client_lost_while_its_channels_are_read_leaves_nothing_behind(
@@ -160,7 +148,7 @@ async def test_a_client_lost_while_its_channels_are_read_leaves_nothing_behind(
     await eventually(lambda: not edge.pod.connections)
     held_reads.set()
     await eventually(lambda: not edge.pod._tasks)
-    assert nothing_left(edge)
+    assert edge.nothing_left
 
 
 async def test_a_thousand_connects_and_disconnects_leave_nothing_behind(edge: Edge) -> None:
@@ -180,7 +168,7 @@ async def test_a_thousand_connects_and_disconnects_leave_nothing_behind(edge: Ed
 
     for _ in range(20):
         await asyncio.gather(*(come_and_go(number) for number in range(50)))
-    await eventually(lambda: not edge.pod._tasks and nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
     assert sum(edge.pod.counters.closed.values()) == 1000
     await edge.neighbours.publish(order, "nobody listens")
 
@@ -242,7 +230,7 @@ async def test_a_close_by_the_client_is_echoed_and_is_the_last_frame(edge: Edge)
     await edge.neighbours.publish(order, "too late")
     assert await alice.raw() == (CLOSE, (1001).to_bytes(2, "big"))
     assert await alice.wire.ended() == b""
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
     assert edge.pod.counters.closed["client"] == 1
 
 
@@ -276,7 +264,7 @@ async def test_a_client_that_answers_our_close_is_gone_at_once(edge: Edge, monke
     assert await alice.close_code() == 4500
     alice.wire.send(masked(b"{}")[3:] + masked((4500).to_bytes(2, "big"), CLOSE))
     assert await alice.wire.ended() == b""
-    await eventually(lambda: nothing_left(edge))
+    await eventually(lambda: edge.nothing_left)
 
 
 async def test_a_client_that_does_not_answer_our_close_is_cut(
@@ -288,7 +276,7 @@ async def test_a_client_that_does_not_answer_our_close_is_cut(
         alice.wire.send(masked(b"nope"))
         assert await alice.close_code() == 4500
         await alice.wire.ended()
-        await eventually(lambda: nothing_left(edge))
+        await eventually(lambda: edge.nothing_left)
 
 
 async def test_a_fault_of_ours_costs_one_connection(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +365,7 @@ async def test_a_leaving_pod_spreads_its_clients_over_the_window(neighbours: Nei
         await within(asyncio.gather(*(leave(peer) for peer in peers)))
         await within(draining)
         assert max(left) - min(left) >= 0.3, "one by one, not all at once"
-        assert nothing_left(edge)
+        assert edge.nothing_left
         answer = await edge.ask(upgrade())
         assert (answer.status, answer.json["detail"]) == (503, "the pod is leaving")
 

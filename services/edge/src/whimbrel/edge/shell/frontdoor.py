@@ -174,15 +174,13 @@ class FrontDoor(asyncio.Protocol):
     def _advance(self) -> None:
         try:
             while self._phase in (Phase.IDLE, Phase.READING) and self._buffer:
-                if self._read():
-                    assert self._request is not None
-                    self._serve(self._request)
-                elif self._phase is Phase.IDLE:
-                    self._phase = Phase.READING
-                    self._wait(self.pod.settings.request_timeout_s)
+                if not self._read():
+                    if self._phase is Phase.IDLE and self._buffer:
+                        self._phase = Phase.READING
+                        self._wait(self.pod.settings.request_timeout_s)
                     return
-                else:
-                    return
+                assert self._request is not None
+                self._serve(self._request)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # a fault of ours must cost one connection, not the loop
