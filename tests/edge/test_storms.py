@@ -12,13 +12,14 @@ from tests.support.nats import PARTITIONS
 from tests.support.waiting import within
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.subscription import Opened
-from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches
+from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches, ServiceUnavailable
 from whimbrel.edge.shell.streams import Head, Streams
 from whimbrel.protocol.channels import Channel, inbox_of
 from whimbrel.protocol.limits import RING_PUBLICATIONS
 from whimbrel.protocol.positions import Position
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.directget import Batch, DirectGet
+from whimbrel.runtime.errors import NoResponders
 from whimbrel.runtime.nats import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -141,3 +142,47 @@ async def test_all_who_missed_the_same_share_one_read_of_the_stream(
         assert result.recovered is True
         assert [each.offset for each in result.publications] == offsets[1:]
     assert len(reads) == 1
+
+
+async def test_who_waited_in_line_for_a_service_that_is_away_is_not_kept_any_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whimbrel.edge.shell.batches.PATIENCE_S", 0.2)
+    monkeypatch.setattr("whimbrel.edge.shell.batches.MAX_BATCH", 1)
+
+    class Away(Service):
+        async def request(
+            self, subject: str, payload: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+        ) -> Delivery:
+            raise NoResponders("nobody")
+
+    asking = batches(Away())
+    began = asyncio.get_running_loop().time()
+    answers = await within(
+        asyncio.gather(*(asking.ask(f"user-{number}") for number in range(20)), return_exceptions=True)
+    )
+    assert [type(each) for each in answers] == [ServiceUnavailable] * 20
+    assert asyncio.get_running_loop().time() - began < 1.5, "20 rounds of patience would be 4 s"
+
+
+async def test_an_answer_that_does_not_fit_its_questions_fails_them() -> None:
+    class Confused(Service):
+        async def request(
+            self, subject: str, payload: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
+        ) -> Delivery:
+            return Delivery(subject, "", b"[]" if b"alice" in payload else b"nope", None)
+
+    asking = batches(Confused())
+    for user in ("alice", "bob"):
+        with pytest.raises(ServiceUnavailable):
+            await within(asyncio.ensure_future(asking.ask(user)))
+
+
+async def test_who_gave_up_does_not_disturb_the_others_of_the_message() -> None:
+    service = Service()
+    asking = batches(service)
+    first, second = asyncio.ensure_future(asking.ask("alice")), asyncio.ensure_future(asking.ask("bob"))
+    await turns()
+    first.cancel()
+    service.may_answer.set()
+    assert await within(second) == "bob"

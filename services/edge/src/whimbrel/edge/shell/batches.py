@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from whimbrel.runtime.errors import BusFault
 from whimbrel.runtime.nats import Connection
@@ -12,7 +13,7 @@ Q = TypeVar("Q", bound=str)
 A = TypeVar("A")
 
 TIMEOUT_S: Final = 2.0  # of one attempt
-PATIENCE_S: Final = 5.0  # in all: a restarting service is back by then; the client is told to come again otherwise
+PATIENCE_S: Final = 5.0  # from the question on: a restarting service is back by then; else the client comes again
 RETRY_S: Final = 0.1
 MAX_UNDER_WAY: Final = 2  # messages; meanwhile the next one collects, so that a storm costs few of them
 MAX_BATCH: Final = 256  # questions per message
@@ -21,6 +22,12 @@ MAX_BATCH_BYTES: Final = 192 * 1024  # of questions; the server takes messages o
 
 class ServiceUnavailable(Exception):
     """The service did not answer within the patience of a connect."""
+
+
+class _Waiting(NamedTuple, Generic[Q, A]):
+    question: Q
+    answer: asyncio.Future[A]
+    asked_at: float
 
 
 class Batches(Generic[Q, A]):
@@ -37,50 +44,55 @@ class Batches(Generic[Q, A]):
         self._subject = subject
         self._encode = encode
         self._decode = decode
-        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
+        self._waiting: deque[_Waiting[Q, A]] = deque()  # nobody in here for longer than PATIENCE_S
         self._tasks: set[asyncio.Task[None]] = set()
         self.requests = 0
 
     def ask(self, question: Q) -> Awaitable[A]:
         """Return the answer to come. It raises ServiceUnavailable."""
-        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[A] = loop.create_future()
+        self._waiting.append(_Waiting(question, answer, loop.time()))
         if len(self._waiting) == 1 and len(self._tasks) < MAX_UNDER_WAY:
-            asyncio.get_running_loop().call_soon(self._send)
+            loop.call_soon(self._send)
         return answer
 
     def _send(self) -> None:
+        overdue = asyncio.get_running_loop().time() - PATIENCE_S
+        while self._waiting and self._waiting[0].asked_at <= overdue:
+            _fail([self._waiting.popleft()], ServiceUnavailable(f"{self._subject}: too many others are asked about"))
         while self._waiting and len(self._tasks) < MAX_UNDER_WAY:
-            size = number = 0
-            for question, _ in self._waiting:
-                size += len(question)
-                if number >= MAX_BATCH or (number and size > MAX_BATCH_BYTES):
-                    break
-                number += 1
-            batch, self._waiting = self._waiting[:number], self._waiting[number:]
-            task = asyncio.create_task(self._exchange(batch))
+            task = asyncio.create_task(self._exchange(self._next_batch()))
             self._tasks.add(task)
             task.add_done_callback(self._done)
+
+    def _next_batch(self) -> list[_Waiting[Q, A]]:
+        batch: list[_Waiting[Q, A]] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_BATCH:
+            size += len(self._waiting[0].question)
+            if batch and size > MAX_BATCH_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             self._send()
 
-    async def _exchange(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+    async def _exchange(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         try:
-            answers = await self._request(self._encode([question for question, _ in batch]))
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            payload = self._encode([each.question for each in batch])
+            answers = await self._request(payload, until=batch[0].asked_at + PATIENCE_S)
+            for each, answer in zip(batch, answers, strict=True):
+                if not each.answer.done():
+                    each.answer.set_result(answer)
         except (BusFault, ValueError) as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(ServiceUnavailable(f"{self._subject}: {error}"))
+            _fail(batch, ServiceUnavailable(f"{self._subject}: {error}"))
 
-    async def _request(self, payload: bytes) -> Sequence[A]:
+    async def _request(self, payload: bytes, *, until: float) -> Sequence[A]:
         loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE_S
         while True:
             self.requests += 1
             try:
@@ -90,3 +102,9 @@ class Batches(Generic[Q, A]):
                 if loop.time() >= until:
                     raise
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
+
+
+def _fail(batch: Sequence[_Waiting[Q, A]], error: ServiceUnavailable) -> None:
+    for each in batch:
+        if not each.answer.done():
+            each.answer.set_exception(error)

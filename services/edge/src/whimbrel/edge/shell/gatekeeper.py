@@ -60,12 +60,14 @@ class Gatekeeper:
 
     def recall(self, token: str, *, now: float) -> Identity | None:
         """Return who ``token`` belongs to if both services need not be asked: what a poll does many times a minute."""
-        identity = self._verified.get(_digest(token))
+        digest = _digest(token)
+        identity = self._verified.get(digest)
         if identity is None or identity.expires <= time.time():
             return None
         user = self.users.watch(identity.user, now=now)
         if user.groups is None:
             return None
+        self._verified.move_to_end(digest)
         self.remembered += 1
         return identity.within(user.groups)
 
