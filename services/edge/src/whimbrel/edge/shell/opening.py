@@ -11,6 +11,7 @@ from typing import Final
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.recovery import Complete, Unrecoverable
+from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.readmarks import ReadMarks
@@ -110,23 +111,25 @@ class Openings:
 
     async def _from_store(self, opening: Opening, user: str) -> None:
         wanted, live = opening.wanted, opening.live
+        assert live.ring is not None
         if wanted.position is not None:
             opening.begin(wanted.position.offset, True)
             await self._read_up(opening)
         elif wanted.last is not None:
-            newest = await self._bus.streams.newest(wanted.channel, wanted.last)
-            opening.begin(newest[0].prev if newest else live.ring.head if live.ring else 0, None, newest)
+            self._begin_with(opening, await self._bus.streams.newest(wanted.channel, wanted.last))
         else:
             mark = await self._marks.read(user, wanted.channel)
             if mark is not None and mark.epoch == live.epoch:
-                opening.begin(mark.offset, None)
-            else:
-                await self._from_oldest(opening)
+                opening.begin(min(mark.offset, live.ring.head), None)  # a mark is what a client says
+            else:  # nothing was acknowledged yet
+                self._begin_with(opening, await self._bus.streams.after(wanted.channel, 0, HISTORY_LIMIT))
 
-    async def _from_oldest(self, opening: Opening) -> None:
-        """Nothing was acknowledged yet: start from the oldest retained publication."""
-        oldest = await self._bus.streams.after(opening.wanted.channel, 0, HISTORY_LIMIT)
-        opening.begin(0, None, oldest)
+    @staticmethod
+    def _begin_with(opening: Opening, publications: Sequence[Stored]) -> None:
+        """Begin with what was read, without a position given; where nothing is retained, from now."""
+        ring = opening.live.ring
+        assert ring is not None
+        opening.begin(publications[0].prev if publications else ring.head, None, publications)
 
     async def _read_up(self, opening: Opening) -> None:
         """Read from the stream what lies between the opening and the ring."""
@@ -144,5 +147,4 @@ class Openings:
                 opening.give_up()
             case Unrecoverable():
                 # The read mark is too far back: the newest are given, the rest can be had by `history`.
-                newest = await self._bus.streams.newest(opening.wanted.channel, HISTORY_LIMIT)
-                opening.begin(newest[0].prev if newest else 0, None, newest)
+                self._begin_with(opening, await self._bus.streams.newest(opening.wanted.channel, HISTORY_LIMIT))

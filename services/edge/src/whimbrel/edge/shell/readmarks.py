@@ -1,12 +1,12 @@
 """Read marks: how far a user has handled a channel, kept for all devices.
 
 A mark is written at most every 10 s per user and channel: the first at once, later ones with the next write. What was
-acknowledged within the last seconds
-before a pod dies is delivered again to a device that comes without a position.
+acknowledged within the last seconds before a pod dies is delivered again to a device that comes without a position.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -14,14 +14,15 @@ from pydantic import ValidationError
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.rpc import ReadMark
-from whimbrel.runtime import jetstream
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.errors import BusFault, JetStreamRefused
+from whimbrel.runtime.kv import Bucket, RevisionConflict
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection
 
 WRITE_EVERY_S: Final = 10.0
 TURN_S: Final = 1.0  # between two looks at the marks that wait
+WRITTEN_AT_ONCE: Final = 32  # each is a read and a write
 MAX_UNWRITTEN: Final = 50_000  # marks that wait for their turn; beyond, the oldest is written first and waits no longer
 
 
@@ -29,8 +30,8 @@ class ReadMarks:
     """Marks in the bucket READMARKS; ``unwritten`` holds those that wait for their turn."""
 
     def __init__(self, connection: Connection, reader: DirectGet, log: Logger) -> None:
-        self._connection = connection
         self._reader = reader
+        self._bucket = Bucket(connection, reader, subjects.READMARKS)
         self._log = log
         self._unwritten: dict[str, ReadMark] = {}
         self._written_at: dict[str, float] = {}
@@ -75,17 +76,35 @@ class ReadMarks:
         finally:
             await self._write(list(self._unwritten))
 
-    async def _write(self, keys: list[str]) -> None:
-        now = asyncio.get_running_loop().time()
-        for key in keys:
-            mark = self._unwritten[key]
-            try:
-                subject = subjects.key_subject(subjects.READMARKS, key)
-                await jetstream.publish(self._connection, subject, mark.model_dump_json().encode())
-            except (BusFault, JetStreamRefused) as error:
-                self._log.warning("readmarks.write_delayed", waiting=len(self._unwritten), error=str(error))
-                return
-            self.writes += 1
-            self._written_at[key] = now
-            if self._unwritten.get(key) == mark:
-                del self._unwritten[key]
+    async def _write(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), WRITTEN_AT_ONCE):
+            part = keys[start : start + WRITTEN_AT_ONCE]
+            for trouble in await asyncio.gather(*map(self._write_one, part)):
+                if trouble is not None:
+                    self._log.warning("readmarks.write_delayed", waiting=len(self._unwritten), error=str(trouble))
+                    return
+
+    async def _write_one(self, key: str) -> BusFault | JetStreamRefused | None:
+        mark = self._unwritten[key]
+        try:
+            stored = await self._bucket.get(key)
+            if stored is None or _moves(stored.value, mark):
+                revision = 0 if stored is None else stored.revision
+                await self._bucket.update(key, mark.model_dump_json().encode(), revision)
+                self.writes += 1
+        except RevisionConflict:  # another pod wrote meanwhile: compare again, with the next turn
+            return None
+        except (BusFault, JetStreamRefused) as trouble:
+            return trouble
+        self._written_at[key] = asyncio.get_running_loop().time()
+        if self._unwritten.get(key) == mark:
+            del self._unwritten[key]
+        return None
+
+
+def _moves(stored: bytes, mark: ReadMark) -> bool:
+    try:
+        before = ReadMark.model_validate_json(stored)
+    except ValidationError:
+        return True
+    return before.epoch != mark.epoch or before.offset < mark.offset

@@ -5,7 +5,8 @@ are known without asking; after a reconnect of the bus they are asked for anew, 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -148,18 +149,22 @@ class Users:
             self._reconnected.clear()
             await self._ask_again([user for user in self._users.values() if user.devices])
 
-    async def _ask_again(self, users: Sequence[User]) -> None:
-        for start in range(0, len(users), RESOLVED_AT_ONCE):
-            part = users[start : start + RESOLVED_AT_ONCE]
+    async def _ask_again(self, users: Iterable[User]) -> None:
+        waiting = deque(users)
+        while waiting:
+            part = [waiting.popleft() for _ in range(min(len(waiting), RESOLVED_AT_ONCE))]
+            told = [user.changes for user in part]
             try:
                 answers = await asyncio.gather(*(self._resolve.ask(user.name) for user in part))
             except ServiceUnavailable as error:
                 self._log.warning("users.groups_not_checked", error=str(error))
                 self._reconnected.set()
                 return
-            for user, rights in zip(part, answers, strict=True):
+            for user, changes, rights in zip(part, told, answers, strict=True):
                 before, after = user.groups or frozenset(), group_set(rights.groups)
-                if before != after:
+                if user.changes != changes:  # the answer may be older than the change
+                    waiting.append(user)
+                elif before != after:
                     self._move(user, joined=tuple(sorted(after - before)), left=tuple(sorted(before - after)))
 
     def _reap(self, now: float) -> None:
