@@ -31,6 +31,7 @@ async def running(name: str, settings: ServiceSettings, run: Run) -> AsyncIterat
     """Run a service from when it is ready until the end of the block; raises what ``run`` raises."""
     service = Service(name, settings, Logger(logging.getLogger(f"whimbrel.{name}")), NoOpTracer())
     health = service.health = _Announced()
+    service.vitals.start()
     serving = asyncio.ensure_future(run(service))
     announced = asyncio.ensure_future(health.announced.wait())
     try:
@@ -44,4 +45,5 @@ async def running(name: str, settings: ServiceSettings, run: Run) -> AsyncIterat
         announced.cancel()
         await within(asyncio.wait({serving}))
         await service.close_connections()
+        service.vitals.stop()
     serving.result()

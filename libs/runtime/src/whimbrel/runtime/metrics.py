@@ -42,8 +42,8 @@ class Metrics:
     def __init__(self) -> None:
         self._samples: dict[str, tuple[str, str, Callable[[], Iterator[str]]]] = {}
         self.gauge("process_start_time_seconds", "Start of the process, Unix seconds.", lambda: _STARTED)
-        self.counter("process_cpu_seconds_total", "User and system CPU time.", lambda: sum(os.times()[:2]))
-        self.gauge("process_resident_memory_bytes", "Resident memory.", _resident_bytes)
+        self.counter("process_cpu_seconds_total", "User and system CPU time, seconds.", lambda: sum(os.times()[:2]))
+        self.gauge("process_resident_memory_bytes", "Memory in RAM, bytes.", resident_bytes)
         self.gauge("process_open_fds", "Open file descriptors.", lambda: len(os.listdir("/proc/self/fd")))
 
     def counter(self, name: str, text: str, read: Callable[[], Number]) -> None:
@@ -78,6 +78,11 @@ class Metrics:
     def histogram(self, name: str, text: str, bounds: Sequence[float]) -> Histogram:
         """Expose a new histogram with the upper ``bounds``; ``name`` ends in its unit."""
         histogram = Histogram(bounds)
+        self.expose_histogram(name, text, histogram)
+        return histogram
+
+    def expose_histogram(self, name: str, text: str, histogram: Histogram) -> None:
+        """Expose ``histogram``; ``name`` ends in its unit."""
 
         def lines() -> Iterator[str]:
             below = 0
@@ -90,7 +95,6 @@ class Metrics:
             yield f"{name}_count {below}"
 
         self._add(name, text, "histogram", lines)
-        return histogram
 
     def exposition(self) -> bytes:
         """Return everything as text."""
@@ -106,7 +110,8 @@ class Metrics:
         self._samples[name] = (text.replace("\n", " "), kind, read)
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Return how much of the process is in RAM."""
     with open("/proc/self/statm", "rb") as statm:
         return int(statm.read().split()[1]) * _PAGE_BYTES
 

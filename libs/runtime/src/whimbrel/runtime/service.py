@@ -22,6 +22,7 @@ from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection, Delivery
 from whimbrel.runtime.ops import ops_app
 from whimbrel.runtime.settings import ServiceSettings
+from whimbrel.runtime.vitals import Vitals
 
 CANCEL_GRACE_S: Final = 2.0  # what is left after the drain's deadline has this long to clean up
 
@@ -41,6 +42,8 @@ class Service:
         self.tracer = tracer
         self.health = Health()
         self.metrics = Metrics()
+        self.vitals = Vitals()
+        self.vitals.expose(self.metrics)
         self.stopping = asyncio.Event()
         self.detail: Callable[[], dict[str, object]] = dict
         """What the service tells about itself in `rpc.status.v1`."""
@@ -145,6 +148,7 @@ def main(name: str, settings: ServiceSettings, run: Run) -> NoReturn:
 
 async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tracer: Tracer) -> int:
     service = Service(name, settings, log, tracer)
+    service.vitals.start()
     ops_socket = serving.bind(settings.ops_host, settings.ops_port)
     running = asyncio.ensure_future(run(service))
     loop = asyncio.get_running_loop()
@@ -167,6 +171,7 @@ async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tra
     stop.cancel()
     await asyncio.wait({ops, stop})
     await service.close_connections()
+    service.vitals.stop()
     code = max(_verdict(service, running), _verdict(service, ops))
     log.info("service.stopped", clean=code == 0 and running.done() and not running.cancelled())
     return code
