@@ -26,7 +26,7 @@ run: .venv/.installed  ## start everything on this machine and print one URL (op
 
 .PHONY: test
 test: .venv/.installed  ## run the tests (some of them: ARGS="tests/protocol -k position")
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: lint types js deploy  ## run every check that needs no running service

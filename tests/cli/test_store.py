@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from whimbrel.cli.dev import parts
 from whimbrel.cli.dev.parts import Setup, demo_part, nats_part, service_parts
-from whimbrel.cli.dev.ports import DEFAULTS, choose
+from whimbrel.cli.dev.ports import DEFAULTS, HOST, held
 from whimbrel.cli.dev.store import NATS_USERS, Store
 from whimbrel.cli.exits import BadSetting, Failure
 
@@ -66,21 +67,38 @@ def test_streams_of_an_unknown_version_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_free_ports_differ() -> None:
-    ports = choose("0")
-    assert set(ports) == set(DEFAULTS)
-    assert len(set(ports.values())) == len(ports)
+    with held("0") as ports, held("0") as others:
+        assert set(ports) == set(DEFAULTS)
+        assert len({*ports.values(), *others.values()}) == 2 * len(DEFAULTS)
+
+
+def test_a_held_port_can_be_listened_on_again_and_again_and_is_given_to_nobody_else() -> None:
+    with held("0") as ports:
+        for _ in range(2):
+            with socket.create_server((HOST, ports["edge"])) as listener:
+                assert listener.getsockname()[1] == ports["edge"]
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind((HOST, ports["edge"]))
+
+
+def test_a_port_on_which_somebody_listens_is_refused() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Failure, match=f"port {port} \\(edge\\) is taken"), held(f"edge={port}"):
+            pass
 
 
 def test_single_ports_can_be_named() -> None:
-    free = choose("0")
-    named = ",".join(f"{name}={port}" for name, port in free.items())
-    assert choose(named) == free
+    with held("0") as free:
+        named = ",".join(f"{name}={port}" for name, port in free.items())
+        with held(named) as again:
+            assert again == free
 
 
 @pytest.mark.parametrize("text", ["8080", "edge", "edge=", "edge=http", "edge=70000", "fridge=1"])
 def test_ports_that_cannot_be_meant_are_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match="write 0, or name=port"):
-        choose(text)
+    with pytest.raises(BadSetting, match="write 0, or name=port"), held(text):
+        pass
 
 
 def test_each_service_gets_its_own_credentials_and_no_other(setup: Setup) -> None:

@@ -7,7 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,21 +21,29 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 READY_S = 40.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def free_port() -> Iterator[Callable[[], int]]:
+    """Return a function that returns a free port; it is given to nobody else while the test runs."""
+    with ExitStack() as held:
+
+        def hold() -> int:
+            bound = held.enter_context(socket.socket())
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", 0))
+            return int(bound.getsockname()[1])
+
+        yield hold
 
 
-def environment(objects: Objects, service: str, server: NatsServer, keys: Path) -> dict[str, str]:
+def environment(objects: Objects, service: str, server: NatsServer, keys: Path, ops_port: int) -> dict[str, str]:
     """Return the environment of ``service``'s pods, brought to this machine: addresses, ports, mounted files."""
     workload = next(item for item in workloads(objects) if item.name == service)
     prefix = f"WHIMBREL_{service.upper()}_"
     found = environment_of(workload.containers[-1])
     moved = {
         f"{prefix}NATS_URL": server.url(service),
-        f"{prefix}PORT": str(free_port()),
-        f"{prefix}OPS_PORT": str(free_port()),
+        f"{prefix}PORT": "0",
+        f"{prefix}OPS_PORT": str(ops_port),
         f"{prefix}DRAIN_S": "1",
     }
     files = {"keys.json": keys, "namespaces.yaml": DEPLOY / "config", "routes.yaml": DEPLOY / "config"}
@@ -62,18 +71,19 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 def test_all_services_become_ready_with_their_pods_environment(
-    base: Objects, server: NatsServer, tmp_path: Path
+    base: Objects, server: NatsServer, free_port: Callable[[], int], tmp_path: Path
 ) -> None:
     keys = subprocess.run([sys.executable, "-m", "whimbrel.auth", "keys"], capture_output=True, check=True).stdout
     (tmp_path / "keys.json").write_bytes(keys)
     running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
     try:
         for service in SERVICES:
-            own = environment(base, service, server, tmp_path)
+            ops_port = free_port()
+            own = environment(base, service, server, tmp_path, ops_port)
             with (tmp_path / f"{service}.log").open("wb") as log:
                 command = [sys.executable, "-m", f"whimbrel.{service}"]
                 process = subprocess.Popen(command, env=own, stdout=log, stderr=log, cwd=tmp_path)
-            running[service] = (process, int(own[f"WHIMBREL_{service.upper()}_OPS_PORT"]))
+            running[service] = (process, ops_port)
         deadline = time.monotonic() + READY_S
         waiting = set(running)
         while waiting:

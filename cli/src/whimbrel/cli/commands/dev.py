@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_part, service_parts
-from whimbrel.cli.dev.ports import choose
+from whimbrel.cli.dev.ports import held
 from whimbrel.cli.dev.store import Store
 from whimbrel.cli.dev.supervisor import Supervisor
 from whimbrel.cli.invocation import invocation
@@ -35,8 +35,8 @@ def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -
     whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
     whimbrel dev --ports edge=9000 --no-demo
     """
-    with Store(store).claimed() as kept:
-        setup = Setup(kept, choose(ports, without=() if demo else ("demo",)), find_deploy())
+    with Store(store).claimed() as kept, held(ports, without=() if demo else ("demo",)) as chosen:
+        setup = Setup(kept, chosen, find_deploy())
         kept.make_auth_keys()
         _run(setup, Output(as_json=as_json), demo=demo, restart=restart)
 

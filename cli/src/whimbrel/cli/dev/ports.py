@@ -1,8 +1,8 @@
 """Which ports the parts listen on."""
 
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from whimbrel.cli.exits import BadSetting, Failure
@@ -22,19 +22,21 @@ DEFAULTS: Final = {
 }
 
 
-def choose(text: str, *, without: tuple[str, ...] = ()) -> Mapping[str, int]:
-    """Return a port per name. ``text``: empty for the defaults, ``0`` for free ones, or ``edge=8180,nats=0``.
+@contextmanager
+def held(text: str, *, without: tuple[str, ...] = ()) -> Iterator[Mapping[str, int]]:
+    """Keep a port per name until the end of the block. ``text``: empty for the defaults, ``0`` for free ones, or
+    ``edge=8180,nats=0``.
 
-    Raises Failure where a port is taken, or where ``text`` cannot be read.
+    A held port can be listened on by whoever asks for it by number, but is given to nobody who asks for a free one: a
+    part that is started again finds its own. Raises Failure where a port is taken, or where ``text`` cannot be read.
     """
     wanted = {name: port for name, port in DEFAULTS.items() if name not in without}
     if text == "0":
         wanted = dict.fromkeys(wanted, 0)
     elif text:
         wanted |= {name: port for name, port in _named(text).items() if name in wanted}
-    # All are held until each has its port, so that two free ones are never the same.
-    with ExitStack() as held:
-        return {name: held.enter_context(_held(name, port)).getsockname()[1] for name, port in wanted.items()}
+    with ExitStack() as holding:
+        yield {name: holding.enter_context(_bound(name, port)).getsockname()[1] for name, port in wanted.items()}
 
 
 def _named(text: str) -> dict[str, int]:
@@ -47,16 +49,25 @@ def _named(text: str) -> dict[str, int]:
     return ports
 
 
-def _held(name: str, port: int) -> socket.socket:
-    listener = socket.socket()
+def _bound(name: str, port: int) -> socket.socket:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(1)  # two sockets may be bound to one port, but only one can listen
+        if port:
+            with _reusable(port) as listener:
+                listener.listen(1)  # many sockets may be bound to one port, but only one can listen
+        return _reusable(port)
     except OSError as error:
-        listener.close()
         raise Failure(
             f"port {port} ({name}) is taken",
             f'stop what listens there, or run with --ports 0 or --ports {name}=PORT (make run ARGS="--ports 0")',
         ) from error
-    return listener
+
+
+def _reusable(port: int) -> socket.socket:
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
