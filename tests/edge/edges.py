@@ -12,8 +12,8 @@ from tests.edge.peers import Answer, Peer, Wire
 from tests.support.services import running
 from whimbrel.edge import app
 from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.runtime.service import Service
 
 
@@ -86,7 +86,7 @@ class Edge:
             wire.writer.transport.abort()
         self._wires.clear()
         for connection in tuple(self.pod.connections):  # the loop hears nothing of a client where it reads nothing
-            if isinstance(connection, WebSocket):
+            if isinstance(connection, Connection):
                 connection.transport.abort()
         neighbours, counters = self.neighbours, self.pod.counters
         if neighbours.before_resolve is not None:

@@ -1,19 +1,19 @@
 """What the edge counts about its connections: plain integers, read at scrape."""
 
 from collections import Counter
+from typing import get_args
 
+from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.runtime.metrics import Metrics
-
-TRANSPORTS = ("websocket", "poll")
 
 
 class Counters:
     """Connections, closes and refusals of the pod."""
 
     def __init__(self) -> None:
-        self.open: Counter[str] = Counter(dict.fromkeys(TRANSPORTS, 0))
-        self.accepted: Counter[str] = Counter(dict.fromkeys(TRANSPORTS, 0))
+        self.open: Counter[str] = Counter(dict.fromkeys(get_args(Transport), 0))
+        self.accepted: Counter[str] = Counter(dict.fromkeys(get_args(Transport), 0))
         self.closed: Counter[str] = Counter({code.slug: 0 for code in CloseCode} | {"client": 0})
         self.refused: Counter[str] = Counter()  # HTTP answers of the front door, by status
 

@@ -1,77 +1,30 @@
-"""One WebSocket: bytes in, the session's effects out.
-
-Part of the hot path: no task, no queue and no library object per socket. What is written goes to the kernel at once;
-what the kernel does not take counts as the outbox. Past its high watermark the socket is no longer written live: its
-channels are left at their positions and caught up from history once it has drained.
-"""
+"""One WebSocket: bytes in, the session's effects out as text messages."""
 
 import asyncio
-from collections.abc import Sequence, Set
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
-from whimbrel.edge.core.effects import (
-    Close,
-    Detach,
-    Effect,
-    Execute,
-    Identified,
-    Identify,
-    Open,
-    Send,
-    Wanted,
-)
-from whimbrel.edge.core.identity import Identity
-from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.replies import subscribed_frames
-from whimbrel.edge.core.session import Session
-from whimbrel.edge.core.states import State
-from whimbrel.edge.core.subscription import NotOpened, Opened, publication_frames
+from whimbrel.edge.core.effects import Identified
+from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.shell.connection import CLOSE_WAIT_S, Connection
 from whimbrel.edge.shell.fanout import text_message
 from whimbrel.edge.shell.inbound import Alive, Inlet, PeerClosed, Text, TooLarge, Violation
 from whimbrel.edge.shell.pod import Pod, wall
-from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.codes import CloseCode
-from whimbrel.protocol.positions import Position
 
-CLOSE_WAIT_S: Final = 2.0  # for the peer's close frame; data under way is lost if we reset the connection at once
 _FIN_CLOSE: Final = 0x88
 
 
-class WebSocket(asyncio.Protocol):
+class WebSocket(Connection):
     """The server's side of one socket, after the upgrade."""
 
-    __slots__ = (
-        "_behind",
-        "_closing",
-        "_inlet",
-        "_moved_at",
-        "_opened_at",
-        "_unsent",
-        "_watched",
-        "pod",
-        "session",
-        "transport",
-    )
+    __slots__ = ("_inlet",)
+
+    CARRIER: ClassVar[Transport] = "websocket"
 
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
-        self.pod = pod
-        self.transport = transport
-        self.session: Session = pod.new_session()
-        self.session.presented = presented
+        super().__init__(pod, transport, presented)
         self._inlet = Inlet(pod.terms.frame_bytes)
-        self._closing = False
-        self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
-        self._unsent = 0  # bytes, when a socket that is behind was last looked at
-        self._moved_at = 0.0  # when it last took any
-        self._opened_at = pod.now()
-        self._watched: str | None = None  # the user whose changes this socket is told of
-        transport.set_write_buffer_limits(high=0)  # to be told of every byte that the kernel did not take
-        pod.connections.add(self)
-        pod.counters.open["websocket"] += 1
-        pod.counters.accepted["websocket"] += 1
-        if presented is not None:
-            self._watch(presented.identity)
-        self._schedule()
 
     # Bytes in
 
@@ -113,251 +66,14 @@ class WebSocket(asyncio.Protocol):
             self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
         self.transport.close()
 
-    def _failed(self) -> None:
-        self._perform(self.session.close(CloseCode.INTERNAL, "a fault in the edge"))
+    # Bytes out
 
-    def eof_received(self) -> None:
-        """Close our half too."""
+    def _send(self, message: bytes) -> None:
+        self.transport.write(text_message(message))
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Forget the client; one line tells how the session ended."""
-        pod, session = self.pod, self.session
-        self._closing = True  # what is still on its way finds nobody
-        self._perform(session.lost())
-        pod.forget(self)
-        pod.slow.discard(self)
-        pod.wheel.discard(self)
-        pod.counters.open["websocket"] -= 1
-        code = session.closed_with
-        pod.counters.closed["client" if code is None else code.slug] += 1
-        if self._watched is not None:
-            pod.users.detach(self._watched, self, now=pod.now())
-        pod.log.info(
-            "session.closed",
-            session=session.id,
-            user=None if session.identity is None else session.identity.user,
-            transport="websocket",
-            code=None if code is None else int(code),
-            reason="client" if code is None else code.slug,
-            duration_s=round(pod.now() - self._opened_at, 3),
-        )
-
-    # Effects out
-
-    def _perform(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Send(message):
-                    if not self._closing:
-                        self.transport.write(text_message(message))
-                case Close(code):
-                    self._close(code)
-                case Identify():
-                    self.pod.spawn(self._identify(effect), self._failed)
-                case Open():
-                    self._open(effect)
-                case Detach(channel):
-                    self._detach(channel)
-                case Execute():
-                    durable = self.pod.durable(effect.channel.namespace)
-                    self.pod.spawn(self._execute(effect, durable), self._failed)
-                case _:
-                    assert_never(effect)
-
-    def _close(self, code: CloseCode) -> None:
-        if self._closing:
-            return
-        self._closing = True
+    def _say_end(self, code: CloseCode) -> None:
         reason = code.slug.encode()
         self.transport.write(bytes((_FIN_CLOSE, 2 + len(reason))) + int(code).to_bytes(2, "big") + reason)
-        self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
 
-    async def _identify(self, effect: Identify) -> None:
-        outcome = await self.pod.gatekeeper.identify(effect.token, effect.resume, now=self.pod.now())
-        if effect.refresh_id is not None:
-            self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
-            self._schedule()
-        else:
-            self._perform(self.session.identified(outcome, wall=wall()))
-
-    async def _execute(self, effect: Execute, durable: bool) -> None:
-        session = self.session
-        assert session.identity is not None
-        reply = await self.pod.requests.answer(
-            effect.frame,
-            effect.channel,
-            user=session.identity.user,
-            session=session.id,
-            durable=durable,
-        )
-        session.finished()
-        if reply is not None and session.state is State.OPEN:
-            self._perform([Send(reply)])
-
-    def _detach(self, channel: Channel) -> None:
-        if self._behind is not None:
-            self._behind = {name: each for name, each in self._behind.items() if each.channel != channel}
-        live = self.pod.hub.channels.get(channel)
-        if live is not None:
-            self.pod.hub.detach(live, self, now=self.pod.now())
-
-    # Channels
-
-    def _open(self, effect: Open) -> None:
-        if effect.request == 0:
-            assert self.session.identity is not None
-            self._watch(self.session.identity)
-        openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
-        if not self._opened(openings, effect):
-            self.pod.spawn(self._open_slowly(openings, effect), self._failed)
-
-    async def _open_slowly(self, openings: Sequence[Opening], effect: Open) -> None:
-        user = self.session.identity.user if self.session.identity is not None else ""
-        await self.pod.openings.prepare(openings, user)
-        while not self._opened(openings, effect):
-            await self.pod.openings.prepare(openings, user)
-
-    def _opened(self, openings: Sequence[Opening], effect: Open) -> bool:
-        """Attach all channels and tell the client, in one turn; False where something must be read first."""
-        completed: list[tuple[Opening, Opened | NotOpened]] = []
-        for opening in openings:
-            if not self.session.subscriptions.awaits(opening.wanted.name, effect):
-                continue  # closed, or asked for anew, meanwhile
-            result = opening.complete()
-            if result is None:
-                return False
-            completed.append((opening, result))
-        for opening, result in completed:
-            if isinstance(result, Opened):
-                self._attach(opening, result)
-        results = {opening.wanted.name: result for opening, result in completed}
-        self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
-        self._schedule()
-        return True
-
-    def _attach(self, opening: Opening, result: Opened) -> None:
-        if self._behind is None:
-            self.pod.hub.attach(opening.live, self, self.transport.write)
-        else:  # the socket is slow: this channel is behind from here on
-            wanted = opening.wanted
-            end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
-            self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
-
-    # The user
-
-    def _watch(self, identity: Identity) -> None:
-        if self._watched is not None and self._watched != identity.user:
-            self.pod.users.detach(self._watched, self, now=self.pod.now())
-        self._watched = identity.user
-        self.pod.users.attach(identity, self, now=self.pod.now())
-
-    def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Follow the router's change of the user's memberships; a repeat changes nothing."""
-        before = self.session.known
-        if before is not None:
-            identity = before.changed(joined=joined, left=left)
-            if identity != before:  # the router tells each change twice
-                told = Identified(identity, self.pod.gatekeeper.seal(identity))
-                self._perform(self.session.rights_changed(told))
-
-    def acked(self, channel: Channel, offset: int, origin: str) -> None:
-        """Pass on that session ``origin`` of the user acknowledged."""
-        self._perform(self.session.acked(channel, offset, origin))
-
-    def rules_changed(self, renewed: Set[Channel]) -> None:
-        """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
-        if renewed and not renewed.isdisjoint(self.session.subscriptions.channels.values()):
-            self._perform(self.session.close(CloseCode.STATE_LOST, "a channel became durable or ephemeral"))
-        else:
-            self._perform(self.session.rules_changed())
-
-    # A slow socket
-
-    def pause_writing(self) -> None:
-        """The kernel did not take everything."""
-        self.pod.slow.add(self)
-
-    def resume_writing(self) -> None:
-        """The kernel has taken everything: catch up."""
-        self.pod.slow.discard(self)
-        self.transport.resume_reading()
-        if self._behind is not None and not self._closing:
-            behind, self._behind = self._behind, None
-            self.pod.spawn(self._catch_up(behind), self._failed)
-
-    def check_outbox(self, *, now: float) -> None:
-        """Stop live writes beyond the high watermark; close a socket that has taken nothing for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        if self._behind is None:
-            if unsent > self.pod.settings.outbox_bytes:
-                self._fall_behind(now)
-        elif unsent < self._unsent:
-            self._unsent, self._moved_at = unsent, now
-        elif now >= self._moved_at + self.pod.settings.stuck_s:
-            self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
-            self.transport.abort()
-
-    def _fall_behind(self, now: float) -> None:
-        """Leave all channels at their rings' heads: up to there everything is written, or on its way through a fan-out
-        that knows this socket.
-        """
-        if self.pod.hub.dirty:  # in the middle of a read of the bus: the heads are ahead of what was written
-            return
-        self._unsent, self._moved_at = self.transport.get_write_buffer_size(), now
-        self._behind = {}
-        for name, channel in self.session.subscriptions.channels.items():
-            live = self.pod.hub.channels.get(channel)
-            if live is None or self not in live.writers:
-                continue  # still being opened
-            head = None if live.ring is None else Position(epoch=live.epoch, offset=live.ring.head)
-            self._behind[name] = Wanted(name, channel, head)
-            self.pod.hub.detach(live, self, now=now)
-        self.pod.counters.fell_behind += 1
-
-    async def _catch_up(self, behind: dict[str, Wanted]) -> None:
-        """Send what the channels left ``behind`` missed, one by one: what the socket does not take in time waits."""
-        for name, wanted in behind.items():
-            opening: Opening | None = None
-            while self.session.subscriptions.is_open(name, wanted.channel):
-                if self._behind is not None:  # slow again: after the next drain
-                    self._behind.setdefault(name, wanted)
-                    break
-                opening = opening or self.pod.openings.start(wanted, now=self.pod.now())
-                if self in opening.live.writers:  # subscribed anew meanwhile
-                    break
-                result = opening.complete()
-                if result is not None:
-                    self._continue(opening, result)
-                    break
-                await self.pod.openings.prepare([opening], "")
-
-    def _continue(self, opening: Opening, result: Opened | NotOpened) -> None:
-        if isinstance(result, NotOpened):  # the bus is away: the client comes back by its position
-            self._perform(self.session.close(CloseCode.STATE_LOST, result.message))
-            return
-        name = opening.wanted.name
-        if result.recovered is False:
-            messages = subscribed_frames(name, result, None)
-        else:
-            messages = publication_frames(name.encode(), result.publications)
-        self._perform([Send(message) for message in messages])
-        self._attach(opening, result)
-        self.check_outbox(now=self.pod.now())
-
-    # Time
-
-    def tick(self, *, now: float) -> None:
-        """Do what time asks for, and schedule the next look."""
-        if self._closing:
-            self.transport.abort()
-            return
-        self._perform(self.session.tick(now=now, wall=wall()))
-        self._schedule()
-
-    def _schedule(self) -> None:
-        if not self._closing:
-            self.pod.wheel.schedule(self, self.session.deadline(now=self.pod.now(), wall=wall()))
-
-    def drain(self, after_ms: int) -> None:
-        """Say when to reconnect, and close."""
-        self._perform(self.session.close(CloseCode.DRAINING, "the pod is leaving", after_ms=after_ms))
+    def _join(self, live: LiveChannel) -> None:
+        self.pod.hub.attach(live, self, self.transport.write)
