@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.dev import ROOT, WHIMBREL, Development
@@ -53,8 +54,10 @@ def exists(pid: int) -> bool:
 
 def test_tools_are_told_where_everything_is(development: Development) -> None:
     told = development.running
-    assert set(told) == {"edge", "auth", "router", "nats", "service_key", "pids"}
-    assert set(told["pids"]) == {"edge", "auth", "router", "notifier", "nats"}
+    assert set(told) == {"edge", "edges", "auth", "router", "nats", "service_key", "ops", "pids"}
+    assert told["edges"] == [told["edge"]]
+    assert set(told["ops"]) == {"edge", "auth", "router", "notifier"}
+    assert set(told["pids"]) == {*told["ops"], "nats"}
     assert all(exists(pid) for pid in told["pids"].values())
     assert told["nats"].startswith("nats://domain:")
     assert development.store.joinpath("dev.json").stat().st_mode & 0o077 == 0
@@ -129,6 +132,18 @@ def test_two_runs_live_side_by_side_and_ctrl_c_ends_one_with_all_its_children(
     assert not any(exists(pid) for pid in pids.values())
     assert not other.store.joinpath("dev.json").exists()
     assert all(exists(pid) for pid in development.running["pids"].values())
+
+
+def test_several_edges_run_side_by_side_each_with_ports_of_its_own(start_development: Start) -> None:
+    running = start_development("--edges", "2")
+    told = running.running
+    assert len(set(told["edges"])) == 2
+    assert told["edges"][0] == told["edge"]
+    for name in ("edge", "edge-2"):
+        assert httpx.get(f"{told['ops'][name]}/ready", trust_env=False).status_code == 200
+    left = running.kill("edge-2")
+    running.until_restarted("edge-2", left)
+    assert running.running["pids"]["edge"] == told["pids"]["edge"]
 
 
 @linux

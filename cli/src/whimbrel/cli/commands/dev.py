@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -13,10 +14,13 @@ from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.target import STORE
 
+MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few cores
+
 
 @click.command("dev")
 @click.option("--ports", default="", metavar="PORTS", help="0 for free ones, or name=port,… [default: 8080 and others]")
 @click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="What outlives a run.")
+@click.option("--edges", type=click.IntRange(1, MAX_EDGES), default=1, show_default=True, help="How many edges run.")
 @click.option("--demo/--no-demo", default=True, help="Run the example with its page too.  [default: demo]")
 @click.option(
     "--restart/--no-restart",
@@ -24,7 +28,7 @@ from whimbrel.cli.target import STORE
     help="Start again what dies; --no-restart: the run ends when a process dies.  [default: restart]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -> None:
+def command(ports: str, store: Path, edges: int, demo: bool, restart: bool, as_json: bool) -> None:
     """Run Whimbrel on this machine until Ctrl-C.
 
     Starts a NATS server, the four services and the example, each as a process of its own, and prints one URL. What they
@@ -34,9 +38,10 @@ def command(ports: str, store: Path, demo: bool, restart: bool, as_json: bool) -
     whimbrel dev
     whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
     whimbrel dev --ports edge=9000 --no-demo
+    whimbrel dev --edges 3                          # what clients do when an edge goes
     """
-    with Store(store).claimed() as kept, held(ports, without=() if demo else ("demo",)) as chosen:
-        setup = Setup(kept, chosen, find_deploy())
+    with Store(store).claimed() as kept, held(ports, edges=edges, without=() if demo else ("demo",)) as chosen:
+        setup = Setup(kept, chosen, find_deploy(), edges)
         kept.make_auth_keys()
         _run(setup, Output(as_json=as_json), demo=demo, restart=restart)
 

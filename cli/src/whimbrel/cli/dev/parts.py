@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from whimbrel.cli.dev.ports import HOST
+from whimbrel.cli.dev.ports import HOST, edge_names
 from whimbrel.cli.dev.store import NATS_USERS, Store
 from whimbrel.cli.exits import BadSetting
 
-SERVICES: Final = ("auth", "router", "notifier", "edge")
+BACKGROUND: Final = ("auth", "router", "notifier")
 MAX_STORE: Final = "2GiB"  # of JetStream on a laptop
 SYNC: Final = "2m0s"  # a killed server loses nothing; a power cut loses what came since, and that is fine on a laptop
 DRAIN_S: Final = "1"  # nobody has to be moved to another pod
@@ -31,11 +31,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Where everything is: the store, the ports, and the checkout's configuration."""
+    """Where everything is: the store, the ports, the checkout's configuration, and how many edges there are."""
 
     store: Store
     ports: Mapping[str, int]
     deploy: Path
+    edges: int = 1
 
     def url(self, name: str) -> str:
         """Return the base URL of a part that speaks HTTP."""
@@ -83,7 +84,7 @@ def nats_part(setup: Setup) -> Part:
 
 
 def service_parts(setup: Setup, *, origins: tuple[str, ...]) -> list[Part]:
-    """Return the four services; pages of ``origins`` may connect to the edge. Raises Failure where one is missing."""
+    """Return the services; pages of ``origins`` may connect to an edge. Raises Failure where one is missing."""
     extra = {
         "auth": {"SERVICE_KEY": setup.service_key, "KEYS_FILE": str(setup.store.auth_keys.absolute())},
         "router": {
@@ -93,26 +94,27 @@ def service_parts(setup: Setup, *, origins: tuple[str, ...]) -> list[Part]:
         "notifier": {"ROUTES_FILE": str(setup.deploy / "config/routes.yaml")},
         "edge": {"ALLOWED_ORIGINS": ",".join(origins)},
     }
-    return [_service(setup, name, extra[name]) for name in SERVICES]
+    background = [_service(setup, service, service, extra[service]) for service in BACKGROUND]
+    return background + [_service(setup, "edge", name, extra["edge"]) for name in edge_names(setup.edges)]
 
 
-def _service(setup: Setup, name: str, extra: Mapping[str, str]) -> Part:
-    if importlib.util.find_spec(f"whimbrel.{name}") is None:
-        raise BadSetting(f"whimbrel-{name} is not installed: `make setup` installs it (whimbrel-cli[dev])")
-    prefix = f"WHIMBREL_{name.upper()}_"
+def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) -> Part:
+    if importlib.util.find_spec(f"whimbrel.{service}") is None:
+        raise BadSetting(f"whimbrel-{service} is not installed: `make setup` installs it (whimbrel-cli[dev])")
+    prefix = f"WHIMBREL_{service.upper()}_"
     fields = {
-        "NATS_URL": setup.nats_url(name),
+        "NATS_URL": setup.nats_url(service),
         "HOST": HOST,
         "OPS_HOST": HOST,
         "OPS_PORT": str(setup.ports[f"{name}-ops"]),
-        "INSTANCE": "dev",
+        "INSTANCE": "dev" if name == service else name,
         "DRAIN_S": os.environ.get(f"{prefix}DRAIN_S", DRAIN_S),
         **extra,
     }
     if name in setup.ports:
         fields["PORT"] = str(setup.ports[name])
     env = {f"{prefix}{field}": value for field, value in fields.items()}
-    return Part(name, (sys.executable, "-m", f"whimbrel.{name}"), env, f"{setup.url(f'{name}-ops')}/ready")
+    return Part(name, (sys.executable, "-m", f"whimbrel.{service}"), env, f"{setup.url(f'{name}-ops')}/ready")
 
 
 def demo_part(setup: Setup) -> Part:

@@ -20,10 +20,16 @@ DEFAULTS: Final = {
     "router-ops": 9082,
     "notifier-ops": 9083,
 }
+EDGE_STEP: Final = 10  # edge-2 listens on 8090 and 9090, edge-3 on 8100 and 9100
+
+
+def edge_names(edges: int) -> tuple[str, ...]:
+    """Return the names of so many edges: edge, edge-2, edge-3, …"""
+    return ("edge", *(f"edge-{number}" for number in range(2, edges + 1)))
 
 
 @contextmanager
-def held(text: str, *, without: tuple[str, ...] = ()) -> Iterator[Mapping[str, int]]:
+def held(text: str, *, edges: int = 1, without: tuple[str, ...] = ()) -> Iterator[Mapping[str, int]]:
     """Keep a port per name until the end of the block. ``text``: empty for the defaults, ``0`` for free ones, or
     ``edge=8180,nats=0``.
 
@@ -31,20 +37,24 @@ def held(text: str, *, without: tuple[str, ...] = ()) -> Iterator[Mapping[str, i
     part that is started again finds its own. Raises Failure where a port is taken, or where ``text`` cannot be read.
     """
     wanted = {name: port for name, port in DEFAULTS.items() if name not in without}
+    for number, name in enumerate(edge_names(edges)):
+        for of_edge in ("", "-ops"):
+            wanted[f"{name}{of_edge}"] = DEFAULTS[f"edge{of_edge}"] + number * EDGE_STEP
     if text == "0":
         wanted = dict.fromkeys(wanted, 0)
     elif text:
-        wanted |= {name: port for name, port in _named(text).items() if name in wanted}
+        wanted |= {name: port for name, port in _named(text, wanted).items() if name not in without}
     with ExitStack() as holding:
         yield {name: holding.enter_context(_bound(name, port)).getsockname()[1] for name, port in wanted.items()}
 
 
-def _named(text: str) -> dict[str, int]:
+def _named(text: str, known: Mapping[str, int]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
-        if name not in DEFAULTS or not number.isdigit() or int(number) > 65535:
-            raise BadSetting(f"--ports {text}: write 0, or name=port with a name of {', '.join(DEFAULTS)}")
+        if name not in {**DEFAULTS, **known} or not number.isdigit() or int(number) > 65535:
+            names = ", ".join({**DEFAULTS, **known})
+            raise BadSetting(f"--ports {text}: write 0, or name=port with a name of {names}")
         ports[name] = int(number)
     return ports
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from whimbrel.cli.dev.child import Child
 from whimbrel.cli.dev.parts import Part, Setup
+from whimbrel.cli.dev.ports import edge_names
 from whimbrel.cli.exits import Failure
 from whimbrel.cli.output import Output
 
@@ -16,7 +17,7 @@ START_S: Final = 60.0  # a cold start on a slow disk takes a tenth of it
 FIRST_RESTART_S: Final = 0.2
 LAST_RESTART_S: Final = 5.0
 FORGIVEN_S: Final = 10.0  # who lived that long starts again at once
-PIDS: Final = ("edge", "auth", "router", "notifier", "nats")  # that tools may ask for
+BEHIND: Final = ("auth", "router", "notifier")  # the edges
 
 
 @dataclass
@@ -151,11 +152,15 @@ class Supervisor:
         self.setup.store.announce(self._running())
 
     def _running(self) -> dict[str, Any]:
+        edges = edge_names(self.setup.edges)
+        services = (*edges, *BEHIND)
         return {
             **{name: self.setup.url(name) for name in ("edge", "auth", "router", "demo") if name in self.setup.ports},
             "nats": self.setup.nats_url("domain"),
             "service_key": self.setup.service_key,
-            "pids": {name: self._children[name].pid for name in PIDS},
+            "edges": [self.setup.url(name) for name in edges],
+            "ops": {name: self.setup.url(f"{name}-ops") for name in services},
+            "pids": {name: self._children[name].pid for name in (*services, "nats")},
         }
 
     def _say_ready(self, child: Child, seconds: float) -> None:
