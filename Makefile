@@ -18,7 +18,7 @@ export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /et
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv/.installed  ## start everything on this machine and print one URL (options: ARGS="--ports 0")
@@ -66,6 +66,10 @@ generate: .venv/.installed  ## write what is derived from the contract: schemas,
 .PHONY: bench
 bench: .venv/.installed  ## measure this machine: CPU per delivery, memory per connection, latency
 	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: conformance
+conformance: .venv/.installed  ## run the Autobahn test suite against the edge's WebSocket (the first time builds a chroot, as root)
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 .PHONY: lock
 lock: .venv/.installed  ## resolve dependencies anew into requirements.lock

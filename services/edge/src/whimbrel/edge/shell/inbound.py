@@ -32,6 +32,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Binary:
+    """A whole binary message: legal in a WebSocket, but no frame of the contract."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """A ping or pong; ``answer`` is the frame to write back, empty for a pong."""
 
@@ -52,25 +59,36 @@ class TooLarge:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that RFC 6455 or the contract forbids, and what; nothing after it is read."""
+    """Something that RFC 6455 forbids, and what; nothing after it is read."""
 
     what: str
 
 
-Inbound = Text | Alive | PeerClosed | TooLarge | Violation
+Inbound = Text | Binary | Alive | PeerClosed | TooLarge | Violation
+
+
+class _Library(ServerProtocol):
+    def recv_frame(self, frame: LibraryFrame) -> None:
+        """Take a close frame in the middle of a message too: the library calls it a violation, but a control frame may
+        stand there (RFC 6455 §5.4), and after it nobody waits for the rest (§1.4).
+        """
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
 
 
 class Inlet:
     """The inbound half of one connection. ``limit``: bytes of the largest message taken."""
 
-    __slots__ = ("_buffer", "_ended", "_fragments", "_library", "_limit")
+    __slots__ = ("_binary", "_buffer", "_ended", "_fragments", "_library", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = b""
         self._ended = False
-        self._library: ServerProtocol | None = None
-        self._fragments: list[bytes] | None = None
+        self._library: _Library | None = None
+        self._binary = False  # the message of which the fragments are
+        self._fragments: bytearray | None = None  # one buffer: an object per fragment would cost forty times its byte
 
     def feed(self, data: bytes) -> Iterator[Inbound]:
         """Yield what ``data`` completes, in order; take all of it. At most ``limit`` and one frame header stay
@@ -111,52 +129,52 @@ class Inlet:
             if first == _FIN_TEXT:
                 yield Text(payload)
             elif first == _FIN_PING:
-                yield Alive(bytes((_FIN_PONG, size)) + payload)
+                yield Alive(_control(_FIN_PONG, payload))
             elif first == _FIN_PONG:
                 yield Alive(b"")
             else:
                 self._ended = True
-                yield PeerClosed(bytes((_FIN_CLOSE, size)) + payload)
+                yield PeerClosed(_control(_FIN_CLOSE, payload))
                 return
         self._buffer = buffer[at:]
 
     def _hand_over(self, rest: bytes) -> Iterator[Inbound]:
         self._buffer = b""
-        self._library = ServerProtocol(state=OPEN, max_size=self._limit)
+        self._library = _Library(state=OPEN, max_size=self._limit)
         yield from self._feed_library(rest)
 
     def _feed_library(self, data: bytes) -> Iterator[Inbound]:
         library = self._library
         assert library is not None
         library.receive_data(data)
-        answers = b"".join(library.data_to_send())
+        library.data_to_send()  # what it would answer: we answer in our turn, in order with the messages
         for event in library.events_received():
             assert isinstance(event, LibraryFrame)
             match event.opcode:
-                case Opcode.TEXT | Opcode.CONT:
+                case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
                     yield from self._collect(event)
-                case Opcode.BINARY:
-                    self._ended = True
-                    yield Violation("a binary message: frames are text")
-                    return
-                case Opcode.PING | Opcode.PONG:
+                case Opcode.PING:
+                    yield Alive(_control(_FIN_PONG, bytes(event.data)))
+                case Opcode.PONG:
                     yield Alive(b"")
                 case Opcode.CLOSE:
                     self._ended = True
-                    yield PeerClosed(answers)
+                    yield PeerClosed(_control(_FIN_CLOSE, bytes(event.data)))
                     return
         if library.parser_exc is not None:
             self._ended = True
             big = isinstance(library.parser_exc, PayloadTooBig)
             yield TooLarge() if big else Violation(str(library.parser_exc) or "a malformed WebSocket frame")
-        elif answers:
-            yield Alive(answers)
 
     def _collect(self, frame: LibraryFrame) -> Iterator[Inbound]:
         if self._fragments is None:
-            self._fragments = []
-        if frame.data:  # empty fragments are legal and cost nothing, however many
-            self._fragments.append(bytes(frame.data))
+            self._fragments = bytearray()
+            self._binary = frame.opcode is Opcode.BINARY
+        self._fragments += frame.data
         if frame.fin:
-            whole, self._fragments = b"".join(self._fragments), None
-            yield Text(whole)
+            whole, self._fragments = bytes(self._fragments), None
+            yield Binary(whole) if self._binary else Text(whole)
+
+
+def _control(first: int, payload: bytes) -> bytes:
+    return bytes((first, len(payload))) + payload

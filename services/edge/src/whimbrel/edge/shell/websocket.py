@@ -7,7 +7,7 @@ from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.shell.connection import CLOSE_WAIT_S, Connection
 from whimbrel.edge.shell.fanout import text_message
-from whimbrel.edge.shell.inbound import Alive, Inlet, PeerClosed, Text, TooLarge, Violation
+from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation
 from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.codes import CloseCode
@@ -38,14 +38,20 @@ class WebSocket(Connection):
 
     def _take(self, data: bytes) -> None:
         now = self.pod.now()
+        answers: list[bytes] = []  # to pings in a row, in one write: a flood of them costs one system call
         for event in self._inlet.feed(data):
+            if answers and not isinstance(event, Alive):
+                self._answer(answers)
             match event:
                 case Text(payload):
                     self._perform(self.session.receive(payload, now=now, wall=wall()))
+                case Binary():
+                    why = "a binary message: frames are text"
+                    self._perform(self.session.close(CloseCode.PROTOCOL_ERROR, why))
                 case Alive(answer):
                     self.session.alive(now=now)
-                    if answer and not self._closing:
-                        self.transport.write(answer)
+                    if answer:
+                        answers.append(answer)
                 case PeerClosed(answer):
                     self._peer_closed(answer)
                 case TooLarge():
@@ -55,8 +61,15 @@ class WebSocket(Connection):
                     self._perform(self.session.close(CloseCode.PROTOCOL_ERROR, what))
                 case _:
                     assert_never(event)
+        if answers:
+            self._answer(answers)
         if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
             self.transport.pause_reading()  # who does not read our answers asks nothing more
+
+    def _answer(self, pongs: list[bytes]) -> None:
+        if not self._closing:
+            self.transport.write(b"".join(pongs))
+        pongs.clear()
 
     def _peer_closed(self, answer: bytes) -> None:
         if not self._closing:
