@@ -6,6 +6,7 @@ from typing import Any
 from whimbrel.edge.core.effects import Close, Effect, Identified, Open, Send
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.liveness import Terms
+from whimbrel.edge.core.quotas import Quotas
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.session import Session
 from whimbrel.edge.core.subscription import Opened
@@ -33,8 +34,10 @@ def alice(*groups: str, expires: float = NOON + 3600, grants: tuple[Grant, ...] 
     )
 
 
-def a_new_session(**terms: Any) -> Session:
-    return Session("s1", Terms(**terms), RULES, now=0.0)
+def a_new_session(*, requests_per_s: float = 400.0, **terms: Any) -> Session:
+    rules = Terms(**terms)
+    quotas = Quotas(requests_per_s=requests_per_s, publish_per_s=rules.publish_per_s)
+    return Session("s1", rules, RULES, quotas, now=0.0)
 
 
 def say(session: Session, frame: object, *, now: float = 0.0, wall: float = NOON) -> list[Effect]:

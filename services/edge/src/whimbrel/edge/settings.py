@@ -32,7 +32,18 @@ class Settings(ServiceSettings):
     max_connections: int = Field(
         50_000, gt=0, description="Sockets and waiting polls of this pod; more are answered 503 and go to another pod."
     )
-    publish_per_s: float = Field(100, gt=0, description="Publishes per second and session; bursts may be twice that.")
+    publish_per_s: float = Field(
+        100, gt=0, description="Publishes per second of one user on this pod; 2 s' worth may come at once."
+    )
+    requests_per_s: float = Field(
+        400, gt=0, description="Requests and polls per second of one user on this pod; 5 s' worth may come at once."
+    )
+    frames_per_s: float = Field(
+        200, gt=0, description="WebSocket frames per second of one connection; 5 s' worth may come at once."
+    )
+    bytes_per_s: float = Field(
+        256 * 1024, gt=0, description="Bytes per second of one connection; 5 s' worth may come at once."
+    )
     outbox_bytes: int = Field(
         1024 * 1024,
         ge=64 * 1024,
@@ -68,5 +79,6 @@ class Settings(ServiceSettings):
             pong=self.pong_s,
             connect_timeout=self.connect_timeout_s,
             publish_per_s=self.publish_per_s,
-            publish_burst=2 * self.publish_per_s,
+            frames_per_s=self.frames_per_s,
+            bytes_per_s=self.bytes_per_s,
         )

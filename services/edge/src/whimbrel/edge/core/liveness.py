@@ -27,8 +27,9 @@ class Terms:
     connect_timeout: float = CONNECT_TIMEOUT_S
     frame_bytes: int = MAX_FRAME_BYTES
     channels: int = MAX_CHANNELS
-    publish_per_s: float = 100.0
-    publish_burst: float = 200.0
+    publish_per_s: float = 100.0  # of the user
+    frames_per_s: float = 200.0
+    bytes_per_s: float = 256 * 1024
 
 
 class Due(Enum):

@@ -21,7 +21,8 @@ from whimbrel.edge.core.effects import (
 )
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.liveness import Due, Liveness, Terms
-from whimbrel.edge.core.rates import TokenBucket
+from whimbrel.edge.core.quotas import BURST_S, Quotas
+from whimbrel.edge.core.rates import pay
 from whimbrel.edge.core.replies import (
     connected_frames,
     connected_head,
@@ -60,35 +61,42 @@ from whimbrel.protocol.positions import Position
 
 PING: Final = encode(Ping())
 PONG: Final = encode(Pong())
+NOTHING_OWED: Final = 0.0  # one object for all idle sessions
 MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
 MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
+FLOOD_BURSTS: Final = 2.0  # who is that far ahead of the rate has gone on in spite of 109, and is closed
 
 
 class Session:
-    """One client's authenticated conversation. ``rules`` is the pod's live table of namespaces, shared by all
-    sessions.
+    """One client's authenticated conversation.
+
+    All sessions share ``rules``, the pod's live table of namespaces, and ``quotas``, what each user may ask of it.
     """
 
     __slots__ = (
         "_connect",
         "_in_flight",
-        "_rate",
+        "_paid",
         "_waiting",
         "closed_with",
         "id",
         "identity",
         "liveness",
         "presented",
+        "quotas",
         "rules",
         "state",
         "subscriptions",
         "terms",
     )
 
-    def __init__(self, session_id: str, terms: Terms, rules: Mapping[str, Namespace], *, now: float) -> None:
+    def __init__(
+        self, session_id: str, terms: Terms, rules: Mapping[str, Namespace], quotas: Quotas, *, now: float
+    ) -> None:
         self.id = session_id
         self.terms = terms
         self.rules = rules
+        self.quotas = quotas
         self.state = State.AWAITING_CONNECT
         self.identity: Identity | None = None
         self.presented: Identified | None = None  # who the HTTP request said it is, by header or ticket
@@ -98,13 +106,13 @@ class Session:
         self._connect: Connect | None = None  # while it is being answered
         self._waiting: list[ClientFrame | Refused] | None = None
         self._in_flight = 0
-        self._rate: TokenBucket | None = None
+        self._paid = NOTHING_OWED  # when all bytes and frames that came are paid for, by the rates of the terms
 
     # --- what the client sends
 
     def receive(self, message: bytes, *, now: float, wall: float) -> list[Effect]:
         """Take one message of the client; any message counts as life."""
-        self.alive(now=now)
+        self.liveness.heard(now=now)
         if self.state is State.CLOSED:
             return []
         try:
@@ -113,11 +121,34 @@ class Session:
             return self.close(CloseCode.FRAME_TOO_LARGE, str(error))
         except MalformedFrame as error:
             return self.close(CloseCode.PROTOCOL_ERROR, str(error))
+        owed = self._pay(len(frames) / self.terms.frames_per_s, now)
+        if owed > BURST_S:
+            return self._too_fast(frames, owed)
         return self._take(frames, now=now, wall=wall)
 
-    def alive(self, *, now: float) -> None:
-        """Note a sign of life of the client: a message, or a frame of the transport itself."""
+    def alive(self, *, now: float) -> list[Effect]:
+        """Note a sign of life of the client, a frame of the transport itself."""
         self.liveness.heard(now=now)
+        owed = self._pay(1.0 / self.terms.frames_per_s, now)
+        return self._too_fast((), owed) if owed > BURST_S else []
+
+    def received(self, size: int, *, now: float) -> list[Effect]:
+        """Count ``size`` bytes that the client sent, before it is known what they are."""
+        owed = self._pay(size / self.terms.bytes_per_s, now)
+        return self._too_fast((), owed) if owed > BURST_S else []
+
+    def _pay(self, seconds: float, now: float) -> float:
+        """Return how many seconds the client is ahead of its rates; frames and bytes draw on the same time."""
+        self._paid = pay(self._paid, seconds, now=now)
+        return self._paid - now
+
+    def _too_fast(self, frames: Sequence[ClientFrame | Refused], owed: float) -> list[Effect]:
+        why = f"at most {self.terms.frames_per_s:g} frames or {self.terms.bytes_per_s:g} bytes per second"
+        if owed > FLOOD_BURSTS * BURST_S:
+            return self.close(CloseCode.RATE_LIMITED, why, after_ms=int(owed * 1000))
+        refusal = Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int((owed - BURST_S) * 1000) + 1)
+        asked = (frame for frame in frames if not isinstance(frame, Ping | Pong))
+        return [Send(error_frame(refusal, _id_of(frame))) for frame in asked]
 
     def _take(self, frames: Sequence[ClientFrame | Refused], *, now: float, wall: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -127,7 +158,7 @@ class Session:
             try:
                 effects += self._on(frame, now=now, wall=wall)
             except Refused as refusal:
-                effects.append(Send(error_frame(refusal, getattr(frame, "id", None))))
+                effects.append(Send(error_frame(refusal, _id_of(frame))))
         return effects
 
     def _on(self, frame: ClientFrame | Refused, *, now: float, wall: float) -> list[Effect]:
@@ -144,6 +175,12 @@ class Session:
                 raise Refused(ErrorCode.UNAUTHORIZED, "send `connect` first")
             case _ if self.state is not State.OPEN:
                 return self._hold(frame)
+            case _:
+                return self._on_asked(frame, now=now)
+
+    def _on_asked(self, frame: ClientFrame | Refused, *, now: float) -> list[Effect]:
+        self.quotas.request(self._known.user, now=now)
+        match frame:
             case Subscribe():
                 return self._on_subscribe(frame)
             case Unsubscribe():
@@ -196,11 +233,7 @@ class Session:
 
     def _on_request(self, frame: Publish | Ack | History | Presence, *, now: float) -> list[Effect]:
         if isinstance(frame, Publish):
-            if self._rate is None:
-                self._rate = TokenBucket(self.terms.publish_per_s, self.terms.publish_burst)
-            if wait := self._rate.take(now=now):
-                why = f"at most {self.terms.publish_per_s:g} publishes per second"
-                raise Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int(wait * 1000) + 1)
+            self.quotas.publish(self._known.user, now=now)
         subscribed = frame.channel in self.subscriptions.channels
         channel = permit(self._known, action_of(frame), frame.channel, self.rules, subscribed)
         self._begin_request()
@@ -348,6 +381,8 @@ class Session:
             match due:
                 case Due.PING:
                     effects.append(Send(PING))
+                    if self._paid <= now:
+                        self._paid = NOTHING_OWED
                 case Due.NOTICE:
                     effects.append(Send(encode(Expiring(in_s=max(0, int(expires - wall))))))
                 case Due.SILENT:
@@ -393,3 +428,7 @@ class Session:
     def _wanted(name: str, channel: Channel, position: Position | None, last: int | None) -> Wanted:
         from_mark = name == INBOX and position is None and last is None
         return Wanted(name, channel, position, last, from_mark)
+
+
+def _id_of(frame: ClientFrame | Refused) -> int | None:
+    return frame.frame_id if isinstance(frame, Refused) else getattr(frame, "id", None)

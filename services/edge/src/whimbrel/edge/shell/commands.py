@@ -39,6 +39,7 @@ def application(pod: Pod) -> FastAPI:
             return http.problem_response(
                 outcome.error, outcome.reason, status=status, retry_ms=outcome.after_ms or None
             )
+        pod.quotas.request(outcome.identity.user, now=pod.now())  # refused, FastAPI answers 429
         return outcome.identity
 
     @app.post("/v1/commands")
@@ -76,6 +77,9 @@ async def _command(pod: Pod, identity: Identity, fields: dict[str, Any]) -> byte
     try:
         request = _executable(frame)
         # A polling client holds no subscription here: who may subscribe counts as subscribed.
+        pod.quotas.request(identity.user, now=pod.now())
+        if isinstance(request, Publish):
+            pod.quotas.publish(identity.user, now=pod.now())
         subscribed = _may_subscribe(pod, identity, request.channel)
         channel = permit(identity, action_of(request), request.channel, pod.rules, subscribed)
     except Refused as refusal:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from whimbrel.edge.core.heartbeat import TimerWheel
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.core.liveness import Terms
+from whimbrel.edge.core.quotas import Quotas
 from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
@@ -71,6 +72,7 @@ class Pod:
     ) -> None:
         self.settings = settings
         self.terms: Terms = settings.terms
+        self.quotas = Quotas(requests_per_s=settings.requests_per_s, publish_per_s=settings.publish_per_s)
         self.hub = hub
         self.openings = openings
         self.requests = requests
@@ -94,7 +96,7 @@ class Pod:
 
     def new_session(self) -> Session:
         """Return a session for a client who has just arrived."""
-        return Session(secrets.token_urlsafe(12), self.terms, self.rules, now=self.now())
+        return Session(secrets.token_urlsafe(12), self.terms, self.rules, self.quotas, now=self.now())
 
     def durable(self, namespace: str) -> bool:
         """Tell whether channels of ``namespace`` keep history; the router's own always do."""

@@ -146,6 +146,13 @@ class Poll:
             self._open(outcome.identity)
 
     def _open(self, identity: Identity) -> None:
+        try:
+            self.pod.quotas.request(identity.user, now=self.pod.now())
+        except Refused as refused:
+            self._end()
+            too_many = HTTPStatus.TOO_MANY_REQUESTS
+            self._fail(Refusal(too_many, refused.code, refused.message, retry_ms=refused.retry_ms))
+            return
         self._identity = identity
         self.pod.users.attach(identity, self, now=self.pod.now())
         self._look()

@@ -38,6 +38,7 @@ class WebSocket(Connection):
 
     def _take(self, data: bytes) -> None:
         now = self.pod.now()
+        self._perform(self.session.received(len(data), now=now))
         answers: list[bytes] = []  # to pings in a row, in one write: a flood of them costs one system call
         for event in self._inlet.feed(data):
             if answers and not isinstance(event, Alive):
@@ -49,7 +50,7 @@ class WebSocket(Connection):
                     why = "a binary message: frames are text"
                     self._perform(self.session.close(CloseCode.PROTOCOL_ERROR, why))
                 case Alive(answer):
-                    self.session.alive(now=now)
+                    self._perform(self.session.alive(now=now))
                     if answer:
                         answers.append(answer)
                 case PeerClosed(answer):
