@@ -375,3 +375,16 @@ async def test_a_full_pod_refuses_polls_until_one_is_answered(neighbours: Neighb
         await wire.close()
         await eventually(lambda: not edge.pod.full)
         assert (await edge.ask(poll(token, channels))).status == 200
+
+
+async def test_an_etag_that_a_browser_kept_from_another_user_is_no_cursor(edge: Edge) -> None:
+    channel = f"orders:{a_name('shared')}"
+    alice, bob = (edge.neighbours.token(a_name(name)) for name in ("alice", "bob"))
+    target = f"/v1/poll?channel={channel}&channel=inbox"
+    kept = (await edge.ask(request("GET", target, authorization=f"Bearer {alice}"))).headers["etag"]
+    answer = await edge.ask(request("GET", target, authorization=f"Bearer {bob}", if_none_match=kept))
+    assert answer.status == 200, "with a 304 the browser would show what it keeps of alice's"
+    assert {frame["channel"]: frame.get("recovered") for frame in answer.json["frames"]} == {
+        channel: None,
+        "inbox": None,
+    }

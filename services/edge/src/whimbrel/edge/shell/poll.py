@@ -26,7 +26,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import MalformedPosition, Refused
 from whimbrel.protocol.frames import AckedFrame, encode
 from whimbrel.protocol.limits import POLL_LIMIT
-from whimbrel.protocol.positions import Position, decode_cursor, encode_cursor
+from whimbrel.protocol.positions import Cursor, Position, decode_cursor, encode_cursor
 
 JSON: Final = "application/json"
 Reply = Callable[[HTTPStatus, bytes, Mapping[str, str]], None]
@@ -57,8 +57,8 @@ def read_post(request: Request) -> PollRequest:
         raise _bad_body(error) from None
 
 
-def read_get(request: Request) -> PollRequest:
-    """Return what a GET asks for: `channel` (repeatable), `cursor` or If-None-Match, `wait`, `limit`.
+def read_get(request: Request) -> tuple[PollRequest, Cursor]:
+    """Return what a GET asks for: `channel` (repeatable), `cursor` or If-None-Match, `wait`, `limit`; and the cursor.
 
     Raises Refusal (400).
     """
@@ -66,15 +66,14 @@ def read_get(request: Request) -> PollRequest:
     given = {name: value for name, value in parameters if name != "channel"}
     cursor = given.get("cursor") or request.header("if-none-match")
     try:
-        positions = decode_cursor(cursor) if cursor and cursor != "*" else {}
-        names = [value for name, value in parameters if name == "channel"] or list(positions)
-        return PollRequest.model_validate(
-            {
-                "channels": {name: positions.get(name) for name in names},
-                "wait": float(given.get("wait", 0)),
-                "limit": int(given.get("limit", POLL_LIMIT)),
-            }
-        )
+        start = decode_cursor(cursor) if cursor and cursor != "*" else Cursor("", {})
+        names = [value for name, value in parameters if name == "channel"] or list(start.positions)
+        asked = {
+            "channels": {name: start.positions.get(name) for name in names},
+            "wait": float(given.get("wait", 0)),
+            "limit": int(given.get("limit", POLL_LIMIT)),
+        }
+        return PollRequest.model_validate(asked), start
     except ValidationError as error:
         raise _bad_body(error) from None
     except ValueError as error:  # a cursor or a number that cannot be read
@@ -92,6 +91,7 @@ class Poll:
 
     __slots__ = (
         "_asked",
+        "_cursor",
         "_extra",
         "_fail",
         "_identity",
@@ -112,7 +112,11 @@ class Poll:
         self._reply = reply
         self._fail = fail
         self._revalidates = request.method == "GET"
-        self._asked = read_get(request) if self._revalidates else read_post(request)
+        self._cursor: Cursor | None = None
+        if self._revalidates:
+            self._asked, self._cursor = read_get(request)
+        else:
+            self._asked = read_post(request)
         self._positions: dict[str, Position | None] = dict(self._asked.channels)
         self._identity: Identity | None = None
         self._lives: list[LiveChannel] = []  # waited for
@@ -154,6 +158,9 @@ class Poll:
             self._fail(Refusal(too_many, refused.code, refused.message, retry_ms=refused.retry_ms))
             return
         self._identity = identity
+        if self._cursor is not None:
+            mine = self._cursor.of(identity.user)
+            self._positions = {name: mine.get(name) for name in self._positions}
         self.pod.users.attach(identity, self, now=self.pod.now())
         self._look()
 
@@ -264,7 +271,10 @@ class Poll:
             self._reply(HTTPStatus.OK, found.encode(), {"content-type": JSON, "cache-control": "no-store"})
             return
         try:
-            headers = {"etag": f'"{encode_cursor(found.positions)}"', "cache-control": "private, no-cache"}
+            headers = {
+                "etag": f'"{encode_cursor(self._identity.user, found.positions)}"',
+                "cache-control": "private, no-cache",
+            }
         except MalformedPosition as error:
             self._fail(Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.LIMIT_EXCEEDED, f"{error}: use POST /v1/poll"))
             return
