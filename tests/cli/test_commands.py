@@ -102,14 +102,30 @@ def test_members_of_a_group_are_added_listed_and_removed(development: Developmen
     assert said(development.whimbrel("groups", "list", "--user", "bob", "--json")) == [{"user": "bob", "groups": []}]
 
 
-def test_what_cannot_be_routed_is_listed_with_its_reason(development: Development) -> None:
-    development.whimbrel("publish", "events.nowhere.thing.1", "--type", "t")
-    development.until(lambda: bool(development.whimbrel("dlq", "list", "--json").stdout), "the dead letter", 20)
-    letter = said(development.whimbrel("dlq", "list", "--json"))[-1]
-    assert (letter["subject"], letter["code"]) == ("events.nowhere.thing.1", "unroutable")
+def test_what_cannot_be_routed_is_listed_shown_replayed_and_dropped(development: Development) -> None:
+    def listed(*filters: str) -> list[dict[str, Any]]:
+        return said(development.whimbrel("dlq", "list", "--json", *filters))
+
+    for number in (1, 2):
+        development.whimbrel("publish", f"events.nowhere.thing.{number}", "--type", "t")
+    development.until(lambda: len(listed("--subject", "events.nowhere.>")) == 2, "both dead letters", 20)
+    first, second = listed("--subject", "events.nowhere.>", "--code", "unroutable")
+    assert (first["subject"], first["code"]) == ("events.nowhere.thing.1", "unroutable")
     assert "unroutable" in development.whimbrel("dlq", "list").stdout
-    behind = str(letter["sequence"])
-    assert development.whimbrel("dlq", "list", "--after", behind).stdout == f"no dead letters behind {behind}\n"
+    shown = development.whimbrel("dlq", "show", str(first["sequence"])).stdout
+    assert all(word in shown for word in ("events.nowhere.thing.1", first["reason"], "ce-type: t"))
+
+    replayed = development.whimbrel("dlq", "replay", "--subject", "events.nowhere.>").stdout.splitlines()
+    assert len(replayed) == 2
+    assert replayed[0].startswith(f"{first['sequence']} is published again as event ")
+    development.until(lambda: len(listed("--subject", "events.nowhere.*.*")) == 2, "they are back: no route yet", 20)
+    assert listed("--subject", "events.nowhere.>")[0]["sequence"] > second["sequence"]
+
+    development.whimbrel("dlq", "drop", "--code", "unroutable", "--yes")
+    assert listed("--code", "unroutable") == []
+    assert development.whimbrel("dlq", "drop", "--all", "--yes").stdout == "no dead letters match\n"
+    gone = development.whimbrel("dlq", "replay", str(first["sequence"]), check=False)
+    assert (gone.returncode, "there is no dead letter" in gone.stdout) == (1, True)
 
 
 def test_status_shows_services_streams_and_lag(development: Development) -> None:

@@ -30,7 +30,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     view = KvView(bus, reads, subjects.NAMESPACES, LOG)
     table = NamespaceTable(Bucket(bus, reads, subjects.NAMESPACES), view, LOG)
     responder = Responder(groups, lambda: table.table, counts)
-    app = application(groups, table, responder, Status(bus), DeadLetters(reads), LOG, guard=service_key(SERVICE_KEY))
+    letters = DeadLetters(bus, reads, LOG)
+    app = application(groups, table, responder, Status(bus), letters, LOG, guard=service_key(SERVICE_KEY))
     headers = {"authorization": f"Bearer {SERVICE_KEY}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://router", headers=headers
@@ -42,6 +43,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     ("method", "path"),
     [
         ("GET", "/v1/groups/vip/members"),
+        ("GET", "/v1/dlq/17"),
+        ("POST", "/v1/dlq/17/replay"),
+        ("DELETE", "/v1/dlq/17"),
         ("PUT", "/v1/groups/vip/members/alice"),
         ("DELETE", "/v1/groups/vip/members/alice"),
         ("GET", "/v1/users/alice/groups"),

@@ -237,6 +237,19 @@ class DeadLettersReply(Frame):
 
     letters: tuple[DeadLetter, ...]
     """Oldest first."""
+    after: int
+    """Up to here all were looked at: `after` of the next request."""
+    complete: bool
+    """Whether there are none behind that."""
+
+
+class ReplayReply(Frame):
+    """Answer of `POST /v1/dlq/{number}/replay`."""
+
+    event_sequence: int
+    """The place of the event published again, among the events."""
+    repeated: bool
+    """It had been published again before; this time only the dead letter was removed."""
 
 
 # --- every service ----------------------------------------------------------------------------------------------------

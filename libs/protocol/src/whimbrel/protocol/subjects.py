@@ -151,6 +151,19 @@ def event_subject_of_stored(stored: str) -> str:
     return "events." + stored.split(".", 2)[2]
 
 
+def stored_event_subjects(subject: str) -> str:
+    """Return the wildcard under which stream EVENTS keeps ``events.shop.order.42``, whatever its partition."""
+    return "e.*." + subject.removeprefix("events.")
+
+
+def matches(subject: str, pattern: str) -> bool:
+    """Tell whether ``pattern`` covers ``subject``: ``*`` is any one token, ``>`` at the end one or more."""
+    tokens, wanted = subject.split("."), pattern.split(".")
+    if wanted[-1] == ">" and len(tokens) >= len(wanted):
+        tokens, wanted = tokens[: len(wanted) - 1], wanted[:-1]
+    return len(tokens) == len(wanted) and all(want in ("*", token) for token, want in zip(tokens, wanted, strict=True))
+
+
 def all_history_streams(partitions: int) -> Iterable[str]:
     """Return the names of all history streams, in order of partition."""
     return (history_stream(partition) for partition in range(partitions))

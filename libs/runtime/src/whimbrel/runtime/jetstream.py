@@ -92,7 +92,14 @@ def streams(*, partitions: int, replicas: int) -> Iterator[Config]:
         max_age=EVENTS_AGE,
         max_msg_size=MAX_EVENT_MESSAGE_BYTES,
     )
-    yield _stream(subjects.DLQ, [subjects.DLQ_ALL], replicas, max_age=DLQ_AGE, max_msg_size=MAX_MESSAGE_BYTES)
+    yield _stream(
+        subjects.DLQ,
+        [subjects.DLQ_ALL],
+        replicas,
+        max_age=DLQ_AGE,
+        max_msg_size=MAX_MESSAGE_BYTES,
+        deny_delete=False,  # a dead letter goes when its event was published again, or is given up
+    )
     for bucket in BUCKETS:
         yield _bucket(bucket, replicas)
 

@@ -52,7 +52,7 @@ async def run(service: Service) -> None:
         namespaces,
         responder,
         Status(bus),
-        DeadLetters(reads),
+        DeadLetters(bus, reads, service.log),
         service.log,
         guard=guard,
     )

@@ -201,7 +201,8 @@ BODIES: Final[dict[str, Example]] = {
     "ConsumerLag": _LAG,
     "StatusReply": {"services": [_SERVICE], "streams": [_STREAM], "lag": [_LAG], "dead_letters": 0},
     "DeadLetter": _LETTER,
-    "DeadLettersReply": {"letters": [_LETTER]},
+    "DeadLettersReply": {"letters": [_LETTER], "after": 17, "complete": True},
+    "ReplayReply": {"event_sequence": 1042, "repeated": False},
     "Problem": {
         "type": "about:blank",
         "title": "Service Unavailable",

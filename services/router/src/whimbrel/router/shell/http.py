@@ -5,12 +5,20 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Response
 
-from whimbrel.protocol.bodies import DeadLettersReply, GroupsReply, MembersReply, NamespacesReply, StatusReply
+from whimbrel.protocol.bodies import (
+    DeadLetter,
+    DeadLettersReply,
+    GroupsReply,
+    MembersReply,
+    NamespacesReply,
+    ReplayReply,
+    StatusReply,
+)
 from whimbrel.protocol.limits import MAX_OFFSET
 from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
 from whimbrel.protocol.versions import PATH_PREFIX
 from whimbrel.router.core.memberships import MAX_GROUP_CHARS, MAX_USER_CHARS, Membership
-from whimbrel.router.shell.deadletters import LETTERS, MAX_LETTERS, DeadLetters
+from whimbrel.router.shell.deadletters import LETTERS, MAX_LETTERS, DeadLetters, Sought
 from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
@@ -22,6 +30,7 @@ Guard = Callable[..., Awaitable[None]]  # a FastAPI dependency that raises Refus
 
 GroupPath = Annotated[str, Path(min_length=1, max_length=MAX_GROUP_CHARS)]
 UserPath = Annotated[str, Path(min_length=1, max_length=MAX_USER_CHARS)]  # may hold slashes: a `sub` is any text
+LetterPath = Annotated[int, Path(ge=1, le=MAX_OFFSET)]
 
 MEMBER: Final = "/groups/{group}/members/{user:path}"
 
@@ -73,8 +82,22 @@ def application(
     async def dead(
         after: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_LETTERS)] = LETTERS,
+        code: str | None = None,
+        subject: str | None = None,
     ) -> DeadLettersReply:
-        return await letters.read(after=after, limit=limit)
+        return await letters.read(Sought(code, subject), after=after, limit=limit)
+
+    @routes.get("/dlq/{number}")
+    async def dead_letter(number: LetterPath) -> DeadLetter:
+        return await letters.one(number)
+
+    @routes.post("/dlq/{number}/replay")
+    async def replay(number: LetterPath) -> ReplayReply:
+        return await letters.replay(number)
+
+    @routes.delete("/dlq/{number}", status_code=204, response_class=Response)
+    async def drop(number: LetterPath) -> None:
+        await letters.drop(number)
 
     app.include_router(routes)
     return app

@@ -15,6 +15,9 @@ _AFTER: Final = Parameter(
 _LETTERS: Final = Parameter(
     "query", "limit", "Letters in the answer.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
 )
+_CODE: Final = Parameter("query", "code", "Only letters with this reason.")
+_SUBJECT: Final = Parameter("query", "subject", "Only letters from subjects that this pattern covers: events.shop.>")
+_NUMBER: Final = Parameter("path", "number", "A dead letter's `sequence`.", {"type": "integer", "minimum": 1})
 
 ROUTER: Final = (
     Route(
@@ -92,7 +95,37 @@ ROUTER: Final = (
         "List events that could not be delivered.",
         Caller.SERVICE,
         {200: Answer("The events, oldest first.", bodies.DeadLettersReply)},
-        parameters=(_AFTER, _LETTERS),
+        parameters=(_AFTER, _LETTERS, _CODE, _SUBJECT),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/dlq/{{number}}",
+        "readDeadLetter",
+        "Show one event that could not be delivered.",
+        Caller.SERVICE,
+        {200: Answer("The event, and why.", bodies.DeadLetter)},
+        parameters=(_NUMBER,),
+        failures=(400, 401, 410, 503),
+    ),
+    Route(
+        "post",
+        f"{PATH_PREFIX}/dlq/{{number}}/replay",
+        "replayDeadLetter",
+        "Publish the event again and drop the letter; repeating it publishes nothing twice.",
+        Caller.SERVICE,
+        {200: Answer("Where the event stands now.", bodies.ReplayReply)},
+        parameters=(_NUMBER,),
+        failures=(400, 401, 410, 503),
+    ),
+    Route(
+        "delete",
+        f"{PATH_PREFIX}/dlq/{{number}}",
+        "dropDeadLetter",
+        "Remove a letter for good.",
+        Caller.SERVICE,
+        {204: Answer("It is gone.")},
+        parameters=(_NUMBER,),
         failures=(400, 401, 503),
     ),
 )
