@@ -440,12 +440,15 @@ def test_an_expiring_token_is_announced_once_then_closes() -> None:
     assert close_code(session.tick(now=1, wall=NOON + 85)) == 4010
 
 
-def test_a_draining_pod_says_when_to_come_back() -> None:
+def test_who_is_told_to_move_is_served_until_the_session_closes() -> None:
     session = an_open_session(subscribed=("orders:1",))
-    effects = session.close(CloseCode.DRAINING, "leaving", after_ms=1500)
-    assert frames(effects)[0]["after_ms"] == 1500
+    [told] = frames(session.leaving(1500))
+    assert (told["type"], told["code"], told["after_ms"], told["reconnect"]) == ("disconnect", 4000, 1500, True)
+    assert frames(say(session, {"type": "ping"})) == [{"type": "pong"}]
+    effects = session.close(CloseCode.DRAINING, "leaving")
+    assert frames(effects)[0]["after_ms"] == 0
     assert Detach(Channel("orders", "1")) in effects
-    assert session.close(CloseCode.DRAINING, "leaving") == []
+    assert session.close(CloseCode.DRAINING, "leaving") == session.leaving(1) == []
     assert say(session, {"type": "ping"}) == []
 
 

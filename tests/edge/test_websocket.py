@@ -8,7 +8,6 @@ import pytest
 from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import CLOSE, PING, PONG, TEXT, Peer, masked, message, upgrade
-from tests.support.waiting import within
 from whimbrel.edge.shell import websocket
 from whimbrel.edge.shell.streams import Streams
 from whimbrel.protocol.namespaces import Namespace
@@ -345,29 +344,6 @@ async def test_a_full_pod_sends_others_elsewhere_and_serves_again_when_somebody_
         await alice.close()
         await eventually(lambda: not edge.pod.full)
         await edge.session(a_name("bob"))
-
-
-async def test_a_leaving_pod_spreads_its_clients_over_the_window(neighbours: Neighbours) -> None:
-    async with an_edge(neighbours) as edge:
-        peers = [await edge.session(a_name("alice")) for _ in range(8)]
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        left: list[float] = []
-
-        async def leave(peer: Peer) -> None:
-            disconnect = await peer.until(lambda frame: frame["type"] == "disconnect")
-            left.append(loop.time() - began)
-            assert (disconnect["code"], disconnect["reconnect"]) == (4000, True)
-            assert (await peer.raw())[0] == CLOSE
-            peer.wire.send(masked((4000).to_bytes(2, "big"), CLOSE))
-
-        draining = asyncio.create_task(edge.pod.drain(0.4))
-        await within(asyncio.gather(*(leave(peer) for peer in peers)))
-        await within(draining)
-        assert max(left) - min(left) >= 0.3, "one by one, not all at once"
-        assert edge.nothing_left
-        answer = await edge.ask(upgrade())
-        assert (answer.status, answer.json["detail"]) == (503, "the pod is leaving")
 
 
 async def test_frames_of_the_contract_only_ever_travel_as_text(edge: Edge) -> None:

@@ -144,7 +144,7 @@
  */
 
 /**
- * Precedes every close by the edge.
+ * Precedes every close by the edge; with 4000 `after_ms` and a few seconds earlier.
  *
  * @typedef {object} Disconnect
  * @property {"disconnect"} type

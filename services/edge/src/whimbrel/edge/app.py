@@ -9,6 +9,7 @@ from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.commands import application
+from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.frontdoor import Building
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
@@ -26,7 +27,6 @@ from whimbrel.runtime.kv import KvView
 from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.service import Service
 
-DRAIN_PART: Final = 0.75  # of the drain time; the rest is for the last close frames and read marks
 SEND_BUFFER_BYTES: Final = 128 * 1024  # a kernel left to itself hides up to 4 MiB per client who reads nothing
 READERS: Final = 2  # connections for recovery: a direct get runs inside the server's loop for its connection
 
@@ -76,7 +76,7 @@ async def run(service: Service) -> None:
     service.health.ready()
     try:
         await asyncio.wait([serving, asyncio.ensure_future(service.stopping.wait())], return_when=FIRST_COMPLETED)
-        await pod.drain(settings.drain_s * DRAIN_PART)
+        await drain(pod, settings.drain_s)
     finally:
         for task in (*upkeep, serving):
             task.cancel()

@@ -51,7 +51,9 @@ class Settings(ServiceSettings):
     )
     stuck_s: float = Field(30, gt=0, description="Seconds after which a socket that takes nothing is closed with 4002.")
     drain_s: float = Field(
-        20, ge=0, description="Seconds over which a stopping edge spreads its clients' reconnects; then it exits."
+        20,
+        ge=0,
+        description="Seconds within which a stopping edge has sent its clients elsewhere, one by one; then it exits.",
     )
     poll_interval_s: float = Field(
         5, gt=0, description="Seconds between two polls that polling clients are told to keep."

@@ -225,7 +225,7 @@ class Policy(Frame):
 
 
 class Disconnect(Frame):
-    """Precedes every close by the edge."""
+    """Precedes every close by the edge; with 4000 `after_ms` and a few seconds earlier."""
 
     type: Literal["disconnect"] = "disconnect"
     code: int

@@ -62,6 +62,7 @@ from whimbrel.protocol.positions import Position
 PING: Final = encode(Ping())
 PONG: Final = encode(Pong())
 NOTHING_OWED: Final = 0.0  # one object for all idle sessions
+LEAVING: Final = "the pod is leaving"
 MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
 MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
 FLOOD_BURSTS: Final = 2.0  # who is that far ahead of the rate has gone on in spite of 109, and is closed
@@ -404,6 +405,12 @@ class Session:
         self.state = step(self.state, Cause.CLOSE)
         self.closed_with = code
         return [Send(disconnect_frame(code, reason, after_ms)), *self.subscriptions.close_all(), Close(code)]
+
+    def leaving(self, after_ms: int) -> list[Effect]:
+        """Tell the client to move elsewhere in ``after_ms``; until it has, or ``close``, everything goes on."""
+        if self.state is not State.OPEN:
+            return []
+        return [Send(disconnect_frame(CloseCode.DRAINING, LEAVING, after_ms))]
 
     def lost(self) -> list[Effect]:
         """The transport is gone."""

@@ -27,7 +27,7 @@ from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.replies import subscribed_frames
-from whimbrel.edge.core.session import Session
+from whimbrel.edge.core.session import LEAVING, Session
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import NotOpened, Opened, publication_frames
 from whimbrel.edge.shell.pod import Pod, wall
@@ -335,6 +335,10 @@ class Connection(asyncio.Protocol, ABC):
         if not self._closing:
             self.pod.wheel.schedule(self, self.session.deadline(now=self.pod.now(), wall=wall()))
 
-    def drain(self, after_ms: int) -> None:
-        """Say when to reconnect, and close."""
-        self._perform(self.session.close(CloseCode.DRAINING, "the pod is leaving", after_ms=after_ms))
+    def tell_drain(self, *, after_ms: int) -> None:
+        """Say when to move elsewhere; until then everything goes on."""
+        self._perform(self.session.leaving(after_ms))
+
+    def drain(self) -> None:
+        """Close: the time to move is over."""
+        self._perform(self.session.close(CloseCode.DRAINING, LEAVING))

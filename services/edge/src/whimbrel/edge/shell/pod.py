@@ -1,8 +1,6 @@
 """What all connections of the pod share, and the one timer that serves them."""
 
 import asyncio
-import contextlib
-import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Set
@@ -23,7 +21,6 @@ from whimbrel.protocol.namespaces import Namespace
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 
-LAST_CLOSES_S: Final = 2.0  # for the last close frames to be answered
 TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term, at most a second
 
 
@@ -49,8 +46,11 @@ class Slow(Protocol):
 class Connected(Protocol):
     """A socket or a waiting poll, as far as the pod concerns it."""
 
-    def drain(self, after_ms: int) -> None:
-        """Say when to reconnect, and close."""
+    def tell_drain(self, *, after_ms: int) -> None:
+        """Say when to move elsewhere; until then everything goes on."""
+
+    def drain(self) -> None:
+        """Close: the time to move is over."""
 
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
@@ -160,21 +160,3 @@ class Pod:
         finally:
             for task in self._tasks:
                 task.cancel()
-
-    async def drain(self, window_s: float) -> None:
-        """Send the clients elsewhere, spread over ``window_s`` seconds, and return when all are gone or it is over."""
-        self.draining = True
-        if not self.connections:
-            return
-        leaving = list(self.connections)
-        random.shuffle(leaving)
-        self.log.info("pod.draining", connections=len(leaving), seconds=window_s)
-        began = time.monotonic()
-        for number, connection in enumerate(leaving):
-            due = began + window_s * number / len(leaving)
-            if (wait := due - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
-            connection.drain(0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_CLOSES_S):
-                await self.empty.wait()

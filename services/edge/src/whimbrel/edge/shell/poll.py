@@ -240,8 +240,12 @@ class Poll:
         """The time to wait is over."""
         self._finish(PollAnswer(list(self._extra), self._positions))
 
-    def drain(self, after_ms: int) -> None:
+    def tell_drain(self, *, after_ms: int) -> None:
+        """Wait on: nothing can be told before the answer."""
+
+    def drain(self) -> None:
         """Answer with what there is: the next poll goes to another pod."""
+        self._until = self.pod.now()  # where it is not yet known who asks
         self._finish(PollAnswer(list(self._extra), self._positions))
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
