@@ -6,6 +6,7 @@ A module whose tests use ``edge`` or ``neighbours`` runs in one loop, by its ``p
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ import uvloop
 
 from tests.edge.edges import Edge, an_edge
 from tests.edge.neighbours import Neighbours, declare
+from tests.edge.pairs import Pair
 from tests.support.nats import NatsServer
 from tests.support.nats import nats_server as nats_server
 
@@ -46,6 +48,14 @@ async def edge(shared_edge: Edge) -> AsyncIterator[Edge]:
     await shared_edge.forget_clients()
     yield shared_edge
     await shared_edge.forget_clients()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    """Return a certificate for localhost, with its key."""
+    pair = Pair(tmp_path / "tls.crt", tmp_path / "tls.key")
+    pair.issue()
+    return pair
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A whole edge inside the test's own loop, on a real bus: everything but the process."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -34,16 +35,17 @@ class Edge:
         port = service.detail()["port"]
         assert isinstance(port, int)
         self.port = port
+        self.tls: ssl.SSLContext | None = None  # of its clients, where it speaks TLS
         self._wires: list[Wire] = []
 
     async def wire(self, **more: Any) -> Wire:
-        wire = await Wire.open(self.port, **more)
+        wire = await Wire.open(self.port, tls=self.tls, **more)
         self._wires.append(wire)
         return wire
 
     async def socket(self, **more: Any) -> Peer:
         """Return a WebSocket on which nobody has said anything."""
-        peer = await Peer.open(self.port, **more)
+        peer = await Peer.open(self.port, tls=self.tls, **more)
         self._wires.append(peer.wire)
         return peer
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,14 +39,15 @@ class Wire:
         self.writer = writer
 
     @classmethod
-    async def open(cls, port: int, *, receive_buffer: int | None = None) -> "Wire":
+    async def open(cls, port: int, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None) -> "Wire":
         """Connect; ``receive_buffer`` bytes of the kernel make a client whose slowness is felt soon."""
         plain = socket.socket()
         plain.setblocking(False)
         if receive_buffer is not None:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await within(asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", port)))
-        reader, writer = await asyncio.open_connection(sock=plain, limit=64 * 1024)
+        secure = {} if tls is None else {"ssl": tls, "server_hostname": "localhost"}
+        reader, writer = await asyncio.open_connection(sock=plain, limit=64 * 1024, **secure)  # type: ignore[arg-type]
         return cls(reader, writer)
 
     def send(self, data: bytes) -> None:
@@ -145,9 +147,11 @@ class Peer:
         self._ids = itertools.count(1)
 
     @classmethod
-    async def open(cls, port: int, *, receive_buffer: int | None = None, **headers: str) -> "Peer":
+    async def open(
+        cls, port: int, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None, **headers: str
+    ) -> "Peer":
         """Connect and shake hands."""
-        wire = await Wire.open(port, receive_buffer=receive_buffer)
+        wire = await Wire.open(port, receive_buffer=receive_buffer, tls=tls)
         wire.send(upgrade(**headers))
         answer = await wire.answer()
         assert answer.status == 101, answer

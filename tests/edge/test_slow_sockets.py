@@ -126,7 +126,7 @@ class Pipe:
         return self.unsent
 
     def set_write_buffer_limits(self, high: int) -> None:
-        assert high == 0
+        assert high == 1
 
     def abort(self) -> None:
         self.aborted = True

@@ -20,11 +20,12 @@ from whimbrel.protocol.errors import ContractError, Refused
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 from whimbrel.runtime.errors import BusFault, JetStreamRefused, StartRefused
 from whimbrel.runtime.logs import Logger
-from whimbrel.runtime.serving import bind, serve
+from whimbrel.runtime.serving import Tls, bind, serve
 
 __all__ = [
     "HTTP_STATUS",
     "PROBLEM_TYPE",
+    "Tls",
     "answer_problems",
     "bind",
     "problem",

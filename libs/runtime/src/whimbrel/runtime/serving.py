@@ -5,7 +5,9 @@ import contextlib
 import errno
 import math
 import socket
+import ssl
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Final, cast
 
 import uvicorn
@@ -15,6 +17,17 @@ from whimbrel.runtime.errors import StartRefused
 
 BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnect storm; the kernel caps it (somaxconn)
 KEEP_ALIVE_S: Final = 75  # longer than the interval of clients that poll, so that they keep their connection
+
+
+TLS_SHUTDOWN_S: Final = 2.0  # for the peer's close_notify; then the connection is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS on a listening socket: each handshake is given ``handshake_s`` seconds."""
+
+    context: ssl.SSLContext
+    handshake_s: float
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,7 +57,31 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals alone: the service decides when it stops."""
+    """uvicorn that leaves signals alone: the service decides when it stops. It listens here, for uvicorn knows no bound
+    on the time of a TLS handshake (asyncio's is a minute).
+    """
+
+    def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on ``sockets``."""
+        await super().startup([])
+        tls: dict[str, object] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": self._tls.handshake_s,
+                "ssl_shutdown_timeout": TLS_SHUTDOWN_S,
+            }
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            self.servers.append(await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG, **tls))  # type: ignore[call-overload]
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -57,6 +94,7 @@ async def serve(
     sock: socket.socket,
     *,
     http: Callable[..., asyncio.Protocol] | None = None,
+    tls: Tls | None = None,
     stop: asyncio.Event | None = None,
     grace_s: float = 5,
 ) -> None:
@@ -78,7 +116,7 @@ async def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(grace_s),
     )
-    server = _Server(config)
+    server = _Server(config, tls)
     serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
     waiting = {serving}
     if stop is not None:

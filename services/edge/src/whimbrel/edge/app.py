@@ -8,6 +8,7 @@ from typing import Final
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.bus import Bus
+from whimbrel.edge.shell.certificate import Certificate
 from whimbrel.edge.shell.commands import application
 from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.fanout import Fanout
@@ -35,6 +36,9 @@ async def run(service: Service) -> None:
     """Serve until the process is asked to stop, then send the clients elsewhere."""
     settings = service.settings
     assert isinstance(settings, Settings)
+    certificate: Certificate | None = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_certificate, settings.tls_key, service.log)
     listener = http.bind(settings.host, settings.port)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
     control = await service.connect()
@@ -71,8 +75,13 @@ async def run(service: Service) -> None:
     service.detail = lambda: {"port": port, **pod.detail()}
 
     upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks)]
-    serving = asyncio.create_task(http.serve(application(pod), listener, http=Building(pod)))
-    service.log.info("edge.serving", port=port)
+    tls: http.Tls | None = None
+    if certificate is not None:
+        certificate.expose(service.metrics)
+        upkeep.append(asyncio.create_task(certificate.run()))
+        tls = http.Tls(certificate.context, settings.request_timeout_s)
+    serving = asyncio.create_task(http.serve(application(pod), listener, http=Building(pod), tls=tls))
+    service.log.info("edge.serving", port=port, tls=tls is not None)
     service.health.ready()
     try:
         await asyncio.wait([serving, asyncio.ensure_future(service.stopping.wait())], return_when=FIRST_COMPLETED)

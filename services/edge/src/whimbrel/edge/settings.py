@@ -1,8 +1,9 @@
 """Settings of the edge: WHIMBREL_EDGE_<FIELD>."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from whimbrel.edge.core.liveness import Terms
@@ -21,6 +22,10 @@ class Settings(ServiceSettings):
         frozenset({"http://127.0.0.1:8000", "http://localhost:8000"}),
         description="Origins whose pages may connect, comma separated, each as browsers send it.",
     )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate and its chain; with it the edge speaks TLS itself (wss://)."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the private key of `tls_certificate`.")
     ping_s: float = Field(limits.PING_S, gt=0, description="Seconds of silence before the edge pings a client.")
     pong_s: float = Field(limits.PONG_S, gt=0, description="Seconds within which a client answers a ping.")
     connect_timeout_s: float = Field(
@@ -72,6 +77,12 @@ class Settings(ServiceSettings):
             if scheme not in ("http", "https") or not separator or not host or "/" in host:
                 raise ValueError(f"{origin!r} is not an origin; write scheme://host or scheme://host:port")
         return value
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("set both WHIMBREL_EDGE_TLS_CERTIFICATE and WHIMBREL_EDGE_TLS_KEY, or neither")
+        return self
 
     @property
     def terms(self) -> Terms:

@@ -67,7 +67,8 @@ class Connection(asyncio.Protocol, ABC):
         self._moved_at = 0.0  # when it last took any
         self._opened_at = pod.now()
         self._watched: str | None = None  # the user whose changes this socket is told of
-        transport.set_write_buffer_limits(high=0)  # to be told of every byte that the kernel did not take
+        # To be told of what the kernel did not take. Not 0: uvloop's TLS would pause and resume at every other write.
+        transport.set_write_buffer_limits(high=1)
         pod.connections.add(self)
         pod.counters.open[self.CARRIER] += 1
         pod.counters.accepted[self.CARRIER] += 1

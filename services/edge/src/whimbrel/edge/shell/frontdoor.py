@@ -311,7 +311,8 @@ class FrontDoor(asyncio.Protocol):
         self._request = self._poll = None
         self._buffer = b""
         self.transport.write(problem(refusal, self._cors(), keep_alive=False))
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # not with TLS: there the client goes by `connection: close`
+            self.transport.write_eof()
         self.transport.resume_reading()
         self._wait(LINGER_S)
 
