@@ -1,9 +1,11 @@
 """Sessions, identities and publications for the tests of the edge's cores."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from whimbrel.edge.core.effects import Close, Effect, Identified, Open, Send
+from whimbrel.edge.core.hub import Turn
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.quotas import Quotas
@@ -83,3 +85,17 @@ def a_publication(offset: int, prev: int, data: object = None) -> Stored:
 def a_run(*offsets: int) -> list[Stored]:
     """Return publications at ``offsets``, each naming the one before it."""
     return [a_publication(offset, prev) for prev, offset in zip((0, *offsets), offsets, strict=False)]
+
+
+class Patient:
+    """Somebody who waits for publications: what was heard, and in which turns it was answered."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.turns: list[Turn] = []
+
+    def hear(self, frames: Sequence[bytes]) -> None:
+        self.heard += frames
+
+    def answer(self, turn: Turn) -> None:
+        self.turns.append(turn)

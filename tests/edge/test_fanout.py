@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from opentelemetry.trace import NoOpTracer
 
-from tests.edge.people import a_publication, a_run
+from tests.edge.people import Patient, a_publication, a_run
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.ring import Ring, Stored
-from whimbrel.edge.shell.fanout import MAX_QUEUED, SLICE, Fanout, text_message
+from whimbrel.edge.shell.fanout import ANSWERS, MAX_QUEUED, SLICE, Fanout, text_message
 from whimbrel.protocol.channels import Channel
 
 
@@ -184,10 +184,50 @@ def test_a_socket_that_is_lost_costs_the_others_of_a_small_channel_nothing() -> 
     assert offsets(crowd.written[0]) == offsets(last) == [1, 2]
 
 
-def test_waiting_polls_are_woken_with_the_frames_of_the_flush() -> None:
+# Polls that wait
+
+
+async def test_who_waits_is_answered_once_after_everything_that_one_read_of_the_bus_brought() -> None:
+    crowd, poll = Crowd(0), Patient()
+    other = LiveChannel(Channel("orders", "43"), durable=True, epoch="e1", now=0)
+    other.ring = Ring(0)
+    for live in (crowd.live, other):
+        crowd.hub.wait(live, poll)
+        live.accept(a_publication(1, 0))
+        crowd.hub.mark(live)
+    crowd.fanout.flush()
+    assert poll.turns == []
+    await asyncio.sleep(0)
+    assert len(poll.turns) == 1
+    assert poll.heard == [], "the rings have it"
+    await asyncio.sleep(0)
+    assert len(poll.turns) == 1
+
+
+async def test_who_waits_for_an_ephemeral_channel_hears_what_no_ring_keeps() -> None:
+    crowd, poll = Crowd(0), Patient()
+    typing = LiveChannel(Channel("typing", "42"), durable=False, epoch="", now=0)
+    crowd.hub.wait(typing, poll)
+    for number in (b"1", b"2"):
+        typing.accept_ephemeral(b'{"event":%b}' % number, b"")
+        crowd.hub.mark(typing)
+        crowd.fanout.flush()
+    await asyncio.sleep(0)
+    assert [json.loads(frame)["event"] for frame in poll.heard] == [1, 2]
+    assert len(poll.turns) == 1
+
+
+async def test_those_who_wait_are_answered_oldest_first_in_slices() -> None:
     crowd = Crowd(0)
-    woken: list[list[bytes]] = []
-    crowd.hub.wait(crowd.live, "poll", lambda live, frames: woken.append(frames))
-    crowd.publish(*a_run(1, 2))
-    [frames] = woken
-    assert [json.loads(frame)["offset"] for frame in frames] == [1, 2]
+    polls = [Patient() for _ in range(2 * ANSWERS + 1)]
+    for poll in polls:
+        crowd.hub.wait(crowd.live, poll)
+    crowd.publish(*a_run(1))
+    for answered in (ANSWERS, 2 * ANSWERS, 2 * ANSWERS + 1):
+        await asyncio.sleep(0)
+        assert [bool(poll.turns) for poll in polls] == [True] * answered + [False] * (len(polls) - answered)
+    assert polls[0].turns[0] is polls[ANSWERS - 1].turns[0]
+    assert polls[0].turns[0] is not polls[ANSWERS].turns[0], "the rings may have moved meanwhile"
+    crowd.publish(a_publication(2, 1))
+    await asyncio.sleep(0)
+    assert len(polls[0].turns) == 2

@@ -110,7 +110,8 @@ async def test_too_much_behind_a_waiting_poll_is_left_to_the_kernel(edge: Edge) 
     await eventually(lambda: edge.pod.counters.open["poll"])
     [waiting] = edge.pod.connections
     assert isinstance(waiting, Poll)
-    door = waiting._reply.__self__  # type: ignore[attr-defined]  # the front door's bound method
+    door = waiting._door
+    assert isinstance(door, frontdoor.FrontDoor)
     wire.send(b"x" * 4_000_000)
     await eventually(lambda: not door.transport.is_reading())
     assert len(door._buffer) < 1_000_000

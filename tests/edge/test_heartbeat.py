@@ -37,6 +37,17 @@ def test_a_time_in_the_past_is_the_next_tick() -> None:
     assert wheel.due(now=101) == ["a"]
 
 
+def test_what_is_brought_forward_stays_where_it_would_come_up_earlier() -> None:
+    wheel = a_wheel()
+    wheel.bring_forward("a", 110)
+    wheel.bring_forward("a", 120)
+    wheel.bring_forward("b", 120)
+    wheel.bring_forward("b", 109.5)
+    assert wheel.due(now=109.9) == []
+    assert sorted(wheel.due(now=110)) == ["a", "b"]
+    assert wheel.due(now=200) == []
+
+
 def test_who_is_discarded_does_not_come_up() -> None:
     wheel = a_wheel()
     wheel.schedule("a", 110)

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.edge.people import a_publication, a_run
+from tests.edge.people import Patient, a_publication, a_run
 from whimbrel.edge.core.hub import LINGER_S, Hub, LiveChannel
 from whimbrel.edge.core.ring import Ring, Verdict
 from whimbrel.protocol.channels import Channel
@@ -129,13 +129,13 @@ def test_attaching_twice_delivers_once() -> None:
 
 def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:
     live = a_channel()
-    hub = a_hub(live)
+    hub, poll = a_hub(live), Patient()
     hub.attach(live, "a", ignore)
-    hub.wait(live, "poll", ignore)
+    hub.wait(live, poll)
     assert hub.reap(now=1000) == []
     hub.detach(live, "a", now=1000)
     assert hub.reap(now=2000) == [], "a poll waits"
-    hub.unwait(live, "poll", now=2000)
+    hub.unwait(live, poll, now=2000)
     assert hub.reap(now=2000 + LINGER_S - 1) == []
     hub.attach(live, "a", ignore)
     hub.detach(live, "a", now=2500)
@@ -148,10 +148,10 @@ def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:
 
 def test_who_leaves_twice_does_not_prolong_the_linger() -> None:
     live = a_channel()
-    hub = a_hub(live)
-    hub.wait(live, "poll", ignore)
-    hub.unwait(live, "poll", now=10)
-    hub.unwait(live, "poll", now=20)
+    hub, poll = a_hub(live), Patient()
+    hub.wait(live, poll)
+    hub.unwait(live, poll, now=10)
+    hub.unwait(live, poll, now=20)
     hub.detach(live, "a", now=20)
     assert hub.reap(now=10 + LINGER_S) == [live]
 

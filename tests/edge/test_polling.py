@@ -3,9 +3,13 @@
 import json
 from typing import Any
 
-from tests.edge.people import EPOCH, a_run
+import pytest
+
+from tests.edge.people import EPOCH, a_publication, a_run
 from whimbrel.edge.core.effects import Wanted
-from whimbrel.edge.core.polling import EPHEMERAL, PollAnswer, answer_poll
+from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.polling import EPHEMERAL, Ask, PollAnswer, answer_poll, at_head, news
+from whimbrel.edge.core.ring import Ring
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import ErrorCode
@@ -82,3 +86,84 @@ def test_an_ephemeral_channel_is_announced_once() -> None:
 
 def test_a_position_that_nobody_knows_yet_is_null() -> None:
     assert body(PollAnswer([], {"inbox": None}))["channels"] == {"inbox": None}
+
+
+# From the rings alone
+
+
+def a_channel(name: str = "orders:1", head: int = 3, *, durable: bool = True) -> LiveChannel:
+    live = LiveChannel(Channel.parse(name), durable=durable, epoch=EPOCH if durable else "", now=0)
+    live.ring = Ring(head) if durable else None
+    live.opened = True
+    return live
+
+
+def an_ask(*names: str, offset: int = 3, limit: int = 100) -> Ask:
+    return Ask({name: Position(epoch=EPOCH, offset=offset) for name in names}, 25, limit)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "offset", "opened", "at"),
+    [
+        (EPOCH, 3, True, True),
+        (EPOCH, 2, True, False),
+        (EPOCH, 4, True, False),
+        ("old", 3, True, False),
+        (EPOCH, 3, False, False),
+    ],
+)
+def test_a_client_has_everything_at_the_head_of_this_history_and_nowhere_else(
+    epoch: str, offset: int, opened: bool, at: bool
+) -> None:
+    live = a_channel()
+    live.opened = opened
+    assert at_head(live, Position(epoch=epoch, offset=offset)) is at
+
+
+def test_nothing_is_missed_in_an_ephemeral_channel_that_the_client_knows_to_be_open() -> None:
+    typing = a_channel("typing:1", durable=False)
+    assert at_head(typing, EPHEMERAL)
+    assert not at_head(typing, Position(epoch=EPOCH, offset=3))
+
+
+def test_news_are_what_the_openings_would_have_found() -> None:
+    first, second = a_channel("orders:1"), a_channel("orders:2")
+    ask = an_ask("orders:1", "orders:2")
+    assert news(ask, [first, second], []) == b""
+    for offset, prev in ((5, 3), (9, 5)):
+        first.accept(a_publication(offset, prev))
+    told = news(ask, [first, second], [])
+    asked_for = [(asked("orders:1", 3), Opened(EPOCH, 3, True, first.ring.since(3) or ()))] if first.ring else []
+    assert told == answer_poll([*asked_for, (asked("orders:2", 3), Opened(EPOCH, 3, True))], limit=100).encode()
+
+
+def test_news_of_an_ephemeral_channel_are_what_was_heard() -> None:
+    typing = a_channel("typing:1", durable=False)
+    ask = Ask({"typing:1": EPHEMERAL}, 25, 100)
+    assert news(ask, [typing], []) == b""
+    told = json.loads(news(ask, [typing], [b'{"type":"publication"}']) or b"null")
+    assert told == {
+        "frames": [{"type": "publication"}],
+        "channels": {"typing:1": {"epoch": "ephemeral", "offset": 0}},
+    }
+
+
+def test_where_the_rings_do_not_say_all_more_is_asked() -> None:
+    live = a_channel(head=0)
+    ask = an_ask("orders:1", offset=0, limit=2)
+    for each in a_run(1, 2):
+        live.accept(each)
+    assert news(ask, [live], [])
+    assert news(ask, [live], [b"{}"]) is None, "over the limit with what was heard"
+    live.accept(a_publication(3, 2))
+    assert news(ask, [live], []) is None, "over the limit"
+    live = a_channel()
+    live.begin_anew("e2", 0)
+    assert news(an_ask("orders:1"), [live], []) is None, "another history"
+    live = a_channel()
+    live.gone = True
+    assert news(an_ask("orders:1"), [live], []) is None, "the pod holds it no more"
+    live = a_channel(head=0)
+    for each in a_run(*range(1, 130)):
+        live.accept(each)
+    assert news(an_ask("orders:1", offset=0, limit=1000), [live], []) is None, "the ring does not reach back"

@@ -1,9 +1,12 @@
 """The newest publications of one channel, and the rule of the contract towards the bus."""
 
+import json
+from collections.abc import Sequence
+
 import pytest
 
 from tests.edge.people import a_publication, a_run
-from whimbrel.edge.core.ring import RING_BYTES, Ring, Stored, Verdict
+from whimbrel.edge.core.ring import REMEMBERED_RUNS, RING_BYTES, Ring, Run, Stored, Verdict
 from whimbrel.protocol.limits import RING_PUBLICATIONS
 
 
@@ -16,7 +19,7 @@ def a_ring(*offsets: int, head: int = 0, quiet: bool = False) -> Ring:
     return ring
 
 
-def offsets(publications: list[Stored] | None) -> list[int] | None:
+def offsets(publications: Sequence[Stored] | None) -> list[int] | None:
     return None if publications is None else [each.offset for each in publications]
 
 
@@ -34,7 +37,7 @@ def test_what_was_trimmed_before_the_publication_is_no_gap() -> None:
 def test_what_is_not_newer_than_the_head_is_a_duplicate_and_changes_nothing(offset: int) -> None:
     ring = a_ring(head=10)
     assert ring.accept(a_publication(offset, 0)) is Verdict.DUPLICATE
-    assert (ring.head, ring.since(10)) == (10, [])
+    assert (ring.head, ring.since(10)) == (10, ())
 
 
 def test_what_names_a_predecessor_that_we_do_not_have_is_a_gap_and_changes_nothing() -> None:
@@ -93,3 +96,49 @@ def test_the_newest_are_given_where_the_ring_holds_as_many(count: int, expected:
 def test_a_quiet_ring_gives_what_there_is() -> None:
     assert offsets(a_ring(12, 15, quiet=True).newest(200)) == [12, 15]
     assert a_ring(quiet=True).newest(200) == []
+
+
+# What several are given
+
+
+def test_who_asks_from_the_same_offset_is_given_the_same_run_until_something_is_published() -> None:
+    ring = a_ring(1, 2, 3)
+    run = ring.since(1)
+    assert ring.since(1) is run
+    ring.accept(a_publication(4, 3))
+    assert ring.since(1) is not run
+    assert offsets(ring.since(1)) == [2, 3, 4]
+
+
+def test_a_ring_remembers_few_runs() -> None:
+    ring = a_ring(*range(1, 10))
+    first = ring.since(0)
+    for offset in range(1, REMEMBERED_RUNS):
+        ring.since(offset)
+    assert ring.since(0) is first
+    ring.since(REMEMBERED_RUNS)
+    assert ring.since(0) is not first
+
+
+def test_a_run_is_encoded_anew_for_the_first_two_and_then_no_more() -> None:
+    run = Run(a_run(1, 2))
+    first, second, third = run.nested(), run.nested(), run.nested()
+    assert first == second
+    assert first is not second, "a user alone costs no memory"
+    assert third is second
+    assert [each["offset"] for each in json.loads(b"[%b]" % first)] == [1, 2]
+
+
+def test_frames_of_a_run_name_their_channel_and_are_kept_in_the_same_way() -> None:
+    run = Run(a_run(1, 2))
+    first, second = run.frames(b"orders:42"), run.frames(b"orders:42")
+    assert run.frames(b"orders:42") is second
+    frames = json.loads(b"[%b]" % first)
+    assert [(frame["type"], frame["channel"], frame["offset"]) for frame in frames] == [
+        ("publication", "orders:42", 1),
+        ("publication", "orders:42", 2),
+    ]
+
+
+def test_an_empty_run_is_nothing() -> None:
+    assert Run().nested() == Run().frames(b"orders:42") == b""

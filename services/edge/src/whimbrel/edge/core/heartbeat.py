@@ -35,6 +35,12 @@ class TimerWheel(Generic[T]):
         self._slot_of[item] = slot
         self._slots.setdefault(slot, set()).add(item)
 
+    def bring_forward(self, item: T, at: float) -> None:
+        """Have ``item`` come up at ``at``, or earlier where it is due already: for who keeps putting off a deadline."""
+        slot = self._slot_of.get(item)
+        if slot is None or at <= (slot - 1) * self.tick:
+            self.schedule(item, at)
+
     def discard(self, item: T) -> None:
         """Forget ``item``; nothing happens if it is not there."""
         slot = self._slot_of.pop(item, None)

@@ -1,10 +1,10 @@
 """The hub: which channels the pod holds, and who of its clients is in each.
 
-Members are opaque: a socket is known by its bound ``write``, a waiting poll by its ``wake``.
+Members are opaque: a socket is known by its bound ``write``, a waiting poll by what it does when it is woken.
 """
 
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from typing import Any, Final, Protocol
 
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.ring import Ring, Stored, Verdict
@@ -13,9 +13,19 @@ from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel
 from whimbrel.protocol.publications import ephemeral_frame, publication_frame
 
 Write = Callable[[bytes], None]
-Wake = Callable[["LiveChannel", list[bytes]], None]
+Turn = MutableMapping[Any, Any]  # what was composed in one turn of the loop, by what was asked
 
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
+
+
+class Waiter(Protocol):
+    """Who waits for the next publications of some channels, once."""
+
+    def hear(self, frames: Sequence[bytes]) -> None:
+        """Keep the publications of an ephemeral channel: no ring has them."""
+
+    def answer(self, turn: Turn) -> None:
+        """Look at the channels; who asks the same as another one in this ``turn`` is answered with the same bytes."""
 
 
 class LiveChannel:
@@ -56,7 +66,7 @@ class LiveChannel:
         self.pending: list[bytes] = []  # frames accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
         self.writers: dict[Hashable, Write] = {}
-        self.waiters: dict[Hashable, Wake] = {}
+        self.waiters: dict[Waiter, None] = {}
         self.idle_since = now
         self._audience: tuple[Write, ...] | None = ()
 
@@ -113,6 +123,7 @@ class Hub:
     def __init__(self) -> None:
         self.channels: dict[Channel, LiveChannel] = {}
         self.dirty: list[LiveChannel] = []  # with frames to flush
+        self.woken: dict[Waiter, None] = {}  # oldest first
 
     def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
         """Deliver ``live`` to ``member`` from now on."""
@@ -125,14 +136,22 @@ class Hub:
             live._audience = None
             self._note_idle(live, now)
 
-    def wait(self, live: LiveChannel, member: Hashable, wake: Wake) -> None:
-        """Call ``wake`` with the frames of each flush."""
-        live.waiters[member] = wake
+    def wait(self, live: LiveChannel, waiter: Waiter) -> None:
+        """Wake ``waiter`` with each flush of ``live``."""
+        live.waiters[waiter] = None
 
-    def unwait(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
+    def unwait(self, live: LiveChannel, waiter: Waiter, *, now: float) -> None:
         """Forget a waiter; nothing happens if it is not there."""
-        if live.waiters.pop(member, None) is not None:
+        if waiter in live.waiters:
+            del live.waiters[waiter]
             self._note_idle(live, now)
+
+    def wake(self, live: LiveChannel, frames: Sequence[bytes]) -> None:
+        """Have everybody answered who waits for ``live``, where ``frames`` were published."""
+        if not live.durable:
+            for waiter in live.waiters:
+                waiter.hear(frames)
+        self.woken.update(live.waiters)
 
     def mark(self, live: LiveChannel) -> None:
         """Have ``live`` flushed with the next flush."""

@@ -58,8 +58,7 @@ class Opening:
         more = live.ring.since(self._at)
         if more is None:
             return None
-        publications = (*self._publications, *more) if self._publications else more
-        return Opened(live.epoch, self._offset, self._recovered, publications)
+        return Opened(live.epoch, self._offset, self._recovered, _then(self._publications, more))
 
     @property
     def prepared(self) -> bool:
@@ -73,10 +72,17 @@ class Opening:
 
     def extend(self, publications: Sequence[Stored]) -> None:
         """Add what was read after ``at``."""
-        self._publications = (*self._publications, *publications)
+        self._publications = _then(self._publications, publications)
         if publications:
             self._at = publications[-1].offset
 
     def give_up(self) -> None:
         """Completeness cannot be shown: the subscriber reloads."""
         self._recovered = False
+
+
+def _then(publications: Sequence[Stored], more: Sequence[Stored]) -> Sequence[Stored]:
+    # One of them as it is wherever possible: others are given the same, and it is encoded once.
+    if not publications:
+        return more
+    return (*publications, *more) if more else publications

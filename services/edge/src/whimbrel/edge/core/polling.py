@@ -1,17 +1,42 @@
 """What a poll answers: the same frames as a socket gets, and the positions to send with the next poll."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from whimbrel.edge.core.effects import Wanted
+from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.protocol.channels import INBOX
 from whimbrel.protocol.positions import Position
 from whimbrel.protocol.publications import publication_frame
 
 # An ephemeral channel has no positions; this one says that the client knows it is open, and may wait for what comes.
 EPHEMERAL: Final = Position(epoch="ephemeral", offset=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """What a poll asks for. Polls with the same body may share one: it stands for all of them."""
+
+    channels: Mapping[str, Position | None]
+    wait: float
+    limit: int
+
+    @property
+    def personal(self) -> bool:
+        """Whether it means another channel for another user."""
+        return INBOX in self.channels
+
+
+def at_head(live: LiveChannel, position: Position) -> bool:
+    """Tell whether a client at ``position`` has everything that was published in ``live``."""
+    if not live.opened:
+        return False
+    if live.ring is None:
+        return position == EPHEMERAL
+    return position.offset == live.ring.head and position.epoch == live.epoch
 
 
 @dataclass(slots=True)
@@ -23,13 +48,43 @@ class PollAnswer:
 
     def encode(self) -> bytes:
         """Return the JSON body."""
-        channels = b",".join(
-            b'"%b":null' % name.encode()
-            if at is None
-            else b'"%b":{"epoch":"%b","offset":%d}' % (name.encode(), at.epoch.encode(), at.offset)
+        channels = [
+            b'"%b":null' % name.encode() if at is None else _at(name, at.epoch, at.offset)
             for name, at in self.positions.items()
-        )
-        return b'{"frames":[%b],"channels":{%b}}' % (b",".join(self.frames), channels)
+        ]
+        return _body(self.frames, channels)
+
+
+def _at(name: str, epoch: str, offset: int) -> bytes:
+    return b'"%b":{"epoch":"%b","offset":%d}' % (name.encode(), epoch.encode(), offset)
+
+
+def _body(frames: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
+    return b'{"frames":[%b],"channels":{%b}}' % (b",".join(frames), b",".join(channels))
+
+
+def news(ask: Ask, lives: Sequence[LiveChannel], heard: Sequence[bytes]) -> bytes | None:
+    """Return the answer to a poll that was at the heads of ``lives``, its channels in order, and ``heard`` these frames
+    of ephemeral ones; empty where there is nothing new, None where more than the rings must be asked.
+    """
+    left = ask.limit - len(heard)
+    frames: list[bytes] = []
+    channels: list[bytes] = []
+    for (name, position), live in zip(ask.channels.items(), lives, strict=True):
+        if live.ring is None:
+            channels.append(_at(name, EPHEMERAL.epoch, EPHEMERAL.offset))
+            continue
+        if position is None or position.epoch != live.epoch or live.gone:
+            return None
+        run = live.ring.since(position.offset)
+        if run is None or len(run) > left:
+            return None
+        if run:
+            left -= len(run)
+            frames.append(run.frames(live.name))
+        channels.append(_at(name, live.epoch, live.ring.head))
+    frames += heard
+    return _body(frames, channels) if frames else b""
 
 
 def answer_poll(results: Sequence[tuple[Wanted, Opened | NotOpened]], *, limit: int) -> PollAnswer:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from whimbrel.edge.core.ring import Stored
+from whimbrel.edge.core.ring import Run, Stored
 from whimbrel.protocol.limits import RECOVERY_BYTES, RECOVERY_LIMIT, RETAINED_PER_CHANNEL
 
 Reason = Literal["epoch", "trimmed", "too_many", "too_large", "ahead", "unavailable"]
@@ -22,7 +22,7 @@ Reason = Literal["epoch", "trimmed", "too_many", "too_large", "ahead", "unavaila
 class Complete:
     """``publications``: everything after the position up to the end of the read, oldest first."""
 
-    publications: tuple[Stored, ...]
+    publications: Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def judge(
             return Unrecoverable("ahead")
         if bounds.first > position + 1 or len(newer) + pending >= RETAINED_PER_CHANNEL:
             return Unrecoverable("trimmed")
-    return Complete(tuple(chained(newer, position)))
+    return Complete(Run(chained(newer, position)))
 
 
 def chained(read: Sequence[tuple[int, bytes, bytes]], prev: int) -> list[Stored]:

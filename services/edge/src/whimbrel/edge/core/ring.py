@@ -1,12 +1,17 @@
 """The newest publications of one channel, and the rule of the contract (§2) towards the bus."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from enum import Enum, auto
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from whimbrel.protocol.limits import RING_PUBLICATIONS
+from whimbrel.protocol.publications import nested_publication, publication_frame
 
 RING_BYTES: Final = 256 * 1024  # of bodies per channel; 128 large publications would be 32 MiB
+REMEMBERED_RUNS: Final = 4  # clients who were cut off together come back from nearly the same position
+_OFFSET: Final = attrgetter("offset")
 
 
 class Stored(NamedTuple):
@@ -16,6 +21,43 @@ class Stored(NamedTuple):
     prev: int
     body: bytes
     trace: bytes = b""
+
+
+class Run(tuple[Stored, ...]):
+    """Publications of one channel one after the other, oldest first.
+
+    What a second subscriber is given is kept as it was encoded, for there will be a third: 500 clients who come back
+    to 100 publications each cost one encoding, and a user alone no memory.
+    """
+
+    _nested: bytes | None = None
+    _frames: bytes | None = None
+    _given = False
+
+    def nested(self) -> bytes:
+        """Return them as they stand inside a subscription: JSON objects with commas between them."""
+        encoded = self._nested
+        if encoded is None:
+            encoded = b",".join([nested_publication(each.body, each.offset, each.prev) for each in self])
+            if self._given:
+                self._nested = encoded
+            self._given = True
+        return encoded
+
+    def frames(self, name: bytes) -> bytes:
+        """Return them as `publication` frames with commas between them; ``name`` is that of their channel."""
+        encoded = self._frames
+        if encoded is None:
+            encoded = b",".join(
+                [publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in self]
+            )
+            if self._given:
+                self._frames = encoded
+            self._given = True
+        return encoded
+
+
+_NOTHING: Final = Run()
 
 
 class Verdict(Enum):
@@ -33,13 +75,14 @@ class Ring:
     had no retained publication when the ring began, and none has left the ring: it holds all that can be had.
     """
 
-    __slots__ = ("_bytes", "_stored", "floor", "head", "quiet")
+    __slots__ = ("_bytes", "_runs", "_stored", "floor", "head", "quiet")
 
     def __init__(self, head: int, *, quiet: bool = False) -> None:
         self.head = head
         self.floor = head
         self.quiet = quiet
         self._stored: list[Stored] = []
+        self._runs: dict[int, Run] | None = None  # up to the head, by the offset before them
         self._bytes = 0
 
     def accept(self, publication: Stored) -> Verdict:
@@ -50,6 +93,7 @@ class Ring:
             return Verdict.GAP
         self._stored.append(publication)
         self._bytes += len(publication.body)
+        self._runs = None
         self.head = publication.offset
         while len(self._stored) > RING_PUBLICATIONS or (self._bytes > RING_BYTES and len(self._stored) > 1):
             oldest = self._stored.pop(0)
@@ -72,14 +116,23 @@ class Ring:
         """Whether there is no publication to be had, neither here nor in the stream."""
         return self.quiet and not self._stored
 
-    def since(self, offset: int) -> list[Stored] | None:
+    def since(self, offset: int) -> Run | None:
         """Return all retained publications after ``offset``, or None where the ring does not reach back that far.
 
         Before ``floor``, a quiet ring knows that none is retained, not that none was lost.
         """
         if offset < self.reach:
             return None
-        return [each for each in self._stored if each.offset > offset]
+        if offset >= self.head:
+            return _NOTHING
+        if self._runs is None:
+            self._runs = {}
+        run = self._runs.get(offset)
+        if run is None:
+            if len(self._runs) >= REMEMBERED_RUNS:
+                self._runs.clear()
+            run = self._runs[offset] = Run(self._stored[bisect_right(self._stored, offset, key=_OFFSET) :])
+        return run
 
     def newest(self, count: int) -> list[Stored] | None:
         """Return the ``count`` newest publications, or None where the ring holds fewer."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from whimbrel.edge.core.ring import Stored
+from whimbrel.edge.core.ring import Run, Stored
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.publications import nested_publication, publication_frame
 
@@ -59,22 +59,32 @@ def encode_subscription(result: Opened | NotOpened, budget: Budget) -> tuple[byt
         return b'"error":' + json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode(), ()
     if not result.durable:
         return b'"publications":[]', ()
-    inside = []
-    for publication in result.publications:
-        encoded = nested_publication(publication.body, publication.offset, publication.prev)
-        if len(encoded) > budget.left:
-            budget.left = 0  # what follows must not overtake it
-            break
-        budget.left -= len(encoded)
-        inside.append(encoded)
+    inside, rest = _within(budget, result.publications)
     recovered = b"" if result.recovered is None else b'"recovered":true,' if result.recovered else b'"recovered":false,'
     members = b'"epoch":"%b","offset":%d,%b"publications":[%b]' % (
         result.epoch.encode(),
         result.offset,
         recovered,
-        b",".join(inside),
+        inside,
     )
-    return members, result.publications[len(inside) :]
+    return members, rest
+
+
+def _within(budget: Budget, publications: Sequence[Stored]) -> tuple[bytes, Sequence[Stored]]:
+    """Return as many of ``publications`` as fit, encoded, and the rest."""
+    whole = (publications if isinstance(publications, Run) else Run(publications)).nested()
+    if len(whole) <= budget.left:
+        budget.left -= len(whole)
+        return whole, ()
+    inside = []
+    for publication in publications:
+        encoded = nested_publication(publication.body, publication.offset, publication.prev)
+        if len(encoded) > budget.left:
+            break
+        budget.left -= len(encoded)
+        inside.append(encoded)
+    budget.left = 0  # what follows must not overtake it
+    return b",".join(inside), publications[len(inside) :]
 
 
 def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[bytes]:

@@ -8,6 +8,7 @@ over or refuses.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from enum import Enum, auto
 from http import HTTPStatus
@@ -21,7 +22,7 @@ from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.shell import handshake
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.poll import OUR_FAULT, Poll, refuse
+from whimbrel.edge.shell.poll import OUR_FAULT, POST_HEADERS, Composed, Poll, refuse
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_BODY_BYTES
@@ -30,6 +31,8 @@ from whimbrel.runtime.serving import KEEP_ALIVE_S
 HOT: Final = (b"GET /v1/ws ", b"GET /v1/ws?", b"GET /v1/poll ", b"GET /v1/poll?", b"POST /v1/poll ", b"POST /v1/poll?")
 MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a request that is not answered yet
 RETRY_MS: Final = 2000
+NEVER: Final = math.inf
+MAX_REPEATED_HEAD_BYTES: Final = 4 * 1024  # kept with each connection that polls; longer ones are read every time
 LINGER_S: Final = 2.0  # for a client who is still sending what was refused: a reset would take the answer from it
 EXPOSED: Final = "ETag, Retry-After"
 
@@ -111,9 +114,12 @@ class FrontDoor(asyncio.Protocol):
     __slots__ = (
         "_body_bytes",
         "_buffer",
+        "_due",
+        "_head",
         "_origin",
         "_phase",
         "_poll",
+        "_repeated",
         "_request",
         "app_state",
         "config",
@@ -130,8 +136,11 @@ class FrontDoor(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, None)
         self._phase = Phase.READING
         self._buffer = b""
+        self._due = 0.0  # when patience ends; the wheel may come earlier
+        self._head = b""  # of the request before, which most repeat byte for byte
+        self._repeated: Request | None = None  # what it says
         self._request: Request | None = None  # whose body is still coming, or which is being answered
-        self._body_bytes = 0
+        self._body_bytes = 0  # of the request with that head
         self._poll: Poll | None = None
         self._origin: str | None = None
 
@@ -153,11 +162,22 @@ class FrontDoor(asyncio.Protocol):
             self._poll.cancel()
 
     def tick(self, *, now: float) -> None:
-        """No whole request came in time, or no end after a refusal."""
-        self.transport.abort()
+        """Patience may be at its end: with a poll that waits, or a client of whom no whole request came."""
+        if now < self._due:
+            if self._due < NEVER:
+                self.pod.wheel.schedule(self, self._due)
+        elif self._poll is not None:
+            self._poll.tick()
+        else:
+            self.transport.abort()
+
+    def wait_until(self, at: float) -> None:
+        """Call the poll's ``tick`` at ``at``."""
+        self._due = at
+        self.pod.wheel.bring_forward(self, at)
 
     def _wait(self, seconds: float) -> None:
-        self.pod.wheel.schedule(self, self.pod.now() + seconds)
+        self.wait_until(self.pod.now() + seconds)
 
     # Bytes in
 
@@ -182,7 +202,7 @@ class FrontDoor(asyncio.Protocol):
                 assert self._request is not None
                 self._serve(self._request)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self.refuse(refusal)
         except Exception as error:  # a fault of ours must cost one connection, not the loop
             self.pod.log.exception("connection.failed", error)
             self._failed()
@@ -193,10 +213,13 @@ class FrontDoor(asyncio.Protocol):
         if self._phase is Phase.ENDED:
             self.transport.abort()
         else:
-            self._refuse(OUR_FAULT)
+            self.refuse(OUR_FAULT)
 
     def _read(self) -> bool:
         """Read the head, then the body; False while more must come, or where the connection was handed over."""
+        if self._request is None and self._head and self._buffer.startswith(self._head):
+            self._request = self._repeated
+            self._buffer = self._buffer[len(self._head) :]
         if self._request is None:
             self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 §2.2: some send them behind a body
             if not self._buffer[:1].isupper():
@@ -215,6 +238,8 @@ class FrontDoor(asyncio.Protocol):
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
             self._origin = handshake.check_origin(self._request, self.pod.settings.allowed_origins)
+            if len(head) <= MAX_REPEATED_HEAD_BYTES:
+                self._head, self._repeated = head, self._request
         if len(self._buffer) < self._body_bytes:
             return False
         self._request.body, self._buffer = self._buffer[: self._body_bytes], self._buffer[self._body_bytes :]
@@ -233,13 +258,13 @@ class FrontDoor(asyncio.Protocol):
 
     def _serve(self, request: Request) -> None:
         self._phase = Phase.ANSWERING
-        self.pod.wheel.discard(self)
+        self._due = NEVER
         if request.path == "/v1/ws":
             self._upgrade(request)
         else:
             if self.pod.full and not self.pod.draining:
                 raise _overloaded("the pod serves as many clients as it may")
-            self._poll = Poll(self.pod, request, self._reply, self._refuse)
+            self._poll = Poll(self.pod, self, request)
             self._poll.begin(request.bearer)
 
     def _upgrade(self, request: Request) -> None:
@@ -264,12 +289,13 @@ class FrontDoor(asyncio.Protocol):
         if self._phase is Phase.ENDED:
             return
         if isinstance(outcome, Rejected):
-            self._refuse(refuse(outcome))
+            self.refuse(refuse(outcome))
         else:
             self._become_websocket(accepted, outcome)
 
     def _become_websocket(self, accepted: bytes, presented: Identified | None) -> None:
         self._phase = Phase.ENDED
+        self.pod.wheel.discard(self)
         self.transport.write(accepted)
         socket = WebSocket(self.pod, self.transport, presented)
         self.transport.set_protocol(socket)
@@ -289,11 +315,26 @@ class FrontDoor(asyncio.Protocol):
             "vary": "Origin",
         }
 
-    def _reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+    def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer the request."""
+        keep_alive = self._keeps_alive
+        self._answer(answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive), keep_alive)
+
+    def repeat(self, composed: Composed) -> None:
+        """Answer the request as many others are answered."""
+        if self._origin is None and self._keeps_alive:
+            self._answer(composed.whole(), True)
+        else:
+            self.reply(HTTPStatus.OK, composed.body, POST_HEADERS)
+
+    @property
+    def _keeps_alive(self) -> bool:
         assert self._request is not None
-        keep_alive = self._request.keep_alive and not self.pod.draining
+        return self._request.keep_alive and not self.pod.draining
+
+    def _answer(self, data: bytes, keep_alive: bool) -> None:
         self._request = self._poll = None
-        self.transport.write(answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive))
+        self.transport.write(data)
         if not keep_alive:
             self._phase = Phase.ENDED
             self.transport.close()
@@ -304,7 +345,7 @@ class FrontDoor(asyncio.Protocol):
         if self._buffer:
             self.pod.loop.call_soon(self._advance)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Answer with an error and close: what follows a refused request is not trusted."""
         self.pod.counters.refused[str(refusal.status.value)] += 1
         self._phase = Phase.ENDED

@@ -1,24 +1,27 @@
 """Polling: ``POST /v1/poll`` (long-poll) and ``GET /v1/poll`` (interval polling with ETag and 304).
 
 A poll carries its credentials and positions, so any pod answers it. Where the token is remembered and the rings reach
-back far enough, the answer is written in the same turn of the loop; otherwise a task asks for what is missing. A poll
-that waits costs one entry per channel.
+back far enough, the answer is written in the same turn of the loop; otherwise a task asks for what is missing.
+
+Part of the hot path: a poll that has everything waits without asking anybody, at the cost of one entry per channel, and
+what is published is composed once for all who asked the same (``core.polling``).
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import ValidationError
 
 from whimbrel.edge.core.effects import Rejected, Wanted
-from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.hub import LiveChannel, Turn
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.polling import PollAnswer, answer_poll
+from whimbrel.edge.core.polling import Ask, PollAnswer, answer_poll, at_head, news
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
-from whimbrel.edge.shell.httpwire import Refusal, Request
+from whimbrel.edge.shell.httpwire import Refusal, Request, answer
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.protocol.bodies import PollRequest
 from whimbrel.protocol.channels import INBOX, Channel
@@ -28,8 +31,9 @@ from whimbrel.protocol.frames import AckedFrame, encode
 from whimbrel.protocol.limits import POLL_LIMIT
 from whimbrel.protocol.positions import Cursor, Position, decode_cursor, encode_cursor
 
-JSON: Final = "application/json"
-Reply = Callable[[HTTPStatus, bytes, Mapping[str, str]], None]
+POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
+REPEATED_BYTES: Final = 1024  # bodies up to that are read once for all who send the same: a dozen channels
+REPEATED: Final = 1024  # such bodies remembered; with what they say, 4 KiB each
 
 HTTP_OF_CLOSE: Final[Mapping[CloseCode, HTTPStatus]] = {
     CloseCode.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
@@ -49,15 +53,26 @@ def refuse(rejected: Rejected) -> Refusal:
     return Refusal(status, rejected.error, rejected.reason, retry_ms=rejected.after_ms or None)
 
 
-def read_post(request: Request) -> PollRequest:
+def read_post(body: bytes) -> Ask:
     """Return what a POST asks for. Raises Refusal (400)."""
+    return _read_post(body) if len(body) > REPEATED_BYTES else _read_repeated(body)
+
+
+def _read_post(body: bytes) -> Ask:
     try:
-        return PollRequest.model_validate_json(request.body)
+        return _ask(PollRequest.model_validate_json(body))
     except ValidationError as error:
         raise _bad_body(error) from None
 
 
-def read_get(request: Request) -> tuple[PollRequest, Cursor]:
+_read_repeated = lru_cache(maxsize=REPEATED)(_read_post)
+
+
+def _ask(request: PollRequest) -> Ask:
+    return Ask(request.channels, request.wait, request.limit)
+
+
+def read_get(request: Request) -> tuple[Ask, Cursor]:
     """Return what a GET asks for: `channel` (repeatable), `cursor` or If-None-Match, `wait`, `limit`; and the cursor.
 
     Raises Refusal (400).
@@ -68,12 +83,12 @@ def read_get(request: Request) -> tuple[PollRequest, Cursor]:
     try:
         start = decode_cursor(cursor) if cursor and cursor != "*" else Cursor("", {})
         names = [value for name, value in parameters if name == "channel"] or list(start.positions)
-        asked = {
+        fields = {
             "channels": {name: start.positions.get(name) for name in names},
             "wait": float(given.get("wait", 0)),
             "limit": int(given.get("limit", POLL_LIMIT)),
         }
-        return PollRequest.model_validate(asked), start
+        return _ask(PollRequest.model_validate(fields)), start
     except ValidationError as error:
         raise _bad_body(error) from None
     except ValueError as error:  # a cursor or a number that cannot be read
@@ -86,42 +101,76 @@ def _bad_body(error: ValidationError) -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, f"{where}: {first['msg']}"[:300])
 
 
+class Door(Protocol):
+    """The connection that a poll came on: it gets one answer, by one of these."""
+
+    def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer the request."""
+
+    def repeat(self, composed: "Composed") -> None:
+        """Answer the request as many others are answered."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+
+    def wait_until(self, at: float) -> None:
+        """Have the poll's ``tick`` called at ``at``."""
+
+
+class Composed:
+    """A POST's answer for all who asked the same."""
+
+    __slots__ = ("_whole", "body")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._whole = b""
+
+    def whole(self) -> bytes:
+        """Return the HTTP answer as it is without CORS where the connection is kept."""
+        if not self._whole:
+            self._whole = answer(HTTPStatus.OK, self.body, POST_HEADERS)
+        return self._whole
+
+
 class Poll:
-    """One poll under way. ``reply`` takes the HTTP answer once, ``fail`` the refusal instead."""
+    """One poll under way."""
 
     __slots__ = (
-        "_asked",
+        "_ask",
         "_cursor",
-        "_extra",
-        "_fail",
+        "_door",
+        "_heard",
         "_identity",
         "_lives",
+        "_looking",
+        "_plain",
         "_positions",
-        "_reply",
         "_revalidates",
         "_until",
-        "_woken",
+        "_waits",
         "done",
         "pod",
     )
 
-    def __init__(self, pod: Pod, request: Request, reply: Reply, fail: Callable[[Refusal], None]) -> None:
+    def __init__(self, pod: Pod, door: Door, request: Request) -> None:
         """Raises Refusal where the request is malformed."""
         self.pod = pod
         self.done = False
-        self._reply = reply
-        self._fail = fail
+        self._door = door
         self._revalidates = request.method == "GET"
         self._cursor: Cursor | None = None
         if self._revalidates:
-            self._asked, self._cursor = read_get(request)
+            self._ask, self._cursor = read_get(request)
         else:
-            self._asked = read_post(request)
-        self._positions: dict[str, Position | None] = dict(self._asked.channels)
+            self._ask = read_post(request.body)
+        self._positions: Mapping[str, Position | None] = self._ask.channels
         self._identity: Identity | None = None
-        self._lives: list[LiveChannel] = []  # waited for
-        self._extra: list[bytes] = []  # frames without a position that came while waiting
-        self._woken = False
+        self._lives: list[LiveChannel] = []  # of the channels asked for, once the poll waits for them
+        self._looking = False  # a task reads what the rings do not hold
+        self._waits = False
+        self._plain = False  # it waits for exactly what it asked for
+        self._heard: list[bytes] = []  # frames without a position that came while waiting
         self._until = 0.0
 
     def begin(self, token: str | None) -> None:
@@ -129,15 +178,16 @@ class Poll:
         if token is None:
             why = "send the access token in `Authorization: Bearer`"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
-        self.pod.connections.add(self)
-        self.pod.counters.open["poll"] += 1
-        now = self.pod.now()
-        self._until = now + (0.0 if self.pod.draining else self._asked.wait)
-        identity = self.pod.gatekeeper.recall(token, now=now)
+        pod = self.pod
+        now = pod.now()
+        self._until = now + (0.0 if pod.draining else self._ask.wait)
+        pod.connections.add(self)
+        pod.counters.open["poll"] += 1
+        identity = pod.gatekeeper.recall(token, now=now)
         if identity is None:
-            self.pod.spawn(self._identify(token), self._failed)
+            pod.spawn(self._identify(token), self._failed)
         else:
-            self._open(identity)
+            self._open(identity, now)
 
     async def _identify(self, token: str) -> None:
         outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
@@ -145,24 +195,46 @@ class Poll:
             return
         if isinstance(outcome, Rejected):
             self._end()
-            self._fail(refuse(outcome))
+            self._door.refuse(refuse(outcome))
         else:
-            self._open(outcome.identity)
+            self._open(outcome.identity, self.pod.now())
 
-    def _open(self, identity: Identity) -> None:
+    def _open(self, identity: Identity, now: float) -> None:
         try:
-            self.pod.quotas.request(identity.user, now=self.pod.now())
+            self.pod.quotas.request(identity.user, now=now)
         except Refused as refused:
             self._end()
             too_many = HTTPStatus.TOO_MANY_REQUESTS
-            self._fail(Refusal(too_many, refused.code, refused.message, retry_ms=refused.retry_ms))
+            self._door.refuse(Refusal(too_many, refused.code, refused.message, retry_ms=refused.retry_ms))
             return
         self._identity = identity
         if self._cursor is not None:
             mine = self._cursor.of(identity.user)
             self._positions = {name: mine.get(name) for name in self._positions}
-        self.pod.users.attach(identity, self, now=self.pod.now())
-        self._look()
+        self.pod.users.attach(identity, self, now=now)
+        lives = self._at_heads(identity, now)
+        if lives is None:
+            self._look()
+        elif now < self._until:
+            self._plain = not self._revalidates
+            self._wait(lives)
+        else:
+            self._finish_as_it_is()
+
+    def _at_heads(self, identity: Identity, now: float) -> list[LiveChannel] | None:
+        """Return the channels asked for if the client has all that was published in them: as most come back."""
+        pod = self.pod
+        lives: list[LiveChannel] = []
+        try:
+            for name, position in self._positions.items():
+                live = pod.hub.channels.get(permit(identity, "subscribe", name, pod.rules))
+                if live is None or position is None or not at_head(live, position):
+                    return None
+                live.idle_since = now
+                lives.append(live)
+        except Refused:
+            return None
+        return lives
 
     # Look, and wait
 
@@ -178,6 +250,7 @@ class Poll:
                 nobody = Wanted(name, Channel("", ""))
                 refused.append((nobody, NotOpened(refusal.code, refusal.message)))
         if not self._answered(refused, openings):
+            self._looking = True
             self.pod.spawn(self._look_slowly(refused, openings), self._failed)
 
     def _wanted(self, name: str, position: Position | None) -> Wanted:
@@ -203,42 +276,65 @@ class Poll:
             if result is None:
                 return False
             results.append((opening.wanted, result))
-        answer = answer_poll(results, limit=self._asked.limit)
-        answer.frames += self._extra
-        self._positions = answer.positions
-        if answer.frames or self.pod.now() >= self._until:
-            self._finish(answer)
-        else:
+        self._looking = False
+        found = answer_poll(results, limit=self._ask.limit)
+        found.frames += self._heard
+        self._positions = found.positions
+        if found.frames or self.pod.now() >= self._until:
+            self._finish(found)
+        elif not self._waits:
             self._wait([opening.live for opening in openings])
         return True
 
     def _wait(self, lives: list[LiveChannel]) -> None:
-        self._woken = False
-        if not self._lives:
-            self._lives = lives
-            for live in lives:
-                self.pod.hub.wait(live, self, self._wake)
-            self.pod.wheel.schedule(self, self._until)
+        self._waits = True
+        self._lives = lives
+        for live in lives:
+            self.pod.hub.wait(live, self)
+        self._door.wait_until(self._until)
 
-    def _wake(self, live: LiveChannel, frames: list[bytes]) -> None:
-        if not live.durable:
-            self._extra += frames[: self._asked.limit - len(self._extra)]
-        if not self._woken:
-            self._woken = True
-            self.pod.loop.call_soon(self._look_again)  # once for all channels of this read of the bus
+    def hear(self, frames: Sequence[bytes]) -> None:
+        """Keep publications of an ephemeral channel."""
+        self._heard += frames[: self._ask.limit - len(self._heard)]
 
-    def _look_again(self) -> None:
-        if not self.done:
-            self._look()
+    def answer(self, turn: Turn) -> None:
+        """Look again; ``turn`` holds what was composed for others who asked the same."""
+        if self.done or self._looking:
+            return
+        try:
+            if not self._plain or not self._answered_as(turn):
+                self._look()
+        except Exception as error:  # a fault of ours must cost one poll, not those behind it
+            self.pod.log.exception("connection.failed", error)
+            self.cancel()
+            self._door.refuse(OUR_FAULT)
+
+    def _answered_as(self, turn: Turn) -> bool:
+        """Answer from the rings; False where that cannot be."""
+        ask = self._ask
+        composed = turn.get(ask) if not self._heard else None
+        if composed is None:
+            body = news(ask, self._lives, self._heard)
+            if body is None:
+                return False
+            if not body:
+                return True
+            composed = Composed(body)
+            if not self._heard and not ask.personal:
+                turn[ask] = composed
+        self._end()
+        self.pod.counters.accepted["poll"] += 1
+        self._door.repeat(composed)
+        return True
 
     def _failed(self) -> None:
         if not self.done:
             self._end()
-            self._fail(OUR_FAULT)
+            self._door.refuse(OUR_FAULT)
 
-    def tick(self, *, now: float) -> None:
+    def tick(self) -> None:
         """The time to wait is over."""
-        self._finish(PollAnswer(list(self._extra), self._positions))
+        self._finish_as_it_is()
 
     def tell_drain(self, *, after_ms: int) -> None:
         """Wait on: nothing can be told before the answer."""
@@ -246,25 +342,28 @@ class Poll:
     def drain(self) -> None:
         """Answer with what there is: the next poll goes to another pod."""
         self._until = self.pod.now()  # where it is not yet known who asks
-        self._finish(PollAnswer(list(self._extra), self._positions))
+        self._finish_as_it_is()
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
         """Answer with what there is: the next poll comes with the new rights. A repeat changes nothing."""
         if self._identity is not None and self._identity.changed(joined=joined, left=left) != self._identity:
-            self._finish(PollAnswer(list(self._extra), self._positions))
+            self._finish_as_it_is()
 
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Answer with what there is: the next poll comes under the new rules."""
-        self._finish(PollAnswer(list(self._extra), self._positions))
+        self._finish_as_it_is()
 
     def acked(self, channel: Channel, offset: int, origin: str) -> None:
         """Pass on that another device acknowledged."""
         for live in self._lives:
             if live.channel == channel:
-                self._extra.append(encode(AckedFrame(channel=live.name.decode(), offset=offset)))
-                self._finish(PollAnswer(list(self._extra), self._positions))
+                self._heard.append(encode(AckedFrame(channel=live.name.decode(), offset=offset)))
+                self._finish_as_it_is()
 
     # End
+
+    def _finish_as_it_is(self) -> None:
+        self._finish(PollAnswer(list(self._heard), dict(self._positions)))
 
     def _finish(self, found: PollAnswer) -> None:
         if self.done or self._identity is None:
@@ -272,7 +371,7 @@ class Poll:
         self._end()
         self.pod.counters.accepted["poll"] += 1
         if not self._revalidates:
-            self._reply(HTTPStatus.OK, found.encode(), {"content-type": JSON, "cache-control": "no-store"})
+            self._door.reply(HTTPStatus.OK, found.encode(), POST_HEADERS)
             return
         try:
             headers = {
@@ -280,12 +379,13 @@ class Poll:
                 "cache-control": "private, no-cache",
             }
         except MalformedPosition as error:
-            self._fail(Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.LIMIT_EXCEEDED, f"{error}: use POST /v1/poll"))
+            why = f"{error}: use POST /v1/poll"
+            self._door.refuse(Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.LIMIT_EXCEEDED, why))
             return
         if found.frames:
-            self._reply(HTTPStatus.OK, found.encode(), {"content-type": JSON, **headers})
+            self._door.reply(HTTPStatus.OK, found.encode(), {"content-type": "application/json", **headers})
         else:
-            self._reply(HTTPStatus.NOT_MODIFIED, b"", headers)
+            self._door.reply(HTTPStatus.NOT_MODIFIED, b"", headers)
 
     def cancel(self) -> None:
         """The client is gone."""
@@ -299,6 +399,5 @@ class Poll:
             pod.hub.unwait(live, self, now=now)
         if self._identity is not None:
             pod.users.detach(self._identity.user, self, now=now)
-        pod.wheel.discard(self)
         pod.forget(self)
         pod.counters.open["poll"] -= 1

@@ -13,7 +13,7 @@ from itertools import cycle
 from typing import Final, NamedTuple
 
 from whimbrel.edge.core.recovery import Complete, NeedsBounds, StreamBounds, Unrecoverable, chained, judge
-from whimbrel.edge.core.ring import Stored
+from whimbrel.edge.core.ring import Run, Stored
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.limits import RECOVERY_BYTES, RECOVERY_LIMIT
@@ -108,16 +108,17 @@ class Streams:
 
         Raises BusFault, JetStreamRefused.
         """
-        collected: list[Stored] = []
+        collected = Run()
         for _ in range(STALE_TRIES):
             verdict = await self._after(channel, position)
             if isinstance(verdict, Unrecoverable):
                 return verdict
-            collected += verdict.publications
+            # The run that was read goes to all who share the read as it is, and is encoded once.
+            collected = Run((*collected, *verdict.publications)) if collected else verdict.publications
             if collected:
                 position = collected[-1].offset
             if position >= reach():
-                return Complete(tuple(collected))
+                return Complete(collected)
             await asyncio.sleep(STALE_WAIT_S * random.uniform(0.2, 1.0))
         return Unrecoverable("unavailable")
 

@@ -1,0 +1,230 @@
+"""Polls on one connection after the other, and many at a time: each gets its own, whatever they share."""
+
+import json
+
+import pytest
+
+from tests.edge.edges import Edge, eventually
+from tests.edge.neighbours import NAMESPACES, Neighbours, a_name
+from tests.edge.peers import Wire, poll, request
+from whimbrel.edge.shell.frontdoor import MAX_REPEATED_HEAD_BYTES, FrontDoor
+from whimbrel.edge.shell.poll import REPEATED_BYTES, Poll, read_post
+from whimbrel.protocol.namespaces import Groups, Namespace
+from whimbrel.protocol.rpc import TokenVerdict
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def positions(wire: Wire, token: str, *channels: str) -> dict[str, object]:
+    """Return where a client who asks for ``channels`` for the first time is told to go on."""
+    wire.send(poll(token, dict.fromkeys(channels)))
+    found: dict[str, object] = (await wire.answer()).json["channels"]
+    return found
+
+
+async def data(wire: Wire) -> list[object]:
+    return [frame["data"] for frame in (await wire.answer()).json["frames"]]
+
+
+async def waiting(edge: Edge, number: int = 1) -> None:
+    await eventually(lambda: edge.pod.counters.open["poll"] == number)
+
+
+async def test_a_poll_that_is_repeated_for_ever_gets_every_publication_once(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await positions(wire, token, order)
+    got: list[object] = []
+    for number in range(0, 30, 2):
+        await edge.neighbours.publish(order, number, number + 1)
+        while len(got) < number + 2:
+            wire.send(poll(token, channels, wait=20))
+            answer = (await wire.answer()).json
+            got += [frame["data"] for frame in answer["frames"]]
+            channels = answer["channels"]
+    assert got == list(range(30))
+
+
+async def test_all_who_wait_at_the_same_position_get_the_same_answer(edge: Edge) -> None:
+    order = f"orders:{a_name('o')}"
+    wires = [(await edge.wire(), edge.neighbours.token(a_name("user"))) for _ in range(5)]
+    for wire, token in wires:
+        wire.send(poll(token, await positions(wire, token, order), wait=20))
+    await waiting(edge, 5)
+    await edge.neighbours.publish(order, "for all")
+    answers = [await wire.answer() for wire, _ in wires]
+    assert len({answer.body for answer in answers}) == 1
+    assert answers[0].json["frames"][0]["data"] == "for all"
+
+
+async def test_who_waits_for_the_same_names_gets_the_own_inbox(edge: Edge) -> None:
+    users = [a_name("user") for _ in range(3)]
+    wires = [(await edge.wire(), edge.neighbours.token(user)) for user in users]
+    order = f"orders:{a_name('o')}"
+    asked = []
+    for wire, token in wires:
+        channels = await positions(wire, token, "inbox", order)
+        asked.append(channels)
+        wire.send(poll(token, channels, wait=20))
+    await waiting(edge, 3)
+    for user in users:
+        await edge.neighbours.publish(f"user:{user}", f"for {user}")
+    assert [await data(wire) for wire, _ in wires] == [[f"for {user}"] for user in users]
+
+
+async def test_pages_of_an_origin_and_those_who_leave_share_the_publication_not_the_head(edge: Edge) -> None:
+    order, token = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice"))
+    plain, page, leaving = await edge.wire(), await edge.wire(), await edge.wire()
+    channels = await positions(plain, token, order)
+    body = json.dumps({"channels": channels, "wait": 20}).encode()
+    bearer = f"Bearer {token}"
+    plain.send(request("POST", "/v1/poll", body, authorization=bearer))
+    page.send(request("POST", "/v1/poll", body, authorization=bearer, origin="http://localhost:8000"))
+    leaving.send(request("POST", "/v1/poll", body, authorization=bearer, connection="close"))
+    await waiting(edge, 3)
+    await edge.neighbours.publish(order, 1)
+    answers = [await wire.answer() for wire in (plain, page, leaving)]
+    assert len({answer.body for answer in answers}) == 1
+    assert "access-control-allow-origin" not in answers[0].headers
+    assert answers[1].headers["access-control-allow-origin"] == "http://localhost:8000"
+    assert answers[2].headers["connection"] == "close"
+    assert await leaving.ended() == b""
+
+
+async def test_publications_of_several_channels_come_in_one_answer_or_the_next_but_once(edge: Edge) -> None:
+    orders = [f"orders:{a_name('o')}" for _ in range(3)]
+    token, wire = edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await positions(wire, token, *orders)
+    wire.send(poll(token, channels, wait=20))
+    await waiting(edge)
+    for order in orders:
+        await edge.neighbours.publish(order, order)
+    got: list[object] = []
+    while len(got) < 3:
+        answer = (await wire.answer()).json
+        got += [frame["data"] for frame in answer["frames"]]
+        wire.send(poll(token, answer["channels"], wait=20 if len(got) < 3 else 0))
+    assert sorted(map(str, got)) == sorted(orders)
+    assert await data(wire) == []
+
+
+async def test_a_repeated_head_asks_for_what_its_own_body_says(edge: Edge) -> None:
+    first, second = f"orders:{a_name('x')}", f"orders:{a_name('y')}"
+    token, wire = edge.neighbours.token(a_name("alice")), await edge.wire()
+    for _ in range(3):
+        for order in (first, second):
+            raw = poll(token, {order: None})
+            wire.send(raw)
+            assert list((await wire.answer()).json["channels"]) == [order]
+
+
+async def test_another_token_on_the_same_connection_is_another_user(edge: Edge) -> None:
+    alice, bob = a_name("u"), a_name("u")
+    wire, tokens = await edge.wire(), [edge.neighbours.token(user) for user in (alice, bob)]
+    for user, token in zip((alice, bob), tokens, strict=True):
+        channels = await positions(wire, token, "inbox")
+        wire.send(poll(token, channels, wait=20))
+        await waiting(edge)
+        await edge.neighbours.publish(f"user:{user}", user)
+        assert await data(wire) == [user]
+    wire.send(poll("nobody's", {"inbox": None}))
+    assert (await wire.answer()).status == 401
+
+
+async def test_a_token_that_expires_between_two_polls_is_refused(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, wire = edge.neighbours.token(a_name("alice"), ttl=60), await edge.wire()
+    channels = await positions(wire, token, "inbox")
+    wire.send(poll(token, channels))
+    assert (await wire.answer()).status == 200
+    monkeypatch.setattr("whimbrel.edge.shell.gatekeeper.time.time", lambda: 4e9)
+    expired = TokenVerdict(code="token_expired", reason="over")
+    monkeypatch.setitem(edge.neighbours._tokens, token, expired)
+    wire.send(poll(token, channels))
+    assert (await wire.answer()).status == 401
+
+
+async def test_who_left_a_group_between_two_polls_is_refused_its_channel(edge: Edge) -> None:
+    user, group = a_name("alice"), a_name("g")
+    await edge.neighbours.join(user, group)
+    token, wire = edge.neighbours.token(user), await edge.wire()
+    channels = await positions(wire, token, f"group:{group}")
+    wire.send(poll(token, channels))
+    assert list((await wire.answer()).json["channels"]) == [f"group:{group}"]
+    await edge.neighbours.leave(user, group)
+    await eventually(lambda: group not in (edge.pod.users.watch(user, now=edge.pod.now()).groups or ()))
+    wire.send(poll(token, channels, wait=20))
+    [told] = (await wire.answer()).json["frames"]
+    assert told["error"]["slug"] == "permission_denied"
+
+
+async def test_a_namespace_that_closes_between_two_polls_is_refused(edge: Edge) -> None:
+    token, wire, order = edge.neighbours.token(a_name("alice")), await edge.wire(), f"orders:{a_name('o')}"
+    channels = await positions(wire, token, order)
+    try:
+        await edge.neighbours.rule("orders", Namespace(durable=True, subscribe=Groups(groups=("staff",))))
+        await eventually(lambda: edge.pod.rules["orders"].subscribe != "authenticated")
+        wire.send(poll(token, channels, wait=20))
+        [told] = (await wire.answer()).json["frames"]
+        assert told["error"]["slug"] == "permission_denied"
+    finally:
+        await edge.neighbours.rule("orders", NAMESPACES["orders"])
+        await eventually(lambda: edge.pod.rules["orders"].subscribe == "authenticated")
+
+
+async def test_an_interval_poll_keeps_its_channel_open(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    wire.send(request("GET", f"/v1/poll?channel={order}", authorization=f"Bearer {token}"))
+    etag = (await wire.answer()).headers["etag"]
+    [live] = [live for live in edge.pod.hub.channels.values() if str(live.channel) == order]
+    live.idle_since = 0
+    wire.send(request("GET", f"/v1/poll?channel={order}", authorization=f"Bearer {token}", if_none_match=etag))
+    answer = await wire.answer()
+    assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag)
+    assert live.idle_since > 0
+
+
+async def test_a_fault_in_the_answer_of_one_poll_costs_the_others_nothing(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = f"orders:{a_name('o')}"
+    wires = [(await edge.wire(), edge.neighbours.token(a_name("user"))) for _ in range(3)]
+    for wire, token in wires:
+        wire.send(poll(token, await positions(wire, token, order), wait=20))
+    await waiting(edge, 3)
+    repeat, broken = FrontDoor.repeat, [True]
+
+    def breaks_once(door: FrontDoor, composed: object) -> None:
+        if broken and broken.pop():
+            raise ZeroDivisionError
+        repeat(door, composed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FrontDoor, "repeat", breaks_once)
+    await edge.neighbours.publish(order, "x")
+    statuses = [(await wire.answer()).status for wire, _ in wires]
+    assert sorted(statuses) == [200, 200, 500]
+
+
+async def test_long_heads_and_bodies_are_read_every_time(edge: Edge) -> None:
+    user = a_name("alice")
+    token, wire = edge.neighbours.token(user), await edge.wire()
+    channels = {f"orders:{a_name('a-rather-long-name-of-an-order')}": None for _ in range(60)}
+    raw = poll(token, channels).replace(b"Host: edge", b"Host: edge\r\nX-Long: %b" % (b"x" * MAX_REPEATED_HEAD_BYTES))
+    for _ in range(2):
+        wire.send(raw)
+        assert len((await wire.answer()).json["channels"]) == 60
+
+
+async def test_a_body_that_comes_again_is_read_once_unless_it_is_long() -> None:
+    short = b'{"channels":{"inbox":null}}'
+    assert read_post(short) is read_post(bytes(bytearray(short)))
+    long = short + b" " * REPEATED_BYTES
+    assert read_post(long) is not read_post(long)
+
+
+async def test_what_waits_is_a_poll_and_nothing_else(edge: Edge, neighbours: Neighbours) -> None:
+    token, wire = neighbours.token(a_name("alice")), await edge.wire()
+    channels = await positions(wire, token, "inbox")
+    wire.send(poll(token, channels, wait=20))
+    await waiting(edge)
+    [one] = edge.pod.connections
+    assert isinstance(one, Poll)
+    assert not edge.pod._tasks, "it waits without a task"
