@@ -1,11 +1,13 @@
 """The hub: which channels the pod holds, and who of its clients is in each.
 
-Members are opaque: a socket is known by its bound ``write``, a waiting poll by what it does when it is woken.
+Members are opaque: a WebSocket is known by its bound ``write``, a stream of events by its ``deliver``, a waiting poll
+by what it does when it is woken.
 """
 
 from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Any, Final, Protocol
 
+from whimbrel.edge.core.events import Batch
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.ring import Ring, Stored, Verdict
 from whimbrel.edge.core.subscription import Opened
@@ -13,6 +15,7 @@ from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel
 from whimbrel.protocol.publications import ephemeral_frame, publication_frame
 
 Write = Callable[[bytes], None]
+Deliver = Callable[[Batch], None]
 Turn = MutableMapping[Any, Any]  # what was composed in one turn of the loop, by what was asked
 
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
@@ -37,10 +40,12 @@ class LiveChannel:
 
     __slots__ = (
         "_audience",
+        "_following",
         "catching_up",
         "channel",
         "durable",
         "epoch",
+        "followers",
         "gone",
         "idle_since",
         "name",
@@ -66,9 +71,11 @@ class LiveChannel:
         self.pending: list[bytes] = []  # frames accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
         self.writers: dict[Hashable, Write] = {}
+        self.followers: dict[Hashable, Deliver] | None = None  # streams of events; most channels have none
         self.waiters: dict[Waiter, None] = {}
         self.idle_since = now
         self._audience: tuple[Write, ...] | None = ()
+        self._following: tuple[Deliver, ...] | None = ()
 
     @property
     def audience(self) -> tuple[Write, ...]:
@@ -76,6 +83,22 @@ class LiveChannel:
         if self._audience is None:
             self._audience = tuple(self.writers.values())
         return self._audience
+
+    @property
+    def following(self) -> tuple[Deliver, ...]:
+        """The streams of events at this moment, as ``audience``."""
+        if self._following is None:
+            self._following = tuple((self.followers or {}).values())
+        return self._following
+
+    def serves(self, member: Hashable) -> bool:
+        """Tell whether publications are delivered to ``member``."""
+        return member in self.writers or (self.followers is not None and member in self.followers)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is in the channel."""
+        return not self.writers and not self.waiters and self.followers is None
 
     def accept(self, publication: Stored) -> Verdict:
         """Take a publication from the bus or from a read of the stream; what is next goes to ``pending``."""
@@ -130,10 +153,21 @@ class Hub:
         live.writers[member] = write
         live._audience = None
 
+    def follow(self, live: LiveChannel, member: Hashable, deliver: Deliver) -> None:
+        """Deliver ``live`` to the stream ``member`` from now on."""
+        if live.followers is None:
+            live.followers = {}
+        live.followers[member] = deliver
+        live._following = None
+
     def detach(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
         """Stop delivering to ``member``; nothing happens if it is not there."""
         if live.writers.pop(member, None) is not None:
             live._audience = None
+            self._note_idle(live, now)
+        elif live.followers is not None and live.followers.pop(member, None) is not None:
+            live.followers = live.followers or None
+            live._following = None
             self._note_idle(live, now)
 
     def wait(self, live: LiveChannel, waiter: Waiter) -> None:
@@ -163,7 +197,7 @@ class Hub:
         gone = [
             live
             for live in self.channels.values()
-            if not live.writers and not live.waiters and now >= live.idle_since + LINGER_S
+            if live.idle and now >= live.idle_since + LINGER_S
         ]
         for live in gone:
             self.forget(live)
@@ -176,5 +210,5 @@ class Hub:
 
     @staticmethod
     def _note_idle(live: LiveChannel, now: float) -> None:
-        if not live.writers and not live.waiters:
+        if live.idle:
             live.idle_since = now

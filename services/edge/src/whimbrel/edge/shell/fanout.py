@@ -2,7 +2,8 @@
 
 Each publication was encoded once. Everything that one read of the bus brought for one channel is joined into one
 message, framed once, and written once per subscriber by its bound ``transport.write`` (uvloop writes to the kernel at
-once: one system call per delivery, nothing queued). Joining adds no delay: while a fan-out runs, the next publications
+once: one system call per delivery, nothing queued). A stream of events gets the same publications as a ``Batch``, also
+made once, to which it adds its cursor. Joining adds no delay: while a fan-out runs, the next publications
 wait in the bus's socket. Fan-outs over 1,000 subscribers yield to the loop between slices, so that a large channel does
 not hold up the small ones; their audience is the one of the moment in which the publications entered the ring.
 
@@ -11,13 +12,14 @@ Figures: ``make bench``, docs/explanation/performance.md.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.trace import Tracer
 
-from whimbrel.edge.core.hub import Hub, LiveChannel, Write
+from whimbrel.edge.core.events import Batch
+from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.subscription import join
 from whimbrel.runtime import traces
 from whimbrel.runtime.metrics import Metrics
@@ -44,7 +46,8 @@ class Fanout:
     def __init__(self, hub: Hub, tracer: Tracer) -> None:
         self._hub = hub
         self._tracer = tracer
-        self._backlogs: dict[LiveChannel, _Backlog] = {}
+        self._backlogs: dict[LiveChannel, _Backlog] = {}  # on their way to large audiences: WebSockets …
+        self._streams: dict[LiveChannel, _Backlog] = {}  # … and streams of events
         self._answering = False
         self.deliveries = 0  # writes to sockets; one may carry several publications
         self.publications = 0
@@ -91,71 +94,89 @@ class Fanout:
         with traces.messaging_span(
             self._tracer, "deliver", live.channel.namespace, parent=links[0], links=links[1:]
         ) as span:
-            span.set_attribute("whimbrel.subscribers", len(live.writers))
+            span.set_attribute("whimbrel.subscribers", len(live.writers) + len(live.following))
             self._write(live, frames)
 
     def _write(self, live: LiveChannel, frames: list[bytes]) -> None:
-        audience = live.audience
-        backlog = self._backlogs.get(live)
+        if live.writers:
+            self._spread(self._backlogs, live, frames, live.audience, _messages)
+        if live.followers is not None:
+            self._spread(self._streams, live, [Batch(live.name, live.epoch, frames)], live.following, list)
+
+    def _spread(
+        self,
+        backlogs: "dict[LiveChannel, _Backlog]",
+        live: LiveChannel,
+        parts: list[Any],
+        audience: Sequence[Callable[[Any], None]],
+        compose: Callable[[list[Any]], list[Any]],
+    ) -> None:
+        backlog = backlogs.get(live)
         if backlog is not None:
-            backlog.append(frames, audience)
+            backlog.append(parts, audience)
             if backlog.queued > MAX_QUEUED:
-                self._run_out(live, backlog)
+                self._run_out(backlog)
         elif len(audience) > SLICE:
-            backlog = self._backlogs[live] = _Backlog()
-            backlog.append(frames, audience)
-            self._advance(live, backlog)
+            backlog = backlogs[live] = _Backlog(compose)
+            backlog.append(parts, audience)
+            self._advance(backlogs, live)
         else:
-            for message in join(frames):
-                _write_to_all(audience, text_message(message))
+            for message in compose(parts):
+                _write_to_all(audience, message)
                 self.deliveries += len(audience)
 
-    def _advance(self, live: LiveChannel, backlog: "_Backlog") -> None:
+    def _advance(self, backlogs: "dict[LiveChannel, _Backlog]", live: LiveChannel) -> None:
+        backlog = backlogs[live]
         self.deliveries += backlog.write_slice()
         if backlog.done:
-            del self._backlogs[live]
+            del backlogs[live]
         else:
-            asyncio.get_running_loop().call_soon(self._advance, live, backlog)
+            asyncio.get_running_loop().call_soon(self._advance, backlogs, live)
 
-    def _run_out(self, live: LiveChannel, backlog: "_Backlog") -> None:
+    def _run_out(self, backlog: "_Backlog") -> None:
         # Not yielding any more keeps the loop from reading the bus: the server holds what we cannot write yet.
         while not backlog.done:
             self.deliveries += backlog.write_slice()
 
 
+def _messages(frames: list[bytes]) -> list[bytes]:
+    return [text_message(message) for message in join(frames)]
+
+
 class _Backlog:
-    """Frames of one channel on their way to a large audience, oldest first."""
+    """What one channel brought on its way to a large audience, oldest first; ``compose`` makes of it what is written."""
 
-    __slots__ = ("_audience", "_messages", "_queue", "_start", "queued")
+    __slots__ = ("_audience", "_compose", "_messages", "_queue", "_start", "queued")
 
-    def __init__(self) -> None:
-        self._queue: deque[tuple[list[bytes], tuple[Write, ...]]] = deque()
-        self._messages: list[bytes] = []
-        self._audience: tuple[Write, ...] = ()
+    def __init__(self, compose: Callable[[list[Any]], list[Any]]) -> None:
+        self._compose = compose
+        self._queue: deque[tuple[list[Any], Sequence[Callable[[Any], None]]]] = deque()
+        self._messages: list[Any] = []
+        self._audience: Sequence[Callable[[Any], None]] = ()
         self._start = 0
-        self.queued = 0  # frames that no slice has begun to write
+        self.queued = 0  # parts that no slice has begun to write
 
     @property
     def done(self) -> bool:
         """Whether everything was written to everybody."""
         return not self._queue and self._start >= len(self._audience)
 
-    def append(self, frames: list[bytes], audience: tuple[Write, ...]) -> None:
-        """Queue ``frames``; joined with those before them where the audience is the same."""
-        self.queued += len(frames)
+    def append(self, parts: list[Any], audience: Sequence[Callable[[Any], None]]) -> None:
+        """Queue ``parts``; joined with those before them where the audience is the same."""
+        self.queued += len(parts)
         if self._queue and self._queue[-1][1] is audience:
-            self._queue[-1][0].extend(frames)
+            self._queue[-1][0].extend(parts)
         else:
-            self._queue.append((frames, audience))
+            self._queue.append((parts, audience))
 
     def write_slice(self) -> int:
         """Write to the next 1,000 of the audience; return the number of writes."""
         if self._start >= len(self._audience):
             if not self._queue:
                 return 0
-            frames, self._audience = self._queue.popleft()
-            self.queued -= len(frames)
-            self._messages = [text_message(message) for message in join(frames)]
+            parts, self._audience = self._queue.popleft()
+            self.queued -= len(parts)
+            self._messages = self._compose(parts)
             self._start = 0
         part = self._audience[self._start : self._start + SLICE]
         self._start += SLICE
@@ -164,7 +185,7 @@ class _Backlog:
         return len(part) * len(self._messages)
 
 
-def _write_to_all(audience: Sequence[Write], data: bytes) -> None:
+def _write_to_all(audience: Sequence[Callable[[Any], None]], data: object) -> None:
     writes = iter(audience)
     while True:
         try:
