@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.edge.neighbours import Neighbours
-from tests.edge.peers import Answer, Peer, Wire
+from tests.edge.peers import Answer, Peer, Stream, Wire
 from tests.support.services import running
 from whimbrel.edge import app
 from whimbrel.edge.settings import Settings
@@ -60,6 +60,12 @@ class Edge:
         assert connected["type"] == "connected", connected
         return peer
 
+    async def stream(self, request: bytes, *, receive_buffer: int | None = None) -> Stream:
+        """Return the stream of events that ``request`` opens."""
+        stream = await Stream.open(self.port, request, receive_buffer=receive_buffer)
+        self._wires.append(stream.wire)
+        return stream
+
     async def ask(self, request: bytes) -> Answer:
         """Return the answer to one HTTP request on a connection of its own."""
         wire = await self.wire()
@@ -78,7 +84,7 @@ class Edge:
             or pod._tasks
             or len(pod.wheel)
             or any(pod.counters.open.values())
-            or any(live.writers or live.waiters for live in pod.hub.channels.values())
+            or any(not live.idle for live in pod.hub.channels.values())
             or any(user.devices for user in pod.users._users.values())
         )
 

@@ -215,3 +215,68 @@ class Peer:
 
     async def close(self) -> None:
         await self.wire.close()
+
+
+class Stream:
+    """One stream of Server-Sent Events, read as the standard says."""
+
+    def __init__(self, wire: Wire, head: Answer) -> None:
+        self.wire = wire
+        self.head = head
+        self.cursor = ""  # the last `id`
+        self.retry: int | None = None
+        self.comments = 0
+        self._read = bytearray()
+
+    @classmethod
+    async def open(cls, port: int, asked: bytes, *, receive_buffer: int | None = None) -> "Stream":
+        """Send a request; ``head`` is the whole answer where it is no stream."""
+        wire = await Wire.open(port, receive_buffer=receive_buffer)
+        wire.send(asked)
+        return cls(wire, await wire.answer())
+
+    async def hear(self) -> dict[str, Any]:
+        """Return the frame of the next event."""
+        while True:
+            fields: dict[str, str] = {}
+            while line := await self._line():
+                name, _, value = line.partition(":")
+                fields[name] = value.removeprefix(" ")
+            self.comments += "" in fields
+            self.cursor = fields.get("id", self.cursor)
+            self.retry = int(fields["retry"]) if "retry" in fields else self.retry
+            if "data" in fields:
+                frame: dict[str, Any] = json.loads(fields["data"])
+                assert frame["type"] == fields["event"]
+                return frame
+
+    async def _line(self) -> str:
+        while b"\n" not in self._read:
+            part = await within(self.wire.reader.read(65_536))
+            if not part:
+                raise EOFError("the stream ended")
+            self._read += part
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
+
+    async def until(self, type_: str) -> dict[str, Any]:
+        """Return the next frame of ``type_``; those before it are dropped."""
+        while (frame := await self.hear())["type"] != type_:
+            pass
+        return frame
+
+    async def data(self, count: int) -> list[Any]:
+        """Return the data of the next ``count`` publications."""
+        return [(await self.until("publication"))["data"] for _ in range(count)]
+
+
+def post_stream(bearer: str | None, **fields: Any) -> bytes:
+    """Return the request that opens a stream by a `connect` frame."""
+    headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
+    return request("POST", "/v1/sse", json.dumps({"type": "connect", "id": 1, **fields}).encode(), **headers)
+
+
+def get_stream(token: str | None, *channels: str, **headers: str) -> bytes:
+    """Return the request of an EventSource; ``last_event_id`` becomes Last-Event-ID."""
+    more = headers if token is None else {"authorization": f"Bearer {token}", **headers}
+    return request("GET", "/v1/sse?" + "&".join(f"channel={name}" for name in channels), **more)

@@ -52,7 +52,7 @@ async def test_a_connection_moves_between_the_front_door_and_fastapi_and_back(ed
         assert [frame["data"] for frame in polled["frames"]] == [number]
         channels = polled["channels"]
         wire.send(transports(token))
-        assert (await wire.answer()).json["transports"] == ["websocket", "poll"]
+        assert (await wire.answer()).json["transports"] == ["websocket", "sse", "poll"]
     wire.send(upgrade())
     assert (await wire.answer()).status == 101
     wire.send(message(PING))

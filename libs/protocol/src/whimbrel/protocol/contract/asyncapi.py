@@ -67,8 +67,7 @@ def _channels() -> Schema:
         },
         "eventStream": {
             "address": f"{PATH_PREFIX}/sse",
-            "description": "Server-Sent Events: `id` is the cursor, `event` the frame's type, `data` the frame. "
-            "Not served by this version yet.",
+            "description": "Server-Sent Events: `id` is the cursor, `event` the frame's type, `data` the frame.",
             "servers": [{"$ref": "#/servers/http"}],
             "messages": {_name(Connect): _component(Connect), **told},
         },

@@ -16,18 +16,28 @@ from whimbrel.protocol.positions import Position, cursor_head, cursor_part, join
 
 HEARTBEAT: Final = b":\n\n"  # a comment: proxies see life, the client's application nothing
 _DOT: Final = b"."
-_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")  # between the tokens of a publisher's JSON; within them it is escaped
+_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")  # a publisher's JSON has them between its tokens only
 _FRAME: Final = re.compile(
     rb'\{"type":"(?P<type>[a-z]+)"'
     rb'(?:,"channel":"[^"]*"(?:,"epoch":"(?P<epoch>[^"]*)")?,"offset":(?P<offset>[0-9]+))?'
 )
+_AFTER_MS: Final = re.compile(rb'"after_ms":([1-9][0-9]*)')
 _PART_ROOM: Final = (MAX_EPOCH_CHARS + 18) * 4 // 3 + 2  # of a part, besides the channel's name
 
 
 def event(frame: bytes, cursor: bytes | None = None) -> bytes:
-    """Return one event; without a ``cursor`` the one before it stays in force."""
-    line = b"" if cursor is None else b"id: %b\n" % cursor
-    return b"%bevent: %b\ndata: %b\n\n" % (line, _read(frame)["type"], _one_line(frame))
+    """Return one event; without a ``cursor`` the one before it stays in force.
+
+    An EventSource does not read `after_ms` of a `disconnect`; what it understands is said beside it.
+    """
+    kind = _read(frame)["type"]
+    retry = _AFTER_MS.search(frame) if kind == b"disconnect" else None
+    return b"%b%bevent: %b\ndata: %b\n\n" % (
+        b"" if cursor is None else b"id: %b\n" % cursor,
+        b"" if retry is None else b"retry: %b\n" % retry[1],
+        kind,
+        _one_line(frame),
+    )
 
 
 def events(frames: Sequence[bytes], cursor: bytes | None) -> bytes:

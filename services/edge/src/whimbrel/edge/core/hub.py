@@ -194,11 +194,7 @@ class Hub:
 
     def reap(self, *, now: float) -> list[LiveChannel]:
         """Forget and return the channels that nobody has used for the linger time."""
-        gone = [
-            live
-            for live in self.channels.values()
-            if live.idle and now >= live.idle_since + LINGER_S
-        ]
+        gone = [live for live in self.channels.values() if live.idle and now >= live.idle_since + LINGER_S]
         for live in gone:
             self.forget(live)
         return gone

@@ -204,6 +204,10 @@ class Session:
             return self.close(CloseCode.UNAUTHORIZED, "`connect` carries no token; fetch one and reconnect")
         return [Identify(frame.token, frame.resume)]
 
+    def begin(self, frame: Connect, *, wall: float) -> list[Effect]:
+        """Take the `connect` of an HTTP request that said who it is (``presented``)."""
+        return self._on_connect(frame.model_copy(update={"token": None, "resume": None}), wall=wall)
+
     def _hold(self, frame: ClientFrame | Refused) -> list[Effect]:
         if self._waiting is None:
             self._waiting = []

@@ -1,7 +1,7 @@
 """What a client is told when a channel opens."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -87,25 +87,39 @@ def _within(budget: Budget, publications: Sequence[Stored]) -> tuple[bytes, Sequ
     return b",".join(inside), publications[len(inside) :]
 
 
+class Joined(bytes):
+    """A message of several ``frames``, for a transport that writes them one by one."""
+
+    frames: Sequence[bytes]
+
+
 def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[bytes]:
     """Return `publication` frames of a durable channel, joined into messages of about 256 KiB."""
-    return join([publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in publications])
+    frames = [publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in publications]
+    messages: list[bytes] = []
+    for group in _grouped(frames):
+        message = Joined(_joined(group))
+        message.frames = group
+        messages.append(message)
+    return messages
 
 
 def join(frames: Sequence[bytes]) -> list[bytes]:
     """Join frames into as few messages as keep below 256 KiB each: an object, or an array of objects."""
-    messages: list[bytes] = []
-    batch: list[bytes] = []
+    return [_joined(group) for group in _grouped(frames)]
+
+
+def _grouped(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
+    group: list[bytes] = []
     size = 0
     for frame in frames:
-        if batch and size + len(frame) > MESSAGE_BYTES:
-            messages.append(_joined(batch))
-            batch, size = [], 0
-        batch.append(frame)
+        if group and size + len(frame) > MESSAGE_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(frame)
         size += len(frame)
-    if batch:
-        messages.append(_joined(batch))
-    return messages
+    if group:
+        yield group
 
 
 def _joined(frames: Sequence[bytes]) -> bytes:

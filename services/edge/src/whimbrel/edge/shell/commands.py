@@ -1,7 +1,7 @@
 """The edge's HTTP endpoints that are not hot, by FastAPI on the front door's port: commands and transports."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, assert_never
 
 from fastapi import FastAPI, Header, Response
 from starlette.middleware.cors import CORSMiddleware
@@ -13,11 +13,26 @@ from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame
 from whimbrel.edge.core.rights import action_of, permit
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.poll import HTTP_OF_CLOSE
+from whimbrel.edge.shell.refusals import HTTP_OF_CLOSE
 from whimbrel.protocol.bodies import CommandsRequest, TransportsReply
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
-from whimbrel.protocol.frames import Ack, ClientFrame, Heartbeat, History, PollAdvice, Presence, Publish, decode_object
+from whimbrel.protocol.frames import (
+    Ack,
+    ClientFrame,
+    Connect,
+    Heartbeat,
+    History,
+    Ping,
+    PollAdvice,
+    Pong,
+    Presence,
+    Publish,
+    Refresh,
+    Subscribe,
+    Unsubscribe,
+    decode_object,
+)
 from whimbrel.runtime import http
 
 PREFLIGHT_S: Final = 600
@@ -62,7 +77,7 @@ def application(pod: Pod) -> FastAPI:
         if isinstance(identity, Response):
             return identity
         advice = TransportsReply(
-            transports=("websocket", "poll"),
+            transports=("websocket", "sse", "poll"),
             cohort="default",
             heartbeat=Heartbeat(ping=pod.terms.ping, pong=pod.terms.pong),
             poll=PollAdvice(interval=pod.settings.poll_interval_s),
@@ -94,8 +109,16 @@ def _executable(frame: ClientFrame | Refused) -> Publish | Ack | History | Prese
             return frame
         case Refused():
             raise frame
+        case Subscribe() | Unsubscribe():
+            why = "ask for the channels with the next poll, or in a new stream opened at the cursor of the one before"
+            raise Refused(ErrorCode.BAD_REQUEST, f"`{frame.type}` needs a WebSocket: {why}")
+        case Connect() | Refresh():
+            why = "each request bears its token; a stream is opened anew with the new one, at its cursor"
+            raise Refused(ErrorCode.BAD_REQUEST, f"`{frame.type}` needs a WebSocket: {why}")
+        case Ping() | Pong():
+            raise Refused(ErrorCode.BAD_REQUEST, f"`{frame.type}` needs a WebSocket")
         case _:
-            raise Refused(ErrorCode.BAD_REQUEST, f"`{frame.type}` is not a command: it belongs to a WebSocket")
+            assert_never(frame)
 
 
 def _may_subscribe(pod: Pod, identity: Identity, name: str) -> bool:
@@ -112,7 +135,7 @@ def _mind_origins(app: FastAPI, pod: Pod) -> None:
         CORSMiddleware,
         allow_origins=sorted(allowed),
         allow_methods=["GET", "POST", "PUT"],
-        allow_headers=["authorization", "content-type", "if-none-match"],
+        allow_headers=["authorization", "content-type", "if-none-match", "last-event-id"],
         expose_headers=["ETag", "Retry-After"],
         max_age=PREFLIGHT_S,
     )

@@ -285,7 +285,7 @@ class Connection(asyncio.Protocol, ABC):
         self._behind = {}
         for name, channel in self.session.subscriptions.channels.items():
             live = self.pod.hub.channels.get(channel)
-            if live is None or self not in live.writers:
+            if live is None or not live.serves(self):
                 continue  # still being opened
             head = None if live.ring is None else Position(epoch=live.epoch, offset=live.ring.head)
             self._behind[name] = Wanted(name, channel, head)
@@ -301,7 +301,7 @@ class Connection(asyncio.Protocol, ABC):
                     self._behind.setdefault(name, wanted)
                     break
                 opening = opening or self.pod.openings.start(wanted, now=self.pod.now())
-                if self in opening.live.writers:  # subscribed anew meanwhile
+                if opening.live.serves(self):  # subscribed anew meanwhile
                     break
                 result = opening.complete()
                 if result is not None:
@@ -318,8 +318,8 @@ class Connection(asyncio.Protocol, ABC):
             messages = subscribed_frames(name, result, None)
         else:
             messages = publication_frames(name.encode(), result.publications)
-        self._perform([Send(message) for message in messages])
         self._attach(opening, result)
+        self._perform([Send(message) for message in messages])
         self.check_outbox(now=self.pod.now())
 
     # Time

@@ -144,7 +144,7 @@ def _messages(frames: list[bytes]) -> list[bytes]:
 
 
 class _Backlog:
-    """What one channel brought on its way to a large audience, oldest first; ``compose`` makes of it what is written."""
+    """What one channel brought on its way to a large audience, oldest first; ``compose`` makes the messages."""
 
     __slots__ = ("_audience", "_compose", "_messages", "_queue", "_start", "queued")
 

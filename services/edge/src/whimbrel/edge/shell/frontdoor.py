@@ -1,10 +1,10 @@
 """The front door: the first protocol of every connection to the edge.
 
-It reads the head of each request, in time and within bounds. The two hot paths (``/v1/ws`` and ``/v1/poll``) it serves
-itself; any other request goes, bytes replayed, to uvicorn's own protocol, which serves FastAPI on the same port and
-gives the connection back after its answer. uvicorn's classes cost 274 µs per WebSocket and 271 µs per poll before any
-of our code runs; this costs about 26 and 13. What the front door does not understand it never half-handles: it hands
-over or refuses.
+It reads the head of each request, in time and within bounds. The hot paths (``/v1/ws``, ``/v1/sse`` and ``/v1/poll``)
+it serves itself; any other request goes, bytes replayed, to uvicorn's own protocol, which serves FastAPI on the same
+port and gives the connection back after its answer. uvicorn's classes cost 274 µs per WebSocket and 271 µs per poll
+before any of our code runs; this costs about 26 and 13. What the front door does not understand it never half-handles:
+it hands over or refuses.
 """
 
 import asyncio
@@ -18,19 +18,33 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.shell import handshake
+from whimbrel.edge.shell.eventstream import EventStream, read_connect
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.poll import OUR_FAULT, POST_HEADERS, Composed, Poll, refuse
+from whimbrel.edge.shell.poll import POST_HEADERS, Composed, Poll
+from whimbrel.edge.shell.refusals import OUR_FAULT, RETRY_MS, refuse
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.codes import CloseCode, ErrorCode
+from whimbrel.protocol.frames import Connect
 from whimbrel.protocol.limits import MAX_BODY_BYTES
+from whimbrel.protocol.positions import Cursor
 from whimbrel.runtime.serving import KEEP_ALIVE_S
 
-HOT: Final = (b"GET /v1/ws ", b"GET /v1/ws?", b"GET /v1/poll ", b"GET /v1/poll?", b"POST /v1/poll ", b"POST /v1/poll?")
+HOT: Final = tuple(
+    f"{method} {path}{end}".encode()
+    for method, path in (
+        ("GET", "/v1/ws"),
+        ("GET", "/v1/sse"),
+        ("POST", "/v1/sse"),
+        ("GET", "/v1/poll"),
+        ("POST", "/v1/poll"),
+    )
+    for end in (" ", "?")
+)
 MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a request that is not answered yet
-RETRY_MS: Final = 2000
 NEVER: Final = math.inf
 MAX_REPEATED_HEAD_BYTES: Final = 4 * 1024  # kept with each connection that polls; longer ones are read every time
 LINGER_S: Final = 2.0  # for a client who is still sending what was refused: a reset would take the answer from it
@@ -261,15 +275,20 @@ class FrontDoor(asyncio.Protocol):
         self._due = NEVER
         if request.path == "/v1/ws":
             self._upgrade(request)
+        elif request.path == "/v1/sse":
+            self._open_stream(request)
         else:
             if self.pod.full and not self.pod.draining:
                 raise _overloaded("the pod serves as many clients as it may")
             self._poll = Poll(self.pod, self, request)
             self._poll.begin(request.bearer)
 
-    def _upgrade(self, request: Request) -> None:
+    def _check_room(self) -> None:
         if self.pod.full:
             raise _overloaded("the pod is leaving" if self.pod.draining else "the pod holds as many clients as it may")
+
+    def _upgrade(self, request: Request) -> None:
+        self._check_room()
         accepted = handshake.accept(request)
         if any(name == "ticket" for name, _ in request.parameters()):
             why = "this edge takes no tickets; send `connect` with a token"
@@ -303,6 +322,31 @@ class FrontDoor(asyncio.Protocol):
         rest, self._buffer = self._buffer, b""
         if rest:
             socket.data_received(rest)
+
+    def _open_stream(self, request: Request) -> None:
+        self._check_room()
+        connect, cursor = read_connect(request)
+        token = connect.token or request.bearer
+        if token is None and connect.resume is None:
+            why = "send the access token in `Authorization: Bearer`, in the body's `connect` frame, or as a ticket"
+            raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
+        self.pod.spawn(self._open_stream_identified(token, connect, cursor), self._failed)
+
+    async def _open_stream_identified(self, token: str | None, connect: Connect, cursor: Cursor) -> None:
+        outcome = await self.pod.gatekeeper.identify(token, connect.resume, now=self.pod.now())
+        if self._phase is Phase.ENDED:
+            return
+        if isinstance(outcome, Rejected):
+            self.refuse(refuse(outcome))
+            return
+        asked = from_cursor(connect.channels, cursor.of(outcome.identity.user))
+        self._phase = Phase.ENDED
+        self.pod.wheel.discard(self)
+        stream = EventStream(self.pod, self.transport, outcome, self._cors())
+        self.transport.set_protocol(stream)
+        self.transport.resume_reading()
+        self._buffer = b""
+        stream.begin(connect.model_copy(update={"channels": asked}))
 
     # Answer
 

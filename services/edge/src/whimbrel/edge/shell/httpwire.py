@@ -133,6 +133,12 @@ def answer(
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
+def stream_head(headers: Mapping[str, str]) -> bytes:
+    """Return the head of an answer that goes on until its connection ends (RFC 9112 §6.3)."""
+    lines = ["HTTP/1.1 200 OK", "connection: close", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+
+
 def problem(refusal: Refusal, headers: Mapping[str, str], *, keep_alive: bool) -> bytes:
     """Return ``refusal`` as `application/problem+json`."""
     body: dict[str, Any] = Problem(

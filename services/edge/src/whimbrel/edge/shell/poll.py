@@ -23,9 +23,10 @@ from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.shell.httpwire import Refusal, Request, answer
 from whimbrel.edge.shell.pod import Pod
+from whimbrel.edge.shell.refusals import OUR_FAULT, bad_request, refuse
 from whimbrel.protocol.bodies import PollRequest
 from whimbrel.protocol.channels import INBOX, Channel
-from whimbrel.protocol.codes import CloseCode, ErrorCode
+from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedPosition, Refused
 from whimbrel.protocol.frames import AckedFrame, encode
 from whimbrel.protocol.limits import POLL_LIMIT
@@ -34,23 +35,6 @@ from whimbrel.protocol.positions import Cursor, Position, decode_cursor, encode_
 POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
 REPEATED_BYTES: Final = 1024  # bodies up to that are read once for all who send the same: a dozen channels
 REPEATED: Final = 1024  # such bodies remembered; with what they say, 4 KiB each
-
-HTTP_OF_CLOSE: Final[Mapping[CloseCode, HTTPStatus]] = {
-    CloseCode.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
-    CloseCode.TOKEN_EXPIRED: HTTPStatus.UNAUTHORIZED,
-    CloseCode.REVOKED: HTTPStatus.UNAUTHORIZED,
-    CloseCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
-    CloseCode.BUS_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
-
-OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorCode.INTERNAL, "a fault in the edge; try again")
-
-
-def refuse(rejected: Rejected) -> Refusal:
-    """Return the HTTP error of a client who may not come in."""
-    status = HTTP_OF_CLOSE.get(rejected.close, HTTPStatus.UNAUTHORIZED)
-    return Refusal(status, rejected.error, rejected.reason, retry_ms=rejected.after_ms or None)
 
 
 def read_post(body: bytes) -> Ask:
@@ -62,7 +46,7 @@ def _read_post(body: bytes) -> Ask:
     try:
         return _ask(PollRequest.model_validate_json(body))
     except ValidationError as error:
-        raise _bad_body(error) from None
+        raise bad_request(error) from None
 
 
 _read_repeated = lru_cache(maxsize=REPEATED)(_read_post)
@@ -90,15 +74,9 @@ def read_get(request: Request) -> tuple[Ask, Cursor]:
         }
         return _ask(PollRequest.model_validate(fields)), start
     except ValidationError as error:
-        raise _bad_body(error) from None
+        raise bad_request(error) from None
     except ValueError as error:  # a cursor or a number that cannot be read
         raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, str(error)) from None
-
-
-def _bad_body(error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, f"{where}: {first['msg']}"[:300])
 
 
 class Door(Protocol):

@@ -4,6 +4,7 @@ from typing import Final
 
 from whimbrel.protocol import bodies
 from whimbrel.protocol.contract.routes.route import Answer, Caller, Parameter, Route
+from whimbrel.protocol.frames import Connect
 from whimbrel.protocol.limits import MAX_CURSOR_BYTES, MAX_POLL_LIMIT, MAX_POLL_WAIT_S, POLL_LIMIT
 from whimbrel.protocol.versions import PATH_PREFIX
 
@@ -94,9 +95,8 @@ EDGE: Final = (
         "Server-Sent Events for a plain EventSource: `id` is the cursor, `event` the frame's type, `data` the frame.",
         Caller.USER,
         {200: Answer("The stream of events (text/event-stream).")},
-        parameters=(_TICKET, _CHANNELS, _LAST_EVENT_ID),
+        parameters=(_TICKET, _CHANNELS, _CURSOR, _LAST_EVENT_ID),
         failures=(400, 401, 403, 429, 503),
-        served=False,
     ),
     Route(
         "post",
@@ -105,9 +105,9 @@ EDGE: Final = (
         "Server-Sent Events; the body is a `connect` frame.",
         Caller.USER,
         {200: Answer("The stream of events (text/event-stream).")},
+        body=Connect,
         parameters=(_LAST_EVENT_ID,),
-        failures=(400, 401, 403, 429, 503),
-        served=False,
+        failures=(400, 401, 403, 413, 429, 503),
     ),
     Route(
         "get",
