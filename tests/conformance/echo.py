@@ -13,6 +13,7 @@ from typing import Final, cast
 import uvloop
 
 from whimbrel.edge.shell import handshake
+from whimbrel.edge.shell.deflate import Deflater
 from whimbrel.edge.shell.fanout import text_message
 from whimbrel.edge.shell.httpwire import read_head
 from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation
@@ -26,6 +27,7 @@ class Echo(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.head = b""
         self.inlet: Inlet | None = None
+        self.deflater: Deflater | None = None
 
     def data_received(self, data: bytes) -> None:
         if self.inlet is None:
@@ -33,8 +35,10 @@ class Echo(asyncio.Protocol):
             head, end, data = self.head.partition(b"\r\n\r\n")
             if not end:
                 return
-            self.transport.write(handshake.accept(read_head(head + end)[0]))
-            self.inlet = Inlet(LIMIT)
+            accepted = handshake.accept(read_head(head + end)[0], deflate=True)
+            self.transport.write(accepted.answer)
+            self.inlet = Inlet(LIMIT, deflated=accepted.deflated)
+            self.deflater = Deflater() if accepted.deflated else None
         for event in self.inlet.feed(data):
             match event:
                 case Text(payload):
@@ -43,9 +47,9 @@ class Echo(asyncio.Protocol):
                     except UnicodeDecodeError:
                         self.end(NOT_UTF8)
                     else:
-                        self.transport.write(text_message(payload))
+                        self.say(text_message(payload))
                 case Binary(payload):
-                    self.transport.write(b"\x82" + text_message(payload)[1:])
+                    self.say(b"\x82" + text_message(payload)[1:])
                 case Alive(answer) if answer:
                     self.transport.write(answer)
                 case PeerClosed(answer):
@@ -55,6 +59,9 @@ class Echo(asyncio.Protocol):
                     self.end(TOO_LARGE)
                 case Violation():
                     self.end(PROTOCOL_ERROR)
+
+    def say(self, message: bytes) -> None:
+        self.transport.write(message if self.deflater is None else self.deflater.compress(message))
 
     def end(self, code: int) -> None:
         self.transport.write(b"\x88\x02" + struct.pack("!H", code))

@@ -1,7 +1,7 @@
 """Settings of the edge: WHIMBREL_EDGE_<FIELD>."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -26,6 +26,10 @@ class Settings(ServiceSettings):
         None, description="PEM file with the certificate and its chain; with it the edge speaks TLS itself (wss://)."
     )
     tls_key: Path | None = Field(None, description="PEM file with the private key of `tls_certificate`.")
+    compression: Literal["none", "deflate"] = Field(
+        "none",
+        description="deflate: agree to permessage-deflate with clients that offer it, for less traffic and more CPU.",
+    )
     ping_s: float = Field(limits.PING_S, gt=0, description="Seconds of silence before the edge pings a client.")
     pong_s: float = Field(limits.PONG_S, gt=0, description="Seconds within which a client answers a ping.")
     connect_timeout_s: float = Field(

@@ -289,7 +289,7 @@ class FrontDoor(asyncio.Protocol):
 
     def _upgrade(self, request: Request) -> None:
         self._check_room()
-        accepted = handshake.accept(request)
+        accepted = handshake.accept(request, deflate=self.pod.deflater is not None)
         if any(name == "ticket" for name, _ in request.parameters()):
             why = "this edge takes no tickets; send `connect` with a token"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
@@ -298,7 +298,7 @@ class FrontDoor(asyncio.Protocol):
         else:
             self._become_websocket(accepted, None)
 
-    async def _upgrade_identified(self, token: str | None, accepted: bytes) -> None:
+    async def _upgrade_identified(self, token: str | None, accepted: handshake.Accepted) -> None:
         if token is None:
             outcome: Identified | Rejected = Rejected(
                 CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "the Authorization header must be `Bearer <token>`"
@@ -312,11 +312,11 @@ class FrontDoor(asyncio.Protocol):
         else:
             self._become_websocket(accepted, outcome)
 
-    def _become_websocket(self, accepted: bytes, presented: Identified | None) -> None:
+    def _become_websocket(self, accepted: handshake.Accepted, presented: Identified | None) -> None:
         self._phase = Phase.ENDED
         self.pod.wheel.discard(self)
-        self.transport.write(accepted)
-        socket = WebSocket(self.pod, self.transport, presented)
+        self.transport.write(accepted.answer)
+        socket = WebSocket(self.pod, self.transport, presented, deflated=accepted.deflated)
         self.transport.set_protocol(socket)
         self.transport.resume_reading()
         rest, self._buffer = self._buffer, b""

@@ -2,10 +2,12 @@
 
 import base64
 from collections.abc import Collection
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from websockets.utils import accept_key
 
+from whimbrel.edge.shell.deflate import agree
 from whimbrel.edge.shell.httpwire import Refusal, Request
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.versions import SUBPROTOCOL
@@ -27,8 +29,16 @@ def check_origin(request: Request, allowed: Collection[str]) -> str | None:
     return origins[0]
 
 
-def accept(request: Request) -> bytes:
-    """Return the 101 answer.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The 101 answer, and whether permessage-deflate was agreed."""
+
+    answer: bytes
+    deflated: bool
+
+
+def accept(request: Request, *, deflate: bool) -> Accepted:
+    """Return the answer; ``deflate`` agrees to compression where the client offers it.
 
     Raises Refusal where the request is no WebSocket handshake or offers no subprotocol of ours.
     """
@@ -42,11 +52,17 @@ def accept(request: Request) -> bytes:
     if SUBPROTOCOL not in _listed(request, "sec-websocket-protocol"):
         why = f"offer the subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol"
         raise Refusal(HTTPStatus.BAD_REQUEST, CloseCode.UNSUPPORTED_VERSION, why)
-    lines = (
-        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
-        b"sec-websocket-accept: %b\r\nsec-websocket-protocol: %b\r\n\r\n"
-    )
-    return lines % (accept_key(_key(request)).encode(), SUBPROTOCOL.encode())
+    extension = agree(request.headers.get("sec-websocket-extensions", [])) if deflate else None
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "upgrade: websocket",
+        "connection: Upgrade",
+        f"sec-websocket-accept: {accept_key(_key(request))}",
+        f"sec-websocket-protocol: {SUBPROTOCOL}",
+    ]
+    if extension is not None:
+        lines.append(f"sec-websocket-extensions: {extension}")
+    return Accepted("\r\n".join((*lines, "\r\n")).encode(), extension is not None)
 
 
 def _key(request: Request) -> str:

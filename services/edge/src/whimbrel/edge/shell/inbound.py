@@ -15,6 +15,8 @@ from websockets.frames import Opcode, apply_mask  # type: ignore[attr-defined]  
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from whimbrel.edge.shell.deflate import inflater
+
 _FIN_TEXT: Final = 0x81
 _FIN_CLOSE: Final = 0x88
 _FIN_PING: Final = 0x89
@@ -78,12 +80,15 @@ class _Library(ServerProtocol):
 
 
 class Inlet:
-    """The inbound half of one connection. ``limit``: bytes of the largest message taken."""
+    """The inbound half of one connection. ``limit``: bytes of the largest message taken, inflated; ``deflated``:
+    permessage-deflate was agreed.
+    """
 
-    __slots__ = ("_binary", "_buffer", "_ended", "_fragments", "_library", "_limit")
+    __slots__ = ("_binary", "_buffer", "_deflated", "_ended", "_fragments", "_library", "_limit")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, deflated: bool = False) -> None:
         self._limit = limit
+        self._deflated = deflated
         self._buffer = b""
         self._ended = False
         self._library: _Library | None = None
@@ -141,6 +146,8 @@ class Inlet:
     def _hand_over(self, rest: bytes) -> Iterator[Inbound]:
         self._buffer = b""
         self._library = _Library(state=OPEN, max_size=self._limit)
+        if self._deflated:
+            self._library.extensions = [inflater()]
         yield from self._feed_library(rest)
 
     def _feed_library(self, data: bytes) -> Iterator[Inbound]:

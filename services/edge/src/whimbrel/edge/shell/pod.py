@@ -12,6 +12,7 @@ from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.quotas import Quotas
 from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.deflate import Deflater
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
@@ -81,6 +82,7 @@ class Pod:
         self.rules = rules
         self.counters = counters
         self.log = log
+        self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()
         shortest = min(self.terms.ping, self.terms.pong, self.terms.connect_timeout, settings.request_timeout_s)
         self.wheel: TimerWheel[Timed] = TimerWheel(now=self.loop.time(), tick=min(1.0, shortest / TICKS_PER_TERM))
@@ -133,6 +135,8 @@ class Pod:
         self.counters.expose(metrics)
         self.openings.counts.expose(metrics)
         self.gatekeeper.expose(metrics)
+        if self.deflater is not None:
+            self.deflater.expose(metrics)
 
     def spawn(self, work: Coroutine[None, None, None], failed: Callable[[], None]) -> None:
         """Run ``work``; a fault of ours in it is logged, and ``failed`` is called."""

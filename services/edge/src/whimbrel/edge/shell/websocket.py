@@ -4,7 +4,7 @@ import asyncio
 from typing import ClassVar, Final, assert_never
 
 from whimbrel.edge.core.effects import Identified
-from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.hub import LiveChannel, Write
 from whimbrel.edge.shell.connection import CLOSE_WAIT_S, Connection
 from whimbrel.edge.shell.fanout import text_message
 from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation
@@ -18,13 +18,17 @@ _FIN_CLOSE: Final = 0x88
 class WebSocket(Connection):
     """The server's side of one socket, after the upgrade."""
 
-    __slots__ = ("_inlet",)
+    __slots__ = ("_deflater", "_inlet")
 
     CARRIER: ClassVar[Transport] = "websocket"
 
-    def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
+    def __init__(
+        self, pod: Pod, transport: asyncio.Transport, presented: Identified | None, *, deflated: bool = False
+    ) -> None:
+        """``deflated``: permessage-deflate was agreed."""
         super().__init__(pod, transport, presented)
-        self._inlet = Inlet(pod.terms.frame_bytes)
+        self._inlet = Inlet(pod.terms.frame_bytes, deflated=deflated)
+        self._deflater = pod.deflater if deflated else None
 
     # Bytes in
 
@@ -83,11 +87,19 @@ class WebSocket(Connection):
     # Bytes out
 
     def _send(self, message: bytes) -> None:
-        self.transport.write(text_message(message))
+        self._write(text_message(message))
+
+    @property
+    def _write(self) -> Write:
+        return self.transport.write if self._deflater is None else self._write_deflated
+
+    def _write_deflated(self, data: bytes) -> None:
+        assert self._deflater is not None
+        self.transport.write(self._deflater.compress(data))
 
     def _say_end(self, code: CloseCode) -> None:
         reason = code.slug.encode()
         self.transport.write(bytes((_FIN_CLOSE, 2 + len(reason))) + int(code).to_bytes(2, "big") + reason)
 
     def _join(self, live: LiveChannel) -> None:
-        self.pod.hub.attach(live, self, self.transport.write)
+        self.pod.hub.attach(live, self, self._write)
