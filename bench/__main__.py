@@ -11,36 +11,51 @@ from typing import Final
 
 import uvloop
 
-from bench.machine import Machine
-from bench.parts import connects, fanout, idle, latency, polling, recovery
+from bench.machine import Company, Machine
+from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery
+from bench.peers import PEERS
 from bench.program import Broken
-from bench.report import Row, record, table
+from bench.report import Row
+from bench.run import Run
 from bench.stand import Stand
 
 PARTS: Final[Mapping[str, Callable[[Stand], Awaitable[list[Row]]]]] = {
     "fanout": fanout.measure,
     "idle": idle.measure,
+    "heartbeats": idle.heartbeats,
     "connects": connects.measure,
     "recovery": recovery.measure,
     "latency": latency.measure,
     "polling": polling.measure,
+    "flatness": flatness.measure,
 }
+USUAL: Final = tuple(part for part in PARTS if part != "flatness")  # which takes as long as all of the others
 
 
 def main() -> int:
     """Measure, and print what was found; the exit code is 1 where something broke."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--parts", default=",".join(PARTS), help="which, comma separated [default: %(default)s]")
+    parser.add_argument("--parts", default=",".join(USUAL), help="which, comma separated [default: %(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement [default: %(default)s]")
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        const=",".join(PEERS),
+        default="",
+        help=f"measure these too, installed when they are not there; without names: {', '.join(PEERS)}",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     if unknown := set(parts) - PARTS.keys():
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    peers = [name for name in arguments.peers.split(",") if name]
+    if unknown := set(peers) - PEERS.keys():
+        parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     if arguments.rounds < 1:
         parser.error("at least one round")
     try:
-        return uvloop.run(_measure(parts, rounds=arguments.rounds, as_json=arguments.json))
+        return uvloop.run(_measure(parts, peers, rounds=arguments.rounds, as_json=arguments.json))
     except Broken as fault:
         print(f"bench: {fault}", file=sys.stderr)
         return 1
@@ -49,21 +64,19 @@ def main() -> int:
         return 130
 
 
-async def _measure(parts: list[str], *, rounds: int, as_json: bool) -> int:
-    machine, began, rows = Machine.here(), time.monotonic(), list[Row]()
+async def _measure(parts: list[str], peers: list[str], *, rounds: int, as_json: bool) -> int:
+    machine, company, began, rows = Machine.here(), Company(), time.monotonic(), list[Row]()
     print(machine, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="whimbrel-bench-") as folder:
-        stand = await Stand.start(machine, Path(folder), rounds)
+        stand = await Stand.start(machine, Path(folder), rounds, peers)
         try:
             for part in parts:
                 rows += await PARTS[part](stand)
         finally:
             await stand.stop()
-    seconds = time.monotonic() - began
-    if as_json:
-        print(json.dumps(record(machine, rows, rounds=rounds, seconds=seconds), ensure_ascii=False, indent=1))
-    else:
-        print("\n".join(["", str(machine), "", *table(rows)]))
+    versions = {name: server.version for name, server in stand.peers.items()}
+    run = Run(machine, rows, rounds, time.monotonic() - began, company.cores(), versions)
+    print(json.dumps(run.record(), ensure_ascii=False, indent=1) if as_json else run)
     return 0
 
 

@@ -1,6 +1,6 @@
 /* What load.c counts: connections, publications known by their data, and how late they came.
  *
- * A publication's data is `{"s":S,"n":N,"t":T,…}`. S (0–3) names a series, N numbers it for each client from any start
+ * A publication's data is `{"s":S,"n":N,"t":T,…}`. S (0–63) names a series, N numbers it for each client from any start
  * without holes, T is when it was to be sent (ns, monotonic clock). Latencies fall into buckets of 1/32 octave, so that
  * percentiles are exact to 3 %.
  */
@@ -11,7 +11,7 @@
 
 #include <ctype.h>
 
-enum { SERIES = 4, SUB_BUCKETS = 32, BUCKETS = 64 * SUB_BUCKETS };
+enum { SERIES = 64, SUB_BUCKETS = 32, BUCKETS = 64 * SUB_BUCKETS };
 
 struct counts {
     uint64_t opened, refused, lost, messages, bytes, publications, missing, repeated;

@@ -4,12 +4,15 @@
  *
  * Prints `{"port":N}`, then obeys:
  *
- *   broadcast RATE COUNT   write COUNT publications, RATE per second, to every client (series 0); polls that wait are
- *                          answered with them
- *   unicast RATE COUNT     write COUNT publications, RATE per second, each to the next client in turn (series 1)
- *   missed NUMBER          from now on the first frame of a client is answered with NUMBER publications (series 2)
+ *   broadcast RATE COUNT       write COUNT publications, RATE per second, to every client (series 0); polls that wait
+ *                              are answered with them
+ *   unicast RATE COUNT [WIDTH] write COUNT publications, RATE per second, each to the next WIDTH clients in turn (1, or
+ *                              what divides their number; series 1)
+ *   pings RATE COUNT           ping the next RATE clients in turn, once per second, COUNT times; answered `{}` at once
+ *   missed NUMBER              from now on the first frame of a client is answered with NUMBER publications (series 2)
  *
- * and answers `{}` when all is written. Requests are expected to come whole: the load program sends them so.
+ * and answers `{}` when all is written, where nothing else is said. Requests are expected to come whole: the load
+ * program sends them so.
  */
 #define _GNU_SOURCE
 #include "wire.h"
@@ -17,6 +20,7 @@
 #include <sys/timerfd.h>
 
 enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, DATA_BYTES = 100, MISSED = 1000, FILES = 1 << 20 };
+#define PING_TEXT "\x81\x0f{\"type\":\"ping\"}"
 enum state { FRESH, UPGRADING, OPEN, ASKING, WAITING }; /* the last two are polls */
 
 struct client {
@@ -30,8 +34,8 @@ static int poller, listener, timer;
 static char greeting[MISSED * FRAME_BYTES];
 static size_t greeting_size;
 static struct {
-    bool unicast;
-    uint64_t left, interval;
+    bool unicast, pings;
+    uint64_t left, interval, width;
     int64_t due;
     uint64_t written[2]; /* per series, ever */
 } task;
@@ -74,23 +78,32 @@ static void set_timer(int64_t due) {
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+static void answer(void) {
+    puts("{}");
+    fflush(stdout);
+}
+
 static void on_timer(void) {
     static char text[FRAME_BYTES], frame[FRAME_BYTES];
     uint64_t expired;
     if (read(timer, &expired, sizeof expired) < 0) return;
     for (; task.left && task.due <= now_ns(); task.left--, task.due += (int64_t)task.interval) {
+        if (task.pings) {
+            for (uint64_t at = 0; count && at < task.width; at++)
+                send(clients[(task.left * task.width + at) % count]->fd, PING_TEXT, sizeof PING_TEXT - 1, MSG_NOSIGNAL);
+            continue;
+        }
         uint64_t written = task.written[task.unicast]++;
-        size_t size = publication(text, task.unicast, task.unicast ? written / count : written, task.due);
+        uint64_t first = written * task.width; /* of the clients of a unicast, counted on and on */
+        size_t size = publication(text, task.unicast, task.unicast ? first / count : written, task.due);
         size_t frame_size = framed(frame, text, size);
-        if (task.unicast) write_to(clients[written % count], frame, frame_size, text, size);
-        else
-            for (size_t at = 0; at < count; at++) write_to(clients[at], frame, frame_size, text, size);
+        for (size_t at = 0; at < (task.unicast ? task.width : count); at++)
+            write_to(clients[task.unicast ? (first + at) % count : at], frame, frame_size, text, size);
     }
     if (task.left) {
         set_timer(task.due);
-    } else {
-        puts("{}");
-        fflush(stdout);
+    } else if (!task.pings) {
+        answer();
     }
 }
 
@@ -110,15 +123,18 @@ static void obey(char *line) {
     char word[16];
     double rate;
     uint64_t number;
+    task.width = 1;
     if (sscanf(line, "missed %lu", &number) == 1 && number <= MISSED - 1) {
         set_greeting(number);
-        puts("{}");
-        fflush(stdout);
-    } else if (sscanf(line, "%15[a-z] %lf %lu", word, &rate, &number) == 3 && rate > 0 && number && count) {
+        answer();
+    } else if (sscanf(line, "%15[a-z] %lf %lu %lu", word, &rate, &number, &task.width) >= 3 && rate > 0 && number && count) {
         task.unicast = !strcmp(word, "unicast");
+        task.pings = !strcmp(word, "pings");
         task.left = number;
-        task.interval = (uint64_t)(1e9 / rate);
+        task.interval = (uint64_t)(1e9 / (task.pings ? 1 : rate));
+        if (task.pings) task.width = (uint64_t)rate;
         set_timer(task.due = now_ns() + 1000000);
+        if (task.pings) answer();
     } else {
         die("not a command: %s", line);
     }

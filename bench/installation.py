@@ -9,14 +9,16 @@ import secrets
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bench.load import Transport
 from bench.meter import Meter
 from bench.pacing import beats
 from bench.program import ROOT, Broken
+from bench.publications import EVENT, TIME, Numbers
+from bench.trial import connect_frame
 from whimbrel.auth.core.keys import KeySet
 from whimbrel.auth.core.tokens import mint
 from whimbrel.cli.dev.store import Store
@@ -30,30 +32,25 @@ from whimbrel.runtime.nats import Connection, Delivery
 
 START_S: Final = 60.0
 STOP_S: Final = 20.0
-DATA_BYTES: Final = 100
-TIME: Final = "2026-01-01T00:00:00.000Z"
 ISSUER: Final = "whimbrel"
 
 Send = Callable[[Channel, str, bytes], asyncio.Future[Delivery]]
 
 
-def datum(series: int, number: int, due_ns: int) -> bytes:
-    """Return the data of a publication as counts.h knows it: 100 bytes."""
-    head = b'{"s":%d,"n":%d,"t":%d,"text":"' % (series, number, due_ns)
-    return head + b"whimbrel".ljust(DATA_BYTES - len(head) - 2) + b'"}'
-
-
 class Installation:
-    """A running Whimbrel. Publications of a channel are numbered from 0 for as long as it runs."""
+    """A running Whimbrel."""
 
     name = "whimbrel"
+    version = ""
+    transport: Transport = "ws"
+    gives_inbox = True
 
     def __init__(self, store: Store, process: asyncio.subprocess.Process, secret: bytes) -> None:
         self.secret = secret
         self._store = store
         self._process = process
         self._keys = KeySet.load(store.auth_keys.read_bytes())
-        self._numbers: Counter[Channel] = Counter()
+        self._numbers = Numbers()
         self._notifier: Connection | None = None
         self._domain: Connection | None = None
 
@@ -133,15 +130,24 @@ class Installation:
         request = TokenRequest(user=user, claims={}, ttl=3600)
         return mint(request, self._keys.signer(ISSUER), jti=secrets.token_hex(8), now=time.time())
 
+    def line(self, user: str, channels: Sequence[Channel]) -> str:
+        """Return a client's first frame."""
+        return connect_frame(self.token(user), {str(channel): None for channel in channels})
+
     # Publish
 
-    async def publish(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
-        """Publish as the notifier does, to one channel after the other; returns when all are stored."""
+    async def publish(
+        self, rate: float, count: int, channels: Sequence[Channel], *, series: int | Sequence[int]
+    ) -> None:
+        """Publish as the notifier does, to one channel after the other; returns when all are stored.
+
+        ``series`` is one for all channels, or one for each: a client tells its channels apart by it.
+        """
         assert self._notifier is not None
         bus = self._notifier
 
         def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
-            body = encode_body("bench.tick", name, TIME, data)
+            body = encode_body(EVENT, name, TIME, data)
             return bus.ask(subjects.publish_subject(channel), body, headers={MSG_ID: name})
 
         await self._pace(rate, count, channels, series, send)
@@ -157,14 +163,16 @@ class Installation:
 
         await self._pace(rate, count, channels, series, send)
 
-    async def _pace(self, rate: float, count: int, channels: Sequence[Channel], series: int, send: Send) -> None:
+    async def _pace(
+        self, rate: float, count: int, channels: Sequence[Channel], series: int | Sequence[int], send: Send
+    ) -> None:
+        each = [series] * len(channels) if isinstance(series, int) else series
         stored: list[asyncio.Future[Delivery]] = []
 
         def beat(number: int, due_ns: int) -> None:
-            channel = channels[number % len(channels)]
-            data = datum(series, self._numbers[channel], due_ns)
-            self._numbers[channel] += 1
-            stored.append(send(channel, f"{due_ns:018}{number:06}", data))
+            at = number % len(channels)
+            data = self._numbers.datum(channels[at], each[at], due_ns)
+            stored.append(send(channels[at], f"{due_ns:018}{number:06}", data))
 
         await beats(rate, count, beat)
         for reply in await asyncio.gather(*stored):

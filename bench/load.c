@@ -1,43 +1,30 @@
 /* The clients of a benchmark: thousands of WebSockets or long-polls in one thread, so cheap that it is the server that
  * is measured.
  *
- *   open HOST PORT COUNT WINDOW ws|poll FILE   open COUNT connections, at most WINDOW under way at a time. Connection i
- *                                              sends line i of FILE (a line may serve several): its first frame, or for
- *                                              a poll `TOKEN<tab>CHANNELS`, CHANNELS being the JSON of the first poll
+ *   open HOST PORT COUNT WINDOW DIALECT FILE   open COUNT connections, at most WINDOW under way at a time. DIALECT is one
+ *                                              of dialects.h, `poll` or `nchan-poll`. Connection i goes by line i of
+ *                                              FILE (a line may serve several): its first frame, or its path, or for
+ *                                              `poll` TOKEN<tab>CHANNELS, CHANNELS being the JSON of the first poll
  *   await opened|publications NUMBER MS        answer with the counts once there are NUMBER, or after MS
  *   reset                                      counts begin anew
  *   cut                                        reset all connections (RST)
- *   greetings FILE                             write each connection's first frame or answer, one per line
+ *   greetings FILE                             write the JSON of what each connection was first told, one per line
  *
  * Publications are known by their data (counts.h); missing and repeated ones are counted, also across `cut` and `open`.
- * A poll is repeated with the positions of its answer. Pings are answered.
+ * A poll is repeated with the positions of its answer (`poll`: the JSON of its channels; `nchan-poll`: its validators).
+ * Pings are answered.
  */
 #define _GNU_SOURCE
-#include "counts.h"
-#include "wire.h"
+#include "clients.h"
 
-enum { READ_BYTES = 1 << 20, SOURCES = 16 };
-enum state { CLOSED, CONNECTING, UPGRADING, GREETING, OPEN };
-
-struct client {
-    int fd;
-    enum state state;
-    const char *line;
-    char *rest; /* of a message that has not come whole */
-    size_t rest_size;
-    char *greeting;
-    int64_t next[SERIES]; /* number expected; -1 before the first */
-};
+enum { SOURCES = 16 };
 
 static struct client *clients;
-static size_t count, begun, under_way, window;
-static bool polling;
+static size_t count, begun, window;
 static int poller;
 static struct sockaddr_in server;
 static char **lines;
 static size_t line_count;
-
-static struct counts counts;
 
 static struct {
     bool waiting, publications;
@@ -54,84 +41,22 @@ static void answer_if_awaited(void) {
     answer_counts(&counts, complete);
 }
 
-/* One client */
-
-static void drop(struct client *client) {
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* RST: no TIME_WAIT keeps our ports */
-    if (client->state == CLOSED) return;
-    if (client->state != OPEN) under_way--;
-    client->state = CLOSED;
-    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(client->fd);
-    free(client->rest);
-    client->rest = NULL;
-    client->rest_size = 0;
-}
-
-/* The server would not have it, or went: `text` tells why. */
-static void refused(struct client *client, const char *text, size_t size) {
-    if (client->state == CLOSED) return;
-    note_trouble(&counts, text, size);
-    if (client->state == OPEN) counts.lost++;
-    else counts.refused++;
-    drop(client);
-}
-
-static void failed(struct client *client, const char *why) {
-    refused(client, why, strlen(why));
-}
-
-static void send_all(struct client *client, const char *text, size_t size) {
-    ssize_t sent = send(client->fd, text, size, MSG_NOSIGNAL);
-    if (sent != (ssize_t)size) failed(client, "a request was not taken whole");
-}
-
-static void send_frame(struct client *client, unsigned char first, const char *text, size_t size) {
-    static char frame[READ_BYTES];
-    size_t head = frame_head((unsigned char *)frame, first, size);
-    frame[1] |= (char)0x80; /* masked, with a key of zeros */
-    memset(frame + head, 0, 4);
-    memcpy(frame + head + 4, text, size);
-    send_all(client, frame, head + 4 + size);
-}
-
-static void send_poll(struct client *client, const char *channels, size_t size) {
-    static char request[READ_BYTES];
-    const char *tab = strchr(client->line, '\t');
-    if (!tab) die("a poll's line is TOKEN<tab>CHANNELS");
-    size_t body = strlen("{\"channels\":,\"wait\":25,\"limit\":100}") + size;
-    int length = snprintf(request, sizeof request,
-                          "POST /v1/poll HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %.*s\r\n"
-                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
-                          "{\"channels\":%.*s,\"wait\":25,\"limit\":100}",
-                          (int)(tab - client->line), client->line, body, (int)size, channels);
-    send_all(client, request, (size_t)length);
-}
-
-static void greeted(struct client *client, const char *text, size_t size) {
-    free(client->greeting);
-    client->greeting = must(strndup(text, size));
-    client->state = OPEN;
-    counts.opened++;
-    under_way--;
-}
-
-static bool begins(const char *text, size_t size, const char *with) {
-    return size >= strlen(with) && !memcmp(text, with, strlen(with));
-}
+/* What comes from the server */
 
 static void on_text(struct client *client, const char *text, size_t size, int64_t now) {
     counts.messages++;
     counts.bytes += size;
     if (client->state == GREETING) {
-        if (!begins(text, size, "{\"type\":\"connected\"")) {
+        if (begins(text, size, dialect->prelude)) return;
+        if (begins(text, size, dialect->greeting)) {
+            greeted(client, text, size);
+        } else if (!begins(text, size, dialect->early)) {
             refused(client, text, size);
             return;
         }
-        greeted(client, text, size);
-    } else if (begins(text, size, "{\"type\":\"ping\"")) {
-        send_frame(client, TEXT, "{\"type\":\"pong\"}", 15);
-    } else if (begins(text, size, "{\"type\":\"disconnect\"")) {
+    } else if (begins(text, size, dialect->ping)) {
+        send_frame(client, TEXT, dialect->pong, strlen(dialect->pong));
+    } else if (begins(text, size, dialect->goodbye)) {
         refused(client, text, size);
         return;
     }
@@ -157,6 +82,17 @@ static size_t take_frame(struct client *client, const char *text, size_t size, i
     return start + length;
 }
 
+static void on_upgraded(struct client *client) {
+    static char frame[READ_BYTES];
+    if (dialect->first) {
+        int size = snprintf(frame, sizeof frame, "%s%s", dialect->first, client->line);
+        client->state = GREETING;
+        send_frame(client, TEXT, frame, (size_t)size);
+    } else {
+        greeted(client, "", 0);
+    }
+}
+
 /* Take one whole HTTP answer from `text`; return its length, 0 where more must come. */
 static size_t take_answer(struct client *client, const char *text, size_t size, int64_t now) {
     const char *end = memmem(text, size, "\r\n\r\n", 4);
@@ -171,9 +107,19 @@ static size_t take_answer(struct client *client, const char *text, size_t size, 
             refused(client, text, size);
             return start + length;
         }
-        client->state = GREETING;
-        send_frame(client, TEXT, client->line, strlen(client->line));
+        on_upgraded(client);
         return start;
+    }
+    if (nchan_polls) {
+        if (!begins(text, size, "HTTP/1.1 200")) {
+            refused(client, text, size);
+            return start + length;
+        }
+        counts.messages++;
+        counts.bytes += length;
+        count_publications(&counts, client->next, body, length, now);
+        send_nchan_poll(client, text, start);
+        return start + length;
     }
     const char *channels = NULL; /* the last member of the body: what to send with the next poll */
     for (const char *at = body; (at = memmem(at, (size_t)(body + length - at), "\"channels\":", 11)); channels = at) at += 11;
@@ -203,7 +149,7 @@ static void on_readable(struct client *client) {
     int64_t now = now_ns();
     size_t size = have + (size_t)got, at = 0, taken;
     do {
-        bool http = polling || client->state == UPGRADING;
+        bool http = !dialect || client->state == UPGRADING;
         taken = (http ? take_answer : take_frame)(client, space + at, size - at, now);
         at += taken;
     } while (taken && at < size && client->state != CLOSED);
@@ -225,17 +171,18 @@ static void on_connected(struct client *client) {
     }
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
     epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &event);
-    if (polling) {
+    if (nchan_polls) { /* nobody answers before there is something: who has asked is in */
+        greeted(client, "", 0);
+        send_nchan_poll(client, NULL, 0);
+        return;
+    }
+    if (!dialect) {
         const char *channels = strchr(client->line, '\t');
         client->state = GREETING;
         if (channels) send_poll(client, channels + 1, strlen(channels + 1));
         return;
     }
-    static const char request[] = "GET /v1/ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " SAMPLE_KEY "\r\n"
-                                  "Sec-WebSocket-Protocol: whimbrel.v1.json\r\n\r\n";
-    client->state = UPGRADING;
-    send_all(client, request, sizeof request - 1);
+    send_upgrade(client);
 }
 
 static void begin(struct client *client, size_t number) {
@@ -308,7 +255,9 @@ static void obey(char *line) {
     size_t number;
     if (sscanf(line, "open %63s %d %zu %zu %31s %2047s", host, &port, &number, &window, word, path) == 6) {
         server = address_of(host, port);
-        polling = !strcmp(word, "poll");
+        nchan_polls = !strcmp(word, "nchan-poll");
+        dialect = dialect_named(word);
+        if (!dialect && !nchan_polls && strcmp(word, "poll")) die("not a dialect: %s", word);
         open_all(path, number);
         puts("{}");
     } else if (sscanf(line, "await %31s %zu %d", word, &number, &ms) == 3) {

@@ -1,13 +1,13 @@
-"""What the figures were measured on: a figure without it says nothing."""
+"""What the figures were measured on, and who else worked there: a figure without it says nothing."""
 
 import os
 import platform
 import resource
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-BUSY_LOAD: Final = 1.5  # a load average above it, before we start, means that others work on this machine
 SPARE_FILES: Final = 200  # of a process, for what is not a client's socket
 
 
@@ -36,24 +36,41 @@ class Machine:
             files=raise_file_limit(),
         )
 
-    @property
-    def busy(self) -> bool:
-        """Whether others were working here."""
-        return self.load > BUSY_LOAD
-
     def clients(self, wanted: int) -> int:
         """Return how many clients one process can serve, at most ``wanted``."""
         return max(1, min(wanted, self.files - SPARE_FILES))
 
     def record(self) -> dict[str, Any]:
         """Return the facts for machines."""
-        return {**asdict(self), "busy": self.busy, "load_after": round(os.getloadavg()[0], 2)}
+        return asdict(self)
 
     def __str__(self) -> str:
         return (
             f"{self.cores} cores ({self.processor}), {self.memory_gib:g} GiB, Linux {self.kernel}, "
-            f"Python {self.python}, load average {self.load:g}{' (BUSY: others work here)' if self.busy else ''}"
+            f"Python {self.python}, load average {self.load:g} before"
         )
+
+
+class Company:
+    """How much of the machine others took from now on: other processes, and other machines on the same hardware."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy, self._ours = _busy_s(), _ours_s()
+
+    def cores(self) -> float:
+        """Return how many cores they kept busy on average. Call it when all our children have been waited for."""
+        others = (_busy_s() - self._busy) - (_ours_s() - self._ours)
+        return max(0.0, others / (time.monotonic() - self._began))
+
+
+def _busy_s() -> float:
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours_s() -> float:
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def raise_file_limit() -> int:

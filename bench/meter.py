@@ -1,13 +1,14 @@
 """CPU time and memory of other processes, and what a few measurements of the same thing say together."""
 
 import asyncio
+import math
 import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 QUIET_SHARE: Final = 0.04  # of one core: a process below it is done with what it was given
 QUIET_LOOK_S: Final = 0.15
@@ -51,13 +52,39 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, least and most of the rounds."""
+    """One value of each round, at least one."""
 
-    median: float
-    least: float
-    most: float
+    rounds: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Summarise at least one value."""
-        return cls(statistics.median(values), min(values), max(values))
+        """Summarise ``values``."""
+        return cls(tuple(values))
+
+    @property
+    def median(self) -> float:
+        """The middle of them."""
+        return statistics.median(self.rounds)
+
+    @property
+    def least(self) -> float:
+        """The least of them."""
+        return min(self.rounds)
+
+    @property
+    def most(self) -> float:
+        """The most of them."""
+        return max(self.rounds)
+
+    def over(self, other: Self) -> Self:
+        """Return how many times ``other`` it is, round by round, for a busy minute hits both.
+
+        Where they have not as many rounds, the medians are compared.
+        """
+        if len(self.rounds) == len(other.rounds) and all(other.rounds):
+            return type(self)(tuple(one / two for one, two in zip(self.rounds, other.rounds, strict=True)))
+        return type(self)((self.median / other.median if other.median else math.inf,))
+
+    def record(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {"median": round(self.median, 3), "rounds": [round(each, 3) for each in self.rounds]}

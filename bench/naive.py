@@ -119,7 +119,7 @@ async def main(secret: str) -> None:
     listener.listen(4096)  # here already: who connects before uvicorn is up waits
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", backlog=4096))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", backlog=4096, ws_ping_interval=25.0))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     print(compact({"port": listener.getsockname()[1]}), flush=True)
     await naive.obey(commands)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 BUILT: Final = ROOT / ".cache/bench"
-HEADERS: Final = ("wire.h", "counts.h")
+HEADERS: Final = ("wire.h", "counts.h", "dialects.h", "clients.h")
 ANSWER_S: Final = 120.0  # longer than any command takes
 
 
@@ -66,10 +66,14 @@ class Program:
         """The process id."""
         return self._process.pid
 
+    def tell(self, text: bytes) -> None:
+        """Send what has no answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text)
+
     async def ask(self, command: str) -> dict[str, Any]:
         """Send a command and return the answer. Raises Broken."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{command}\n".encode())
+        self.tell(f"{command}\n".encode())
         return await self.answer()
 
     async def answer(self) -> dict[str, Any]:

@@ -8,19 +8,32 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bench.load import Counts, Load
+from bench.load import Counts, Load, Transport
 from bench.meter import Meter, Spread
 from bench.program import Broken
+from whimbrel.protocol.channels import Channel, inbox_of
 
 PATIENCE_S = 20.0  # for what is still under way when all was sent
 
 
-class Target(Protocol):
+class Server(Protocol):
     """A server under measurement."""
 
     @property
     def name(self) -> str:
         """Its column in the report."""
+
+    @property
+    def version(self) -> str:
+        """Which release it is; empty where it is our own."""
+
+    @property
+    def transport(self) -> Transport:
+        """How its WebSocket clients speak."""
+
+    @property
+    def gives_inbox(self) -> bool:
+        """Whether a client has its own channel without asking for it."""
 
     @property
     def port(self) -> int:
@@ -29,6 +42,15 @@ class Target(Protocol):
     @property
     def meter(self) -> Meter:
         """CPU time of its processes; the one that holds the clients is the `server`."""
+
+    def line(self, user: str, channels: Sequence[Channel]) -> str:
+        """Return what load.c must know of a client that subscribes to ``channels``."""
+
+    async def publish(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
+        """Publish ``count`` publications, ``rate`` per second, to one channel after the other."""
+
+    async def stop(self) -> None:
+        """End it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +67,7 @@ class Trial:
 
 
 async def tried(
-    target: Target, load: Load, work: Awaitable[object], *, publications: int = 0, linger_s: float = 0.0
+    target: Server, load: Load, work: Awaitable[object], *, publications: int = 0, linger_s: float = 0.0
 ) -> Trial:
     """Measure ``work`` until its ``publications`` have arrived, and what is done for it up to ``linger_s`` later.
 
@@ -67,6 +89,11 @@ async def tried(
             f"{counts.repeated} repeated, {counts.lost} clients lost {counts.trouble}"
         )
     return Trial(used, counts, ((counts.last_ns or ended) - began) / 1e9)
+
+
+def with_inbox(server: Server, user: str, channel: Channel) -> str:
+    """Return what load.c must know of a client that subscribes to ``channel`` and has its own."""
+    return server.line(user, [channel] if server.gives_inbox else [channel, inbox_of(user)])
 
 
 def spread(trials: Sequence[Trial], figure: Callable[[Trial], float]) -> Spread:

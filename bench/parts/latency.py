@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bench.report import Row
+from bench.report import Row, at_most
 from bench.stand import Stand
 from bench.trial import Trial, connect_frame, spread, tried
 from whimbrel.protocol.channels import Channel
@@ -31,8 +31,8 @@ async def measure(stand: Stand) -> list[Row]:
         events = whimbrel.events(RATE, count, channels, series=0)
         trials.append(await tried(whimbrel, load, events, publications=count))
     await load.stop()
-    middle = Row(f"event to client at {RATE:g} events/s, p50", "ms", "≤ 2.5")
-    late = Row("… p99", "ms", "≤ 10")
+    middle = Row(f"event to client at {RATE:g} events/s, p50", "ms", at_most(2.5))
+    late = Row("… p99", "ms", at_most(10))
     middle.figures["whimbrel"] = spread(trials, lambda trial: trial.counts.p50_us / 1000)
     late.figures["whimbrel"] = spread(trials, lambda trial: trial.counts.p99_us / 1000)
     cost = Row("… CPU time of the edge", "µs per event")

@@ -2,9 +2,12 @@
 
 from typing import Final
 
-from bench.report import Row
+from bench.load import Load
+from bench.parts.fanout import p99_ms, per_delivery
+from bench.peers.nchan import Nchan
+from bench.report import Row, at_most
 from bench.stand import Stand
-from bench.trial import Target, Trial, spread, tried
+from bench.trial import Trial, tried
 from whimbrel.protocol.channels import Channel
 
 CLIENTS: Final = 1000
@@ -19,32 +22,28 @@ async def measure(stand: Stand) -> list[Row]:
     whimbrel, clients = stand.whimbrel, stand.machine.clients(CLIENTS)
     await whimbrel.renew_edge()
     lines = [f'{whimbrel.token(f"poller-{number}")}\t{{"{CHANNEL}":null}}' for number in range(clients)]
-    loads = {}
-    for target in (stand.floor, stand.naive, whimbrel):
-        stand.say(f"polling: {clients} clients poll {target.name}")
-        loads[target.name] = await stand.load()
-        await loads[target.name].open(target.port, lines, transport="poll")
-    trials: dict[str, list[Trial]] = {}
-
-    async def send(target: Target, rate: float) -> None:
-        if target is whimbrel:
-            await whimbrel.publish(rate, int(rate * SECONDS), [CHANNEL], series=0)
-        elif target is stand.naive:
-            await stand.naive.broadcast(rate, int(rate * SECONDS))
+    servers = [server for server in stand.servers if server.name not in ("socketio", "bun")]  # Bun has no long-poll
+    loads: dict[str, Load] = {}
+    for server in servers:
+        stand.say(f"polling: {clients} clients poll {server.name}")
+        loads[server.name] = load = await stand.load()
+        if isinstance(server, Nchan):
+            await load.open(server.port, [server.poll(CHANNEL)], count=clients, transport="nchan-poll")
         else:
-            await stand.floor.broadcast(rate, int(rate * SECONDS))
-
+            await load.open(server.port, lines, transport="poll")
+    trials: dict[str, list[Trial]] = {server.name: [] for server in servers}
     for turn in range(stand.rounds):
         stand.say(f"polling: round {turn + 1}")
-        for target, rate in ((stand.floor, RATE), (stand.naive, NAIVE_RATE), (whimbrel, RATE)):
-            number = int(rate * SECONDS) * clients
-            trial = await tried(target, loads[target.name], send(target, rate), publications=number)
-            trials.setdefault(target.name, []).append(trial)
+        for server in servers:
+            rate = NAIVE_RATE if server is stand.naive else RATE
+            count = int(rate * SECONDS)
+            work = (server.keep if isinstance(server, Nchan) else server.publish)(rate, count, [CHANNEL], series=0)
+            trial = await tried(server, loads[server.name], work, publications=count * clients)
+            trials[server.name].append(trial)
     for load in loads.values():
         await load.stop()
-    cost = Row(f"long-poll, {clients} clients, {RATE:g} publications/s", "µs per delivery", "≤ 18")
-    late = Row("… event to client, p99", "ms", "< 30")
+    cost = Row(f"long-poll, {clients} clients, {RATE:g} publications/s", "µs per delivery", at_most(18))
+    late = Row("… event to client, p99", "ms", at_most(30))
     for name, each in trials.items():
-        cost.figures[name] = spread(each, lambda trial: trial.us("server", trial.counts.publications))
-        late.figures[name] = spread(each, lambda trial: trial.counts.p99_us / 1000)
+        cost.figures[name], late.figures[name] = per_delivery(each), p99_ms(each)
     return [cost, late]

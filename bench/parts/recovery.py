@@ -1,11 +1,16 @@
 """Clients who were cut off come back and want what they missed, each publication once."""
 
+import json
 from typing import Final
 
+from bench.baseline import Baseline
 from bench.load import Load
-from bench.report import Row
+from bench.meter import Spread
+from bench.peers.nchan import Nchan
+from bench.peers.script import Script
+from bench.report import Row, at_most
 from bench.stand import Stand
-from bench.trial import Target, Trial, connect_frame, positions, spread, tried
+from bench.trial import Server, Trial, connect_frame, positions, spread, tried
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.limits import RING_PUBLICATIONS
 
@@ -17,52 +22,60 @@ CHANNEL: Final = Channel("orders", "away")
 
 
 async def measure(stand: Stand) -> list[Row]:
-    """Measure the whole return: connect by resume grant and what was missed."""
-    whimbrel, clients = stand.whimbrel, stand.machine.clients(CLIENTS)
-    await whimbrel.renew_edge()
-    loads = {target.name: await stand.load() for target in (stand.floor, stand.naive, whimbrel)}
-    tokens = [whimbrel.token(f"returner-{number}") for number in range(clients)]
-    lines = [connect_frame(token, {str(CHANNEL): None}) for token in tokens]
+    """Measure the whole return: connect (Whimbrel: by resume grant) and what was missed."""
+    await stand.whimbrel.renew_edge()
+    users = [f"returner-{number}" for number in range(stand.machine.clients(CLIENTS))]
+    servers = [server for server in stand.servers if server.name not in ("bun", "socketio")]  # Bun keeps nothing
+    if "socketio" in stand.peers:
+        servers.append(await stand.fresh("socketio", "recovery"))
+    loads = {server.name: await stand.load() for server in servers}
     trials: dict[str, list[Trial]] = {}
     for turn in range(stand.rounds):
         stand.say(f"recovery: round {turn + 1}")
-        for target in (stand.floor, stand.naive):
-            await target.missed(MISSED)
-            trials.setdefault(target.name, []).append(await _returned(target, loads[target.name], lines, MISSED))
-            await target.missed(0)
-        for kind, missed in (("ring", MISSED), ("stream", MISSED_STREAM)):
-            load = loads["whimbrel"]
-            await load.open(whimbrel.port, lines)
-            back = [connect_frame(None, positions(each), each["resume"]) for each in await load.greetings()]
-            await load.cut()
-            await whimbrel.publish(PUBLISHED_PER_S, missed, [CHANNEL], series=2)
-            trials.setdefault(kind, []).append(await _returned(whimbrel, load, back, missed))
+        for server in servers:
+            for missed in (MISSED, MISSED_STREAM) if server is stand.whimbrel else (MISSED,):
+                load = loads[server.name]
+                lines = await _missed(server, load, users, missed)
+                coming = load.open(server.port, lines, transport=server.transport)
+                kind = "stream" if missed == MISSED_STREAM else server.name
+                trials.setdefault(kind, []).append(await tried(server, load, coming, publications=missed * len(users)))
+                await load.cut()
     for load in loads.values():
         await load.stop()
-    return [
-        _cost(f"{clients} return, {MISSED} missed each, from memory", "ring", trials),
-        _time(trials),
-        _cost(f"… {MISSED_STREAM} missed each, from the stream", "stream", trials),
-    ]
+    stream = trials.pop("stream")
+    memory = Row(f"{len(users)} return, {MISSED} missed each, from memory", "µs per publication", at_most(1.8))
+    last = Row("… until the last has all", "s", at_most(0.1))
+    history = Row(f"… {MISSED_STREAM} missed each, from the stream", "µs per publication")
+    memory.figures = {name: _per_publication(each) for name, each in trials.items()}
+    memory.beside["nats"] = _per_publication(trials["whimbrel"], "nats")
+    last.figures = {name: spread(each, lambda trial: trial.seconds) for name, each in trials.items()}
+    history.figures["whimbrel"] = _per_publication(stream)
+    history.beside["nats"] = _per_publication(stream, "nats")
+    return [memory, last, history]
 
 
-async def _returned(target: Target, load: Load, lines: list[str], missed: int) -> Trial:
-    trial = await tried(target, load, load.open(target.port, lines), publications=missed * len(lines))
+async def _missed(server: Server, load: Load, users: list[str], missed: int) -> list[str]:
+    """Have the users miss publications, and return what each says when it comes back."""
+    lines = [server.line(user, [CHANNEL]) for user in users]
+    if isinstance(server, Baseline):
+        await server.missed(missed)
+        return lines
+    if isinstance(server, Nchan):
+        await server.keep(PUBLISHED_PER_S, missed, [CHANNEL], series=2)
+        return [server.kept(CHANNEL)] * len(users)
+    await load.open(server.port, lines, transport=server.transport)
+    offset = ""
+    if isinstance(server, Script):
+        await server.publish(PUBLISHED_PER_S, 1, [CHANNEL], series=2)
+        await load.publications(len(users), patience_s=10)
+        offset = await server.latest()
+    told = await load.greetings()
     await load.cut()
-    return trial
+    await server.publish(PUBLISHED_PER_S, missed, [CHANNEL], series=2)
+    if isinstance(server, Script):
+        return [json.dumps({"pid": each["pid"], "offset": offset}) for each in told]
+    return [connect_frame(None, positions(each), each["resume"]) for each in told]
 
 
-def _cost(name: str, kind: str, trials: dict[str, list[Trial]]) -> Row:
-    row = Row(name, "µs per publication", "≤ 1.8" if kind == "ring" else "")
-    columns = {"whimbrel": kind} | ({"floor": "floor", "naive": "naive"} if kind == "ring" else {})
-    for column, of in columns.items():
-        row.figures[column] = spread(trials[of], lambda trial: trial.us("server", trial.counts.publications))
-    row.beside["nats"] = spread(trials[kind], lambda trial: trial.us("nats", trial.counts.publications))
-    return row
-
-
-def _time(trials: dict[str, list[Trial]]) -> Row:
-    row = Row("… until the last has all", "s", "≤ 0.1")
-    for column, of in {"floor": "floor", "naive": "naive", "whimbrel": "ring"}.items():
-        row.figures[column] = spread(trials[of], lambda trial: trial.seconds)
-    return row
+def _per_publication(trials: list[Trial], process: str = "server") -> Spread:
+    return spread(trials, lambda trial: trial.us(process, trial.counts.publications))

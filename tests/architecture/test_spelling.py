@@ -58,7 +58,7 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
     assert not paths, "\n".join(paths)
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "clients/js/package-lock.json"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "clients/js/package-lock.json", "bench/peers/package-lock.json"])
 def test_a_lock_names_hashes_and_no_addresses(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text

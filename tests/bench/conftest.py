@@ -1,5 +1,6 @@
 """Load processes and servers of the benchmark, ended with the test."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,11 +29,16 @@ async def load(ending: AsyncExitStack, tmp_path: Path) -> Load:
 
 @pytest.fixture(params=["floor", "naive"])
 async def baseline(request: pytest.FixtureRequest, ending: AsyncExitStack) -> Baseline:
-    one = await (Baseline.floor() if request.param == "floor" else Baseline.naive(SECRET))
+    one = await (Baseline.floor(minted) if request.param == "floor" else Baseline.naive(minted, SECRET))
     ending.push_async_callback(one.stop)
     return one
 
 
+def minted(user: str) -> str:
+    """Return a user's token."""
+    return jwt.encode({"sub": user, "aud": "whimbrel", "exp": time.time() + 600}, SECRET, "HS256")
+
+
 @pytest.fixture
 def token() -> str:
-    return jwt.encode({"sub": "alice", "aud": "whimbrel"}, SECRET, "HS256")
+    return minted("alice")

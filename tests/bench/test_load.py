@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from bench.baseline import Baseline
-from bench.installation import TIME, datum
 from bench.load import Load
 from bench.program import Broken
+from bench.publications import TIME, datum
 from bench.trial import connect_frame
 from tests.support.waiting import Collected, within
 from whimbrel.protocol.publications import encode_body, publication_frame

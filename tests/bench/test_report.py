@@ -1,19 +1,38 @@
-"""What a run prints: medians, spreads, and nothing invented where nothing was measured."""
+"""What a run prints: medians, spreads, ratios, verdicts, and nothing invented where nothing was measured."""
 
 import os
 import re
 import time
 
+import pytest
+
 from bench.machine import Machine
 from bench.meter import Spread, cpu_ns, resident_bytes
-from bench.report import Row, record, table
+from bench.report import Goal, Row, at_least, at_most, table, times_floor
+from bench.run import Run
+
+MACHINE = Machine(cores=2, processor="a processor", memory_gib=4, kernel="6.1", python="3.11.7", load=0.4, files=1024)
 
 
 def test_a_figure_is_shown_with_its_spread() -> None:
-    row = Row("broadcast", "µs", "≤ 8", {"floor": Spread.of([5, 6, 7]), "whimbrel": Spread.of([0.5])})
-    head, line = table([row])
-    assert re.split(" {2,}", line) == ["broadcast, µs", "≤ 8", "6.0 (5.0–7.0)", "–", "0.50"]
-    assert head.split() == ["WHAT", "GOAL", "FLOOR", "NAIVE", "WHIMBREL"]
+    row = Row("broadcast", "µs", at_most(8), {"floor": Spread.of([5, 6, 7]), "whimbrel": Spread.of([0.5])})
+    head, line, _ = table([row])
+    assert re.split(" {2,}", line) == ["broadcast, µs", "≤ 8 met", "6.00 (5.00–7.00)", "0.50"]
+    assert head.split() == ["WHAT", "GOAL", "FLOOR", "WHIMBREL"]
+
+
+def test_a_figure_stands_over_the_others_of_its_round() -> None:
+    row = Row("x", "µs", figures={"nchan": Spread.of([10, 20, 40]), "whimbrel": Spread.of([5, 20, 30])})
+    assert row.ratios()["nchan"].rounds == (0.5, 1, 0.75)
+    assert table([row])[2].split() == ["whimbrel", "÷", "it", "×", "0.75", "(0.50–1.00)"]
+
+
+def test_where_the_rounds_differ_the_medians_are_compared() -> None:
+    assert Spread.of([30]).over(Spread.of([10, 20])).rounds == (2,)
+
+
+def test_there_is_no_column_for_whom_nobody_measured() -> None:
+    assert "BUN" not in table([Row("x", "µs", figures={"whimbrel": Spread.of([1])})])[0]
 
 
 def test_what_goes_with_a_figure_stands_below_it() -> None:
@@ -21,28 +40,59 @@ def test_what_goes_with_a_figure_stands_below_it() -> None:
     assert table([row])[2] == "    beside it: nats 1,234"
 
 
-def test_a_run_for_machines_says_whether_others_worked_here() -> None:
-    machine = Machine(
-        cores=2, processor="a processor", memory_gib=4, kernel="6.1", python="3.11.7", load=1.6, files=1024
-    )
-    run = record(machine, [Row("idle", "KiB", figures={"naive": Spread.of([30])})], rounds=3, seconds=61.23)
-    assert run["machine"]["busy"] is True
-    assert run["seconds"] == 61.2
+@pytest.mark.parametrize(
+    ("goal", "met"),
+    [
+        (at_most(10), True),
+        (at_most(9.9), False),
+        (at_least(10), True),
+        (at_least(10.1), False),
+        (times_floor(1.25), True),
+        (times_floor(1.2), False),
+    ],
+    ids=str,
+)
+def test_a_goal_is_met_or_missed_by_the_median(goal: Goal, met: bool) -> None:
+    figures = {"floor": Spread.of([8, 8, 8]), "whimbrel": Spread.of([9, 10, 90])}
+    assert Row("x", "µs", goal, figures).met is met
+
+
+def test_a_goal_is_neither_met_nor_missed_where_nothing_was_measured() -> None:
+    assert Row("x", "µs", times_floor(1.1), {"whimbrel": Spread.of([1])}).met is None
+    assert Row("x", "µs", at_most(1), {"floor": Spread.of([1])}).met is None
+
+
+@pytest.mark.parametrize(("load", "others", "busy"), [(0.4, 0.1, False), (1.6, 0.1, True), (0.4, 0.3, True)])
+def test_a_run_says_whether_others_worked_here(load: float, others: float, busy: bool) -> None:
+    machine = Machine(**{**MACHINE.record(), "load": load})
+    run = Run(machine, [], rounds=3, seconds=1, others_cores=others, peers={})
+    assert run.record()["busy"] is busy
+    assert ("BUSY" in str(run)) is busy
+
+
+def test_a_run_for_machines_has_every_round() -> None:
+    figures = {"naive": Spread.of([30, 20, 25]), "whimbrel": Spread.of([5, 4, 6])}
+    run = Run(MACHINE, [Row("idle", "KiB", at_most(4), figures)], 3, 61.23, 0.123, {"bun": "1.4.5"}).record()
+    assert (run["seconds"], run["others_cores"], run["peers"]) == (61.2, 0.12, {"bun": "1.4.5"})
     assert run["rows"] == [
         {
             "name": "idle",
             "unit": "KiB",
-            "goal": "",
-            "naive": {"median": 30, "least": 30, "most": 30},
+            "goal": "≤ 4",
+            "met": False,
+            "figures": {
+                "naive": {"median": 25, "rounds": [30, 20, 25]},
+                "whimbrel": {"median": 5, "rounds": [5, 4, 6]},
+            },
+            "ratios": {"naive": {"median": 0.2, "rounds": [0.167, 0.2, 0.24]}},
             "beside": {},
         }
     ]
 
 
 def test_clients_are_as_many_as_the_machine_lets_a_process_open() -> None:
-    machine = Machine(cores=2, processor="", memory_gib=4, kernel="", python="", load=0, files=1024)
-    assert machine.clients(10_000) == 824
-    assert machine.clients(500) == 500
+    assert MACHINE.clients(10_000) == 824
+    assert MACHINE.clients(500) == 500
 
 
 def test_the_meter_reads_the_clock_of_a_process() -> None:
