@@ -152,6 +152,17 @@ def test_a_service_that_hangs_is_shown_and_fails_the_command(development: Develo
     development.until(lambda: not development.whimbrel("status", check=False).returncode, "all answer again", 20)
 
 
+def test_a_part_can_be_made_to_stand_still_and_go_on(development: Development) -> None:
+    stopped = said(development.whimbrel("kill", "auth", "--signal", "stop", "--json"))
+    try:
+        assert development.whimbrel("status", check=False).returncode == 1
+    finally:
+        development.whimbrel("kill", "auth", "--signal", "cont")
+    assert stopped == [{"part": "auth", "pid": development.running["pids"]["auth"], "signal": "SIGSTOP"}]
+    unknown = development.whimbrel("kill", "fridge", check=False)
+    assert (unknown.returncode, "say one of edge, auth" in unknown.stderr) == (2, True)
+
+
 def test_connections_are_counted_by_transport(development: Development) -> None:
     with listening(development, "--user", "alice", "--transport", "websocket"):
         assert "1 websocket" in development.whimbrel("status").stdout

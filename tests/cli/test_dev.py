@@ -54,7 +54,7 @@ def exists(pid: int) -> bool:
 
 def test_tools_are_told_where_everything_is(development: Development) -> None:
     told = development.running
-    assert set(told) == {"edge", "edges", "auth", "router", "nats", "service_key", "ops", "pids"}
+    assert set(told) == {"edge", "edges", "auth", "router", "nats", "nats_servers", "service_key", "ops", "pids"}
     assert told["edges"] == [told["edge"]]
     assert set(told["ops"]) == {"edge", "auth", "router", "notifier"}
     assert set(told["pids"]) == {*told["ops"], "nats"}

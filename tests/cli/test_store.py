@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from whimbrel.cli.dev import parts
-from whimbrel.cli.dev.parts import Setup, demo_part, nats_part, service_parts
+from whimbrel.cli.dev.parts import Setup, demo_part, nats_parts, service_parts
 from whimbrel.cli.dev.ports import DEFAULTS, HOST, held
 from whimbrel.cli.dev.store import NATS_USERS, Store
 from whimbrel.cli.exits import BadSetting, Failure
@@ -121,7 +121,7 @@ def test_a_missing_nats_server_is_named_with_the_way_out(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadSetting, match="nats-server is missing: `make setup`"):
-        nats_part(setup)
+        nats_parts(setup)
 
 
 @pytest.mark.parametrize("missing", ["whimbrel.edge", "orders"])

@@ -124,5 +124,7 @@ def read_dev_file(store: Path | None) -> dict[str, Any]:
             continue
         except (OSError, ValueError) as error:
             raise BadSetting(f"{path} cannot be read: {error}") from error
+        if servers := found.get("nats_servers"):
+            found["nats"] = ",".join(servers)
         return found
     return {}

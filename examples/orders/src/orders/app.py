@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import secrets
+import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -112,7 +113,8 @@ def _answer(app: FastAPI, settings: Settings) -> None:
 
     @app.post("/session")
     async def sign_in(user: Annotated[User, Body(embed=True)], platform: ThePlatform) -> dict[str, Any]:
-        return {"user": user, "edge": settings.edge, **await platform.token(user)}
+        mortal = {"leader": bool(settings.kill_leader)}
+        return {"user": user, "edge": settings.edge, **mortal, **await platform.token(user)}
 
     @app.get("/orders")
     async def board(trade: TheTrade) -> dict[str, Any]:
@@ -135,6 +137,21 @@ def _answer(app: FastAPI, settings: Settings) -> None:
     @app.delete("/vip/{user}", status_code=204)
     async def leave(user: User, platform: ThePlatform) -> None:
         await platform.leave_vips(user)
+
+    @app.post("/leader/kill")
+    async def kill_leader() -> dict[str, str]:
+        if not settings.kill_leader:
+            raise HTTPException(404, "no cluster: `whimbrel dev --nats-servers 3` starts one")
+        killing = await asyncio.create_subprocess_exec(
+            *shlex.split(settings.kill_leader),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await killing.communicate())[0].decode().strip()
+        if killing.returncode:
+            raise HTTPException(503, said)
+        return {"said": said}
 
     @app.exception_handler(httpx.HTTPError)
     async def unreachable(_: Request, error: httpx.HTTPError) -> JSONResponse:

@@ -107,7 +107,7 @@ class Press:
             """Say nothing: an event that waits for the bus is repeated, and `/ready` tells."""
 
         client = await nats.connect(
-            url,
+            url.split(","),
             name="shop",
             max_reconnect_attempts=-1,
             reconnect_time_wait=RETRY_S,

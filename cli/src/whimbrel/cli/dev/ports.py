@@ -20,26 +20,39 @@ DEFAULTS: Final = {
     "router-ops": 9082,
     "notifier-ops": 9083,
 }
-EDGE_STEP: Final = 10  # edge-2 listens on 8090 and 9090, edge-3 on 8100 and 9100
+ROUTES_PORT: Final = 6222  # on which servers of a cluster hear each other; a server alone has none
+STEP: Final = 10  # edge-2 listens on 8090 and 9090, edge-3 on 8100 and 9100, nats-2 on 4232, 8232 and 6232
 
 
-def edge_names(edges: int) -> tuple[str, ...]:
-    """Return the names of so many edges: edge, edge-2, edge-3, …"""
-    return ("edge", *(f"edge-{number}" for number in range(2, edges + 1)))
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Return the names of so many: edge, edge-2, edge-3, …"""
+    return (name, *(f"{name}-{number}" for number in range(2, count + 1)))
+
+
+def _wanted(edges: int, nats_servers: int) -> dict[str, int]:
+    of_each = {"edge": ("", "-ops"), "nats": ("", "-monitor", "-routes")}
+    wanted = dict(DEFAULTS)
+    if nats_servers > 1:
+        wanted["nats-routes"] = ROUTES_PORT
+    for name, count in (("edge", edges), ("nats", nats_servers)):
+        for number, one in enumerate(numbered(name, count)):
+            for suffix in of_each[name]:
+                if f"{name}{suffix}" in wanted:
+                    wanted[f"{one}{suffix}"] = wanted[f"{name}{suffix}"] + number * STEP
+    return wanted
 
 
 @contextmanager
-def held(text: str, *, edges: int = 1, without: tuple[str, ...] = ()) -> Iterator[Mapping[str, int]]:
+def held(
+    text: str, *, edges: int = 1, nats_servers: int = 1, without: tuple[str, ...] = ()
+) -> Iterator[Mapping[str, int]]:
     """Keep a port per name until the end of the block. ``text``: empty for the defaults, ``0`` for free ones, or
     ``edge=8180,nats=0``.
 
     A held port can be listened on by whoever asks for it by number, but is given to nobody who asks for a free one: a
     part that is started again finds its own. Raises Failure where a port is taken, or where ``text`` cannot be read.
     """
-    wanted = {name: port for name, port in DEFAULTS.items() if name not in without}
-    for number, name in enumerate(edge_names(edges)):
-        for of_edge in ("", "-ops"):
-            wanted[f"{name}{of_edge}"] = DEFAULTS[f"edge{of_edge}"] + number * EDGE_STEP
+    wanted = {name: port for name, port in _wanted(edges, nats_servers).items() if name not in without}
     if text == "0":
         wanted = dict.fromkeys(wanted, 0)
     elif text:

@@ -32,6 +32,10 @@ class Store:
         self._secrets = root / "secrets.json"
         self._layout = root / "layout.json"
 
+    def cluster(self, servers: int) -> Path:
+        """Return where a cluster of so many servers keeps its streams."""
+        return self.root / f"nats-cluster-of-{servers}"
+
     @contextmanager
     def claimed(self) -> Iterator[Self]:
         """Make the directory and keep others off it.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from whimbrel.cli.dev.child import Child
 from whimbrel.cli.dev.parts import Part, Setup
-from whimbrel.cli.dev.ports import edge_names
+from whimbrel.cli.dev.ports import numbered
 from whimbrel.cli.exits import Failure
 from whimbrel.cli.output import Output
 
@@ -137,10 +137,9 @@ class Supervisor:
 
     async def _end(self) -> None:
         """End the bus last: the others say goodbye over it."""
-        first, *others = self._children.values() if self._children else (None,)
-        await asyncio.gather(*(child.stop() for child in others))
-        if first is not None:
-            await first.stop()
+        buses = self.setup.nats_names
+        for last in (False, True):
+            await asyncio.gather(*(child.stop() for name, child in self._children.items() if (name in buses) is last))
 
     def _stopped(self) -> None:
         if self._stop.is_set():  # asked twice: at once
@@ -152,15 +151,16 @@ class Supervisor:
         self.setup.store.announce(self._running())
 
     def _running(self) -> dict[str, Any]:
-        edges = edge_names(self.setup.edges)
+        edges = numbered("edge", self.setup.edges)
         services = (*edges, *BEHIND)
         return {
             **{name: self.setup.url(name) for name in ("edge", "auth", "router", "demo") if name in self.setup.ports},
-            "nats": self.setup.nats_url("domain"),
+            "nats": self.setup.nats_urls("domain")[0],
+            "nats_servers": self.setup.nats_urls("domain"),
             "service_key": self.setup.service_key,
             "edges": [self.setup.url(name) for name in edges],
             "ops": {name: self.setup.url(f"{name}-ops") for name in services},
-            "pids": {name: self._children[name].pid for name in (*services, "nats")},
+            "pids": {name: self._children[name].pid for name in (*services, *self.setup.nats_names)},
         }
 
     def _say_ready(self, child: Child, seconds: float) -> None:
@@ -168,6 +168,8 @@ class Supervisor:
         self.output.say(f"  {child.part.name:<9} {self.output.good('ready')} {seconds:5.1f} s", record)
 
     def _warn(self, line: str) -> None:
+        if self._stop.is_set():  # servers of a cluster warn of each other's going
+            return
         self.output.say(self.output.dim(f"  {line}"), {"event": "warning", "line": line})
 
 

@@ -88,6 +88,7 @@ async function open(user) {
   followVip(client, shop, user, offers, book);
   followTyping(client, user);
   takeOrders(shop, user, log);
+  if (session.leader) offerToKill(shop, log);
 
   let missing = 0;
   setInterval(() => {
@@ -165,6 +166,17 @@ async function takeOrders(shop, user, log) {
   });
 }
 
+/** Where a cluster keeps the streams: kill the server that takes the board's. @param {Shop} shop @param {Log} log */
+function offerToKill(shop, log) {
+  const button = /** @type {HTMLButtonElement} */ (byId("leader"));
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    log.note("connecting", await shop.killLeader().catch(() => "the leader could not be killed"));
+    button.disabled = false;
+  });
+}
+
 /** Show whose page this is, and offer to watch another user's beside it. @param {string} user */
 function dress(user) {
   const other = user === "alice" ? "bob" : "alice";
@@ -197,7 +209,7 @@ function timeOf(text) {
 /**
  * @param {Shop} shop
  * @param {string} user
- * @returns {Promise<{edge: string} | null>} null where the shop knows no such user: the page says so at the door
+ * @returns {Promise<{edge: string, leader: boolean} | null>} null where the shop knows no such user: the page says so at the door
  */
 async function signIn(shop, user) {
   for (;;) {

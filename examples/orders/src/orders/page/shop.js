@@ -21,7 +21,7 @@ export class Shop {
     this.#fetch = fetch;
   }
 
-  /** @param {string} user @returns {Promise<{user: string, edge: string, token: string}>} */
+  /** @param {string} user @returns {Promise<{user: string, edge: string, token: string, leader: boolean}>} leader: whether there is one to kill */
   signIn(user) {
     return this.#json("POST", "/session", { user });
   }
@@ -50,6 +50,11 @@ export class Shop {
   /** @param {string} user @param {boolean} member */
   async setVip(user, member) {
     await this.#send(member ? "PUT" : "DELETE", `/vip/${user}`);
+  }
+
+  /** @returns {Promise<string>} what was killed: the server that keeps the board */
+  async killLeader() {
+    return (await this.#json("POST", "/leader/kill")).said;
   }
 
   /** @param {string} method @param {string} path @param {object} [body] @returns {Promise<any>} */

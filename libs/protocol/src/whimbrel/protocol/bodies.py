@@ -188,6 +188,10 @@ class StreamStatus(Frame):
     """Sequence of the oldest message retained."""
     last: int
     """Sequence of the newest message."""
+    leader: str = ""
+    """The server that takes its messages; empty while one is elected, or where the only server has no name for it."""
+    replicas: int = 1
+    """Servers that keep it."""
 
 
 class ConsumerLag(Frame):

@@ -27,6 +27,7 @@ Config = dict[str, Any]
 STREAM_NOT_FOUND: Final = 10059
 STREAM_NAME_IN_USE: Final = 10058
 API_TIMEOUT_S: Final = 10.0  # creating a replicated stream takes the election of its leader
+INFO_TIMEOUT_S: Final = 1.5  # nobody answers while the stream's leader is elected; whoever waits for that asks again
 PUBLISH_TIMEOUT_S: Final = 5.0  # a lost leader is replaced within 4–9 s; the caller repeats with the same Nats-Msg-Id
 
 # Metadata of each stream. The server adds its own under `_nats.`.
@@ -203,13 +204,19 @@ async def await_layout(connection: Connection, log: Logger) -> Layout:
             wait_s *= 1.5
 
 
-async def request(connection: Connection, operation: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+async def request(
+    connection: Connection,
+    operation: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    timeout: float = API_TIMEOUT_S,
+) -> dict[str, Any]:
     """Ask JetStream's API, e.g. ``STREAM.INFO.EVENTS``, and return its answer.
 
     For what nats-py's dataclasses do not know. Raises JetStreamRefused, BusFault.
     """
     payload = json.dumps(body).encode() if body is not None else b""
-    reply = await connection.request(f"$JS.API.{operation}", payload, timeout=API_TIMEOUT_S)
+    reply = await connection.request(f"$JS.API.{operation}", payload, timeout=timeout)
     answer: dict[str, Any] = json.loads(reply.payload)
     _raise_refusal(answer)
     return answer
@@ -217,7 +224,7 @@ async def request(connection: Connection, operation: str, body: Mapping[str, Any
 
 async def _info(connection: Connection, name: str) -> dict[str, Any] | None:
     try:
-        return await request(connection, f"STREAM.INFO.{name}")
+        return await request(connection, f"STREAM.INFO.{name}", timeout=INFO_TIMEOUT_S)
     except JetStreamRefused as refusal:
         if refusal.err_code == STREAM_NOT_FOUND:
             return None

@@ -139,7 +139,15 @@ _SERVICE: Final[Example] = {
     "pid": 4711,
     "detail": {"sessions": 2},
 }
-_STREAM: Final[Example] = {"name": EVENTS, "messages": 1200, "bytes": 540000, "first": 1, "last": 1200}
+_STREAM: Final[Example] = {
+    "name": EVENTS,
+    "messages": 1200,
+    "bytes": 540000,
+    "first": 1,
+    "last": 1200,
+    "leader": "nats-2",
+    "replicas": 3,
+}
 _LAG: Final[Example] = {"partition": 0, "pending": 0, "unacknowledged": 0}
 _LETTER: Final[Example] = {
     "sequence": 3,

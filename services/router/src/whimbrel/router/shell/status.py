@@ -73,6 +73,8 @@ class Status:
                 bytes=info["state"]["bytes"],
                 first=info["state"]["first_seq"],
                 last=info["state"]["last_seq"],
+                leader=(info.get("cluster") or {}).get("leader", ""),
+                replicas=info["config"]["num_replicas"],
             )
             for info in await self._list("STREAM.LIST", "streams")
         ]
