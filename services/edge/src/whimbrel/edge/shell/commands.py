@@ -12,6 +12,7 @@ from whimbrel.edge.core.effects import Rejected
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame
 from whimbrel.edge.core.rights import action_of, permit
+from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import HTTP_OF_CLOSE
 from whimbrel.protocol.bodies import CommandsRequest, TransportsReply
@@ -44,23 +45,33 @@ def application(pod: Pod) -> FastAPI:
     http.answer_problems(app, pod.log)
     _mind_origins(app, pod)
 
-    async def identify(authorization: str | None) -> Identity | Response:
+    async def identify(request: Request, authorization: str | None) -> Identity | Response:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return http.problem_response(ErrorCode.UNAUTHORIZED, "send the access token in `Authorization: Bearer`")
-        outcome = await pod.gatekeeper.identify(token.strip(), None, now=pod.now())
-        if isinstance(outcome, Rejected):
-            status = HTTP_OF_CLOSE.get(outcome.close)
-            return http.problem_response(
-                outcome.error, outcome.reason, status=status, retry_ms=outcome.after_ms or None
-            )
-        pod.quotas.request(outcome.identity.user, now=pod.now())  # refused, FastAPI answers 429
-        return outcome.identity
+        identity = pod.gatekeeper.recall(token.strip(), now=pod.now())
+        if identity is None:
+            try:
+                forwarded = request.headers.getlist(pod.admission.forwarded_header)
+                pod.admission.connect(request.client, forwarded, now=pod.now())
+            except Refusal as no:
+                return http.problem_response(no.code, no.detail, status=no.status, retry_ms=no.retry_ms)
+            outcome = await pod.gatekeeper.identify(token.strip(), None, now=pod.now())
+            if isinstance(outcome, Rejected):
+                status = HTTP_OF_CLOSE.get(outcome.close)
+                return http.problem_response(
+                    outcome.error, outcome.reason, status=status, retry_ms=outcome.after_ms or None
+                )
+            identity = outcome.identity
+        pod.quotas.request(identity.user, now=pod.now())  # what it raises is answered 429
+        return identity
 
     @app.post("/v1/commands")
-    async def commands(body: CommandsRequest, authorization: Annotated[str | None, Header()] = None) -> Response:
+    async def commands(
+        request: Request, body: CommandsRequest, authorization: Annotated[str | None, Header()] = None
+    ) -> Response:
         """Carry out frames in their order; those that want no reply leave none."""
-        identity = await identify(authorization)
+        identity = await identify(request, authorization)
         if isinstance(identity, Response):
             return identity
         replies = [await _command(pod, identity, fields) for fields in body.frames]
@@ -71,9 +82,9 @@ def application(pod: Pod) -> FastAPI:
         )
 
     @app.get("/v1/transports")
-    async def transports(authorization: Annotated[str | None, Header()] = None) -> Response:
+    async def transports(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
         """Say which transports the user should use now, best first."""
-        identity = await identify(authorization)
+        identity = await identify(request, authorization)
         if isinstance(identity, Response):
             return identity
         advice = TransportsReply(

@@ -104,6 +104,7 @@ class Connection(asyncio.Protocol, ABC):
         self._closing = True  # what is still on its way finds nobody
         self._perform(session.lost())
         pod.forget(self)
+        pod.sockets -= 1
         pod.slow.discard(self)
         pod.wheel.discard(self)
         pod.counters.open[self.CARRIER] -= 1
@@ -155,8 +156,10 @@ class Connection(asyncio.Protocol, ABC):
         if effect.refresh_id is not None:
             self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
             self._schedule()
-        else:
-            self._perform(self.session.identified(outcome, wall=wall()))
+            return
+        if isinstance(outcome, Identified):
+            outcome = self.pod.admission.crowd(outcome.identity.user, self) or outcome
+        self._perform(self.session.identified(outcome, wall=wall()))
 
     async def _execute(self, effect: Execute, durable: bool) -> None:
         session = self.session

@@ -101,6 +101,16 @@ class BackOffice(HttpToolsProtocol):
         self.door.pod.wheel.discard(self)
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """Give the client ``stuck_s`` to take its answer."""
+        self.door.pod.wheel.schedule(self, self.door.pod.now() + self.door.pod.settings.stuck_s)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has taken it."""
+        self.door.pod.wheel.discard(self)
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
         """Take bytes of this request, or give those of the next one back."""
         if self._whole and self.cycle.response_complete and not self.pipeline:
@@ -115,10 +125,11 @@ class BackOffice(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self.door.pod.wheel.discard(self)
+        self.door.pod.sockets -= 1
         super().connection_lost(exc)
 
     def tick(self, *, now: float) -> None:
-        """No whole request came in time."""
+        """No whole request came in time, or the answer was not taken."""
         self.transport.abort()
 
 
@@ -135,6 +146,7 @@ class FrontDoor(asyncio.Protocol):
         "_poll",
         "_repeated",
         "_request",
+        "_stalled",
         "app_state",
         "config",
         "pod",
@@ -157,10 +169,17 @@ class FrontDoor(asyncio.Protocol):
         self._body_bytes = 0  # of the request with that head
         self._poll: Poll | None = None
         self._origin: str | None = None
+        self._stalled = False  # the client does not take its answers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client ``request_timeout_s`` for its request."""
         self.transport = cast(asyncio.Transport, transport)
+        self.pod.sockets += 1
+        if self.pod.sockets > self.pod.settings.max_sockets:  # no answer: it would cost more than it is worth
+            self.pod.counters.refused["reset"] += 1
+            self._phase = Phase.ENDED
+            self.transport.abort()
+            return
         self._wait(self.pod.settings.request_timeout_s)
 
     def take_back(self, data: bytes) -> None:
@@ -171,12 +190,15 @@ class FrontDoor(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
         self._phase = Phase.ENDED
+        self.pod.sockets -= 1
         self.pod.wheel.discard(self)
         if self._poll is not None:
             self._poll.cancel()
 
     def tick(self, *, now: float) -> None:
-        """Patience may be at its end: with a poll that waits, or a client of whom no whole request came."""
+        """Patience may be at its end: with a poll that waits, or a client of whom no whole request came, who does not
+        take the answer, or who does not end after a refusal.
+        """
         if now < self._due:
             if self._due < NEVER:
                 self.pod.wheel.schedule(self, self._due)
@@ -190,6 +212,19 @@ class FrontDoor(asyncio.Protocol):
         self._due = at
         self.pod.wheel.bring_forward(self, at)
 
+    def pause_writing(self) -> None:
+        """Serve nothing more to who does not take what was answered, and give up after ``stuck_s``."""
+        self._stalled = True
+        self._wait(self.pod.settings.stuck_s)
+
+    def resume_writing(self) -> None:
+        """Go on with what came meanwhile."""
+        self._stalled = False
+        if self._phase is Phase.IDLE:
+            self._wait(KEEP_ALIVE_S)
+            self.transport.resume_reading()
+            self._advance()
+
     def _wait(self, seconds: float) -> None:
         self.wait_until(self.pod.now() + seconds)
 
@@ -200,14 +235,14 @@ class FrontDoor(asyncio.Protocol):
         if self._phase is Phase.ENDED:
             return
         self._buffer = self._buffer + data if self._buffer else data
-        if self._phase is not Phase.ANSWERING:
+        if self._phase is not Phase.ANSWERING and not self._stalled:
             self._advance()
         elif len(self._buffer) > MAX_PIPELINED_BYTES:
             self.transport.pause_reading()
 
     def _advance(self) -> None:
         try:
-            while self._phase in (Phase.IDLE, Phase.READING) and self._buffer:
+            while self._phase in (Phase.IDLE, Phase.READING) and self._buffer and not self._stalled:
                 if not self._read():
                     if self._phase is Phase.IDLE and self._buffer:
                         self._phase = Phase.READING
@@ -290,6 +325,7 @@ class FrontDoor(asyncio.Protocol):
     def _upgrade(self, request: Request) -> None:
         self._check_room()
         accepted = handshake.accept(request, deflate=self.pod.deflater is not None)
+        self.admit()
         if any(name == "ticket" for name, _ in request.parameters()):
             why = "this edge takes no tickets; send `connect` with a token"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
@@ -297,6 +333,13 @@ class FrontDoor(asyncio.Protocol):
             self.pod.spawn(self._upgrade_identified(request.bearer, accepted), self._failed)
         else:
             self._become_websocket(accepted, None)
+
+    def admit(self) -> None:
+        """Count the request as a connect. Raises Refusal (429, 503)."""
+        assert self._request is not None
+        admission = self.pod.admission
+        forwarded = self._request.headers.get(admission.forwarded_header, ())
+        admission.connect(self.transport.get_extra_info("peername"), forwarded, now=self.pod.now())
 
     async def _upgrade_identified(self, token: str | None, accepted: handshake.Accepted) -> None:
         if token is None:
@@ -307,6 +350,8 @@ class FrontDoor(asyncio.Protocol):
             outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
         if self._phase is Phase.ENDED:
             return
+        if isinstance(outcome, Identified):
+            outcome = self.pod.admission.crowd(outcome.identity.user) or outcome
         if isinstance(outcome, Rejected):
             self.refuse(refuse(outcome))
         else:
@@ -330,12 +375,15 @@ class FrontDoor(asyncio.Protocol):
         if token is None and connect.resume is None:
             why = "send the access token in `Authorization: Bearer`, in the body's `connect` frame, or as a ticket"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
+        self.admit()
         self.pod.spawn(self._open_stream_identified(token, connect, cursor), self._failed)
 
     async def _open_stream_identified(self, token: str | None, connect: Connect, cursor: Cursor) -> None:
         outcome = await self.pod.gatekeeper.identify(token, connect.resume, now=self.pod.now())
         if self._phase is Phase.ENDED:
             return
+        if isinstance(outcome, Identified):
+            outcome = self.pod.admission.crowd(outcome.identity.user) or outcome
         if isinstance(outcome, Rejected):
             self.refuse(refuse(outcome))
             return
@@ -382,8 +430,11 @@ class FrontDoor(asyncio.Protocol):
         if not keep_alive:
             self._phase = Phase.ENDED
             self.transport.close()
+            self._wait(self.pod.settings.stuck_s)
             return
         self._phase = Phase.IDLE
+        if self._stalled:
+            return
         self._wait(KEEP_ALIVE_S)
         self.transport.resume_reading()
         if self._buffer:

@@ -12,6 +12,7 @@ from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.quotas import Quotas
 from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.admission import Admission
 from whimbrel.edge.shell.deflate import Deflater
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.metrics import Counters
@@ -79,6 +80,7 @@ class Pod:
         self.requests = requests
         self.gatekeeper = gatekeeper
         self.users = gatekeeper.users
+        self.admission = Admission(settings, gatekeeper.users)
         self.rules = rules
         self.counters = counters
         self.log = log
@@ -88,6 +90,7 @@ class Pod:
         self.wheel: TimerWheel[Timed] = TimerWheel(now=self.loop.time(), tick=min(1.0, shortest / TICKS_PER_TERM))
         self.connections: set[Connected] = set()
         self.slow: set[Slow] = set()
+        self.sockets = 0  # TCP connections, whatever they are or will be
         self.draining = False
         self.empty = asyncio.Event()  # set when the last connection has gone, once draining
         self._tasks: set[asyncio.Task[None]] = set()

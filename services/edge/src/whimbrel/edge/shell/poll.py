@@ -82,6 +82,9 @@ def read_get(request: Request) -> tuple[Ask, Cursor]:
 class Door(Protocol):
     """The connection that a poll came on: it gets one answer, by one of these."""
 
+    def admit(self) -> None:
+        """Count the request as a connect: its token is new to this pod. Raises Refusal (429, 503)."""
+
     def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer the request."""
 
@@ -152,16 +155,18 @@ class Poll:
         self._until = 0.0
 
     def begin(self, token: str | None) -> None:
-        """Answer at once where memory allows; otherwise ask, read or wait. Raises Refusal (401)."""
+        """Answer at once where memory allows; otherwise ask, read or wait. Raises Refusal (401, 429, 503)."""
         if token is None:
             why = "send the access token in `Authorization: Bearer`"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         pod = self.pod
         now = pod.now()
+        identity = pod.gatekeeper.recall(token, now=now)
+        if identity is None:
+            self._door.admit()
         self._until = now + (0.0 if pod.draining else self._ask.wait)
         pod.connections.add(self)
         pod.counters.open["poll"] += 1
-        identity = pod.gatekeeper.recall(token, now=now)
         if identity is None:
             pod.spawn(self._identify(token), self._failed)
         else:
@@ -184,6 +189,10 @@ class Poll:
             self._end()
             too_many = HTTPStatus.TOO_MANY_REQUESTS
             self._door.refuse(Refusal(too_many, refused.code, refused.message, retry_ms=refused.retry_ms))
+            return
+        if crowd := self.pod.admission.crowd(identity.user, self):
+            self._end()
+            self._door.refuse(refuse(crowd))
             return
         self._identity = identity
         if self._cursor is not None:

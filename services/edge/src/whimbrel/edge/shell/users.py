@@ -89,6 +89,11 @@ class Users:
                 user.groups = group_set(rights.groups)
         return user.groups
 
+    def crowded(self, name: str, device: Device | None, most: int) -> bool:
+        """Tell whether user ``name`` has ``most`` devices already, and ``device`` is none of them."""
+        user = self._users.get(name)
+        return user is not None and len(user.devices) >= most and device not in user.devices
+
     def attach(self, identity: Identity, device: Device, *, now: float) -> None:
         """Watch the user of ``identity``, and tell ``device`` of changes from now on."""
         user = self.watch(identity.user, now=now)

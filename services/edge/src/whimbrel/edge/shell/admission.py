@@ -1,0 +1,63 @@
+"""Who may come in now: asked before anything else is spent on a connect.
+
+A connect is a request that opens a stream, or one whose token this pod has not seen yet and has to ask auth about.
+"""
+
+import random
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from whimbrel.edge.core.addresses import address_of
+from whimbrel.edge.core.effects import Rejected
+from whimbrel.edge.core.rates import Ledger
+from whimbrel.edge.core.turnstile import Turnstile
+from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.httpwire import Refusal
+from whimbrel.edge.shell.users import Device, Users
+from whimbrel.protocol.codes import CloseCode, ErrorCode
+
+BURST_S: Final = 2.0  # of the pod's rate: what a pod that restarts beside this one sends over
+ADDRESS_BURST_S: Final = 10.0  # of an address's: an office behind one address comes back together
+CROWDED_MS: Final = 10_000  # for connections that died unheard to be found out
+
+
+class Admission:
+    """Counts connects of the pod and of each address, and connections of each user."""
+
+    def __init__(self, settings: Settings, users: Users) -> None:
+        self._settings = settings
+        self._users = users
+        self._turnstile = Turnstile(settings.connects_per_s, BURST_S * settings.connects_per_s)
+        rate = settings.address_connects_per_s
+        self._addresses = Ledger(rate, ADDRESS_BURST_S * rate)
+
+    @property
+    def forwarded_header(self) -> str:
+        """The header in which proxies say whom a request came from, in lower case."""
+        return self._settings.forwarded_header
+
+    def connect(self, peername: Any, forwarded: Sequence[str], *, now: float) -> None:
+        """Count a connect; ``forwarded`` are the values of ``forwarded_header``. Raises Refusal (429, 503)."""
+        peer = str(peername[0]) if peername else ""
+        address = address_of(peer, forwarded, trusted=self._settings.trusted_proxies)
+        if wait := self._addresses.take(address, now=now):
+            why = f"at most {self._addresses.rate:g} connects per second from one address"
+            raise Refusal(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                CloseCode.RATE_LIMITED,
+                why,
+                retry_ms=int(1000 * (1.0 + wait) * (1.0 + random.random())),
+            )
+        if wait := self._turnstile.enter(now=now, jitter=random.random()):
+            why = f"the pod takes {self._turnstile.rate:g} connects per second"
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=int(1000 * wait))
+
+    def crowd(self, user: str, device: Device | None = None) -> Rejected | None:
+        """Return why ``user`` may have no more connections; None where that is fine, or ``device`` is one already."""
+        most = self._settings.connections_per_user
+        if not self._users.crowded(user, device, most):
+            return None
+        why = f"a user has at most {most} connections to one pod, waiting polls included"
+        after_ms = int(CROWDED_MS * (0.5 + random.random()))
+        return Rejected(CloseCode.TOO_MANY_CONNECTIONS, ErrorCode.LIMIT_EXCEEDED, why, after_ms)
