@@ -1,6 +1,8 @@
 """What a client is told when channels open, within a frame's budget; and the frames that the edge writes itself."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,6 @@ from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.replies import (
     connected_frames,
-    connected_head,
     disconnect_frame,
     error_frame,
     history_frame,
@@ -23,7 +24,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import Connected, Subscribed, decode_edge
 
-HEAD = connected_head(1, "s1", Identified(alice(), "grant-1"), Terms(), wall=NOON)
+ALICE = Identified(alice(), "grant-1")
 BIG = "x" * 100_000
 
 
@@ -31,6 +32,10 @@ def parsed(messages: list[bytes]) -> list[dict[str, Any]]:
     """Return the frames of ``messages``."""
     found = [json.loads(each) for each in messages]
     return [frame for each in found for frame in (each if isinstance(each, list) else [each])]
+
+
+def connected(results: Mapping[str, Opened | NotOpened], identified: Identified = ALICE) -> list[bytes]:
+    return connected_frames(1, "s1", identified, Terms(), results, wall=NOON)
 
 
 def a_large_run(count: int, *, after: int = 0) -> list[Stored]:
@@ -101,7 +106,7 @@ def test_all_channels_of_connected_share_one_budget() -> None:
         "orders:3": Opened("e3", 0, True, a_run(1)),
         "orders:4": NotOpened(ErrorCode.PERMISSION_DENIED, "no"),
     }
-    first, *behind = connected_frames(HEAD, results)
+    first, *behind = connected(results)
     assert len(first) < INLINE_BYTES + 2000
     channels = json.loads(first)["channels"]
     seen: dict[str, list[int]] = {
@@ -114,7 +119,7 @@ def test_all_channels_of_connected_share_one_budget() -> None:
 
 
 def test_connected_is_what_the_contract_says() -> None:
-    [message] = connected_frames(HEAD, {"inbox": Opened("e1", 3, None, a_run(4)), "typing:1": Opened("", 0)})
+    [message] = connected({"inbox": Opened("e1", 3, None, a_run(4)), "typing:1": Opened("", 0)})
     [frame] = decode_edge(message)
     assert isinstance(frame, Connected)
     assert (frame.user, frame.expires_in, frame.resume) == ("alice", 3600, "grant-1")
@@ -122,9 +127,15 @@ def test_connected_is_what_the_contract_says() -> None:
 
 
 def test_without_a_grant_connected_names_none() -> None:
-    head = connected_head(1, "s1", Identified(alice(expires=NOON - 5), None), Terms(), wall=NOON)
-    assert "resume" not in head
-    assert head["expires_in"] == 0
+    [frame] = parsed(connected({}, Identified(alice(expires=NOON - 5), None)))
+    assert "resume" not in frame
+    assert frame["expires_in"] == 0
+
+
+@pytest.mark.parametrize("text", ['x"y', "x\\", "\x00", "ü", "\u2028", "</script>"])
+def test_whatever_a_user_is_called_stays_a_string(text: str) -> None:
+    [frame] = parsed(connected({}, Identified(replace(alice(), user=text), text)))
+    assert (frame["user"], frame["resume"]) == (text, text)
 
 
 # Joining
@@ -198,8 +209,8 @@ def test_an_unsubscribed_frame_says_why() -> None:
 def test_whatever_a_client_calls_a_channel_stays_a_string(name: str) -> None:
     [subscribed] = parsed(subscribed_frames(name, NotOpened(ErrorCode.BAD_REQUEST, name), 1))
     assert (subscribed["channel"], subscribed["error"]["message"]) == (name, name)
-    [connected] = parsed(connected_frames(HEAD, {name: NotOpened(ErrorCode.BAD_REQUEST, name)}))
-    assert list(connected["channels"]) == [name]
+    [frame] = parsed(connected({name: NotOpened(ErrorCode.BAD_REQUEST, name)}))
+    assert list(frame["channels"]) == [name]
 
 
 def test_a_subscribed_frame_is_what_the_contract_says() -> None:

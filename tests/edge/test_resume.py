@@ -18,6 +18,7 @@ from whimbrel.protocol.namespaces import Grant
 SECRET = b"a secret of the router"
 SECRETS = {"k1": SECRET}
 NOW = int(NOON)
+FIELDS = ("layout", "user", "groups", "token_groups", "grants", "token_id", "token_issued", "token_expires", "made")
 ALICE = replace(
     alice("vip", "staff", grants=(Grant(channel="orders:eu:*", allow=("subscribe", "history")),)),
     token_groups=frozenset({"staff"}),
@@ -55,18 +56,27 @@ def test_a_grant_under_a_key_of_before_the_rotation_is_good_as_long_as_the_key_i
     assert unseal(grant, secrets={}, now=NOW) is None
 
 
-def _with_payload(grant: str, **changes: object) -> str:
+def _with(grant: str, **changes: object) -> str:
+    """Return ``grant`` with other fields, and the MAC that it had."""
     kid, payload, mac = grant.split(".")
-    fields = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    changed = base64.urlsafe_b64encode(json.dumps({**fields, **changes}).encode()).rstrip(b"=").decode()
-    return f"{kid}.{changed}.{mac}"
+    fields = json.loads(base64.b64decode(payload))
+    for place, value in changes.items():
+        fields[FIELDS.index(place)] = value
+    return f"{kid}.{base64.b64encode(json.dumps(fields).encode()).decode()}.{mac}"
+
+
+def _signed(payload: object) -> str:
+    """Return ``payload`` with a good MAC, as a pod of another version may have signed it."""
+    text = base64.b64encode(json.dumps(payload).encode()).decode()
+    mac = base64.b64encode(hmac.digest(SECRET, f"k1.{text}".encode(), "sha256")).decode()
+    return f"k1.{text}.{mac}"
 
 
 @pytest.mark.parametrize(
     "change", [{"user": "bob"}, {"groups": ["admin"]}, {"token_expires": 10**12}, {"made": NOW + 1}]
 )
 def test_a_grant_that_was_changed_is_no_grant(change: dict[str, object]) -> None:
-    assert unseal(_with_payload(a_grant(), **change), secrets=SECRETS, now=NOW) is None
+    assert unseal(_with(a_grant(), **change), secrets=SECRETS, now=NOW) is None
 
 
 def test_a_grant_whose_last_character_was_changed_is_no_grant() -> None:
@@ -75,10 +85,19 @@ def test_a_grant_whose_last_character_was_changed_is_no_grant() -> None:
     assert unseal(forged, secrets=SECRETS, now=NOW) is None
 
 
-def test_a_signed_text_that_is_no_payload_is_no_grant() -> None:
-    payload = base64.urlsafe_b64encode(b'{"user":"alice"}').rstrip(b"=").decode()
-    mac = base64.urlsafe_b64encode(hmac.digest(SECRET, f"k1.{payload}".encode(), "sha256")).rstrip(b"=").decode()
-    assert unseal(f"k1.{payload}.{mac}", secrets=SECRETS, now=NOW) is None
+@pytest.mark.parametrize(
+    "payload", [{"user": "alice"}, [], [2, "alice", [], [], [], None, 0, NOW + 9, NOW], "alice", 1]
+)
+def test_what_a_pod_of_another_version_signed_is_no_grant(payload: object) -> None:
+    assert unseal(_signed([1, "alice", [], [], [], None, 0, NOW + 9, NOW]), secrets=SECRETS, now=NOW) is not None
+    assert unseal(_signed(payload), secrets=SECRETS, now=NOW) is None
+
+
+def test_users_with_the_same_grants_share_them() -> None:
+    one, other = (unseal(a_grant(replace(ALICE, user=user)), secrets=SECRETS, now=NOW) for user in ("alice", "bob"))
+    assert one is not None
+    assert other is not None
+    assert one[0].grants[0] is other[0].grants[0]
 
 
 def test_rights_that_do_not_fit_into_4_kib_get_no_grant() -> None:

@@ -89,8 +89,9 @@ def decide(
     namespace = namespaces.get(channel.namespace)
     if namespace is None:
         return ErrorCode.UNKNOWN_CHANNEL
-    if any(action in grant.allow and grant_covers(grant.channel, channel) for grant in grants):
-        return "allowed"
+    for grant in grants:
+        if action in grant.allow and grant_covers(grant.channel, channel):
+            return "allowed"
     return "allowed" if _admits(_rule(namespace, action), groups, subscribed) else ErrorCode.PERMISSION_DENIED
 
 

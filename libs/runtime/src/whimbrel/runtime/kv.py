@@ -165,6 +165,9 @@ class KvView(Mapping[str, bytes]):
     def __getitem__(self, key: str) -> bytes:
         return self._values[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._values  # Mapping's own raises and catches for each key that is missing
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -4,7 +4,7 @@
 their order. ``decode_edge`` is its counterpart for clients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import pydantic_core
@@ -13,13 +13,22 @@ from pydantic import Field, TypeAdapter, ValidationError
 from whimbrel.protocol.channels import refusal_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
-from whimbrel.protocol.frames.client import ClientFrame
+from whimbrel.protocol.frames.client import ClientFrame, Ping, Pong
 from whimbrel.protocol.frames.edge import EdgeFrame
 from whimbrel.protocol.frames.frame import Frame
 from whimbrel.protocol.limits import MAX_FRAME_BYTES, MAX_FRAMES_PER_MESSAGE, MAX_ID
 
 CLIENT_FRAME: Final[TypeAdapter[ClientFrame]] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 EDGE_FRAME: Final[TypeAdapter[EdgeFrame]] = TypeAdapter(Annotated[EdgeFrame, Field(discriminator="type")])
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the JSON of ``frame`` without the fields that are absent."""
+    return frame.model_dump_json(exclude_none=True, by_alias=True).encode()
+
+
+_BARE: Final[Mapping[bytes, ClientFrame]] = {encode(frame): frame for frame in (Ping(), Pong())}  # most of all messages
+_LONGEST_BARE: Final = max(map(len, _BARE))
 
 
 def decode(message: bytes, *, limit: int = MAX_FRAME_BYTES) -> list[ClientFrame | Refused]:
@@ -30,6 +39,8 @@ def decode(message: bytes, *, limit: int = MAX_FRAME_BYTES) -> list[ClientFrame 
     """
     if len(message) > limit:
         raise FrameTooLarge(f"the message has {len(message)} bytes, at most {limit} are taken")
+    if len(message) <= _LONGEST_BARE and (bare := _BARE.get(message)) is not None:
+        return [bare]
     try:
         value = pydantic_core.from_json(message, allow_inf_nan=False)
     except ValueError as error:
@@ -73,11 +84,6 @@ def decode_edge_object(fields: Any) -> Sequence[EdgeFrame]:
         if error.errors(include_url=False)[0]["type"] == "union_tag_invalid":
             return ()
         raise MalformedFrame(f"the edge's frame breaks the contract: {_why(error)}") from None
-
-
-def encode(frame: Frame) -> bytes:
-    """Return the JSON of ``frame`` without the fields that are absent."""
-    return frame.model_dump_json(exclude_none=True, by_alias=True).encode()
 
 
 def _code_of(error: ValidationError, fields: dict[str, Any]) -> ErrorCode:

@@ -1,9 +1,27 @@
 """One timer wheel for all deadlines of a pod: no timer handle per connection."""
 
 import math
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+
+class Slot(dict[Any, None]):
+    """The items that come up at one tick, in the order in which they were scheduled."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Item(Protocol):
+    """Whatever wants a look at some time. ``slot`` is the wheel's, None outside: 50 bytes per item where a mapping from
+    items to slots took 200.
+    """
+
+    slot: Slot | None
+
+
+T = TypeVar("T", bound=Item)
 
 
 class TimerWheel(Generic[T]):
@@ -13,39 +31,43 @@ class TimerWheel(Generic[T]):
     ``discard``.
     """
 
-    __slots__ = ("_slot_of", "_slots", "_swept", "tick")
+    __slots__ = ("_slots", "_swept", "tick")
 
     def __init__(self, *, now: float, tick: float = 1.0) -> None:
         self.tick = tick
-        self._slots: dict[int, set[T]] = {}
-        self._slot_of: dict[T, int] = {}
+        self._slots: dict[int, Slot] = {}
         self._swept = math.floor(now / tick)
 
     def __len__(self) -> int:
-        return len(self._slot_of)
+        return sum(map(len, self._slots.values()))
 
     def schedule(self, item: T, at: float) -> None:
         """Have ``item`` come up at ``at``, instead of whenever it was due before."""
-        slot = max(math.ceil(at / self.tick), self._swept + 1)
-        before = self._slot_of.get(item)
-        if before == slot:
-            return
-        if before is not None:
-            self._slots[before].discard(item)
-        self._slot_of[item] = slot
-        self._slots.setdefault(slot, set()).add(item)
+        number = math.ceil(at / self.tick)
+        if number <= self._swept:
+            number = self._swept + 1
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = Slot(number)
+        before = item.slot
+        if before is not slot:
+            if before is not None:
+                del before[item]
+            slot[item] = None
+            item.slot = slot
 
     def bring_forward(self, item: T, at: float) -> None:
         """Have ``item`` come up at ``at``, or earlier where it is due already: for who keeps putting off a deadline."""
-        slot = self._slot_of.get(item)
-        if slot is None or at <= (slot - 1) * self.tick:
+        slot = item.slot
+        if slot is None or at <= (slot.number - 1) * self.tick:
             self.schedule(item, at)
 
     def discard(self, item: T) -> None:
         """Forget ``item``; nothing happens if it is not there."""
-        slot = self._slot_of.pop(item, None)
+        slot = item.slot
         if slot is not None:
-            self._slots[slot].discard(item)
+            del slot[item]
+            item.slot = None
 
     def due(self, *, now: float) -> list[T]:
         """Take out and return the items whose time has come."""
@@ -54,6 +76,6 @@ class TimerWheel(Generic[T]):
         while self._swept < until:
             self._swept += 1
             for item in self._slots.pop(self._swept, ()):
-                del self._slot_of[item]
+                item.slot = None
                 came.append(item)
         return came

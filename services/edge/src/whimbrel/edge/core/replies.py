@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
 
 from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.liveness import Terms
@@ -46,39 +48,42 @@ def subscribed_frames(name: str, result: Opened | NotOpened, request: int | None
     return [head + b'"channel":%b,%b}' % (_quoted(name), members), *publication_frames(name.encode(), rest)]
 
 
-def connected_head(
-    request: int, session: str, identified: Identified, terms: Terms, *, wall: float
-) -> Mapping[str, object]:
-    """Return the fields of `connected`, without its channels, at ``wall`` (Unix seconds)."""
-    grant = {} if identified.grant is None else {"resume": identified.grant}
-    return {
-        "type": "connected",
-        "id": request,
-        "session": session,
-        "user": identified.identity.user,
-        "expires_in": max(0, int(identified.identity.expires - wall)),
-        "ping": terms.ping,
-        "pong": terms.pong,
-        "limits": {
-            "frame_bytes": terms.frame_bytes,
-            "channels": terms.channels,
-            "publish_per_s": terms.publish_per_s,
-        },
-        **grant,
-    }
-
-
-def connected_frames(head: Mapping[str, object], results: Mapping[str, Opened | NotOpened]) -> list[bytes]:
-    """Return the `connected` frame with its channels, and behind it the publications that did not fit into it."""
+def connected_frames(
+    request: int,
+    session: str,
+    identified: Identified,
+    terms: Terms,
+    results: Mapping[str, Opened | NotOpened],
+    *,
+    wall: float,
+) -> list[bytes]:
+    """Return the `connected` frame at ``wall`` (Unix seconds), and behind it the publications that did not fit in."""
     budget = Budget()
     channels: list[bytes] = []
     behind: list[bytes] = []
     for name, result in results.items():
         members, rest = encode_subscription(result, budget)
         channels.append(b"%b:{%b}" % (_quoted(name), members))
-        behind += publication_frames(name.encode(), rest)
-    fields = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
-    return [b'%b,"channels":{%b}}' % (fields[:-1], b",".join(channels)), *behind]
+        if rest:
+            behind += publication_frames(name.encode(), rest)
+    identity, grant = identified.identity, identified.grant
+    connected = b'{"type":"connected","id":%d,"session":%b,"user":%b,"expires_in":%d,%b%b"channels":{%b}}' % (
+        request,
+        _quoted(session),
+        _quoted(identity.user),
+        max(0, int(identity.expires - wall)),
+        _granted_to_all(terms),
+        b"" if grant is None else b'"resume":%b,' % _quoted(grant),
+        b",".join(channels),
+    )
+    return [connected, *behind]
+
+
+@lru_cache(maxsize=8)  # a pod has one
+def _granted_to_all(terms: Terms) -> bytes:
+    limits = {"frame_bytes": terms.frame_bytes, "channels": terms.channels, "publish_per_s": terms.publish_per_s}
+    fields = {"ping": terms.ping, "pong": terms.pong, "limits": limits}
+    return json.dumps(fields, separators=(",", ":"))[1:-1].encode() + b","
 
 
 def history_frame(request: int, epoch: str, publications: Sequence[Stored]) -> bytes:
@@ -87,6 +92,6 @@ def history_frame(request: int, epoch: str, publications: Sequence[Stored]) -> b
     return b'{"type":"ok","id":%d,"epoch":"%b","publications":[%b]}' % (request, epoch.encode(), inside)
 
 
-def _quoted(name: str) -> bytes:
+def _quoted(text: str) -> bytes:
     # A refused name is whatever the client sent.
-    return json.dumps(name, ensure_ascii=False).encode("utf-8", "replace")
+    return encode_basestring(text).encode("utf-8", "replace")

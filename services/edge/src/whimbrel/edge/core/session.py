@@ -25,7 +25,6 @@ from whimbrel.edge.core.quotas import BURST_S, Quotas
 from whimbrel.edge.core.rates import pay
 from whimbrel.edge.core.replies import (
     connected_frames,
-    connected_head,
     disconnect_frame,
     error_frame,
     subscribed_frames,
@@ -303,8 +302,8 @@ class Session:
                 every[name] = self._refused(name)
         waiting = self._waiting or []
         self._connect = self.presented = self._waiting = None
-        head = connected_head(connect.id, self.id, identified, self.terms, wall=wall)
-        effects: list[Effect] = [Send(message) for message in connected_frames(head, every)]
+        messages = connected_frames(connect.id, self.id, identified, self.terms, every, wall=wall)
+        effects: list[Effect] = [Send(message) for message in messages]
         groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
         effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
         return effects + self._take(waiting, now=now, wall=wall)

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from whimbrel.edge.core.ring import Run, Stored
 from whimbrel.protocol.codes import ErrorCode
@@ -13,8 +13,7 @@ INLINE_BYTES: Final = 512 * 1024  # publications inside one frame; many clients 
 MESSAGE_BYTES: Final = 256 * 1024  # joined frames behind it
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A channel is open for a session. ``epoch`` is empty in an ephemeral channel; ``recovered`` None where no
     position was given.
     """
@@ -22,7 +21,7 @@ class Opened:
     epoch: str
     offset: int
     recovered: bool | None = None
-    publications: Sequence[Stored] = field(default=())
+    publications: Sequence[Stored] = ()
 
     @property
     def durable(self) -> bool:

@@ -20,9 +20,11 @@ from whimbrel.edge.core.effects import (
     Identified,
     Identify,
     Open,
+    Rejected,
     Send,
     Wanted,
 )
+from whimbrel.edge.core.heartbeat import Slot
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
@@ -51,6 +53,7 @@ class Connection(asyncio.Protocol, ABC):
         "_watched",
         "pod",
         "session",
+        "slot",
         "transport",
     )
 
@@ -59,6 +62,7 @@ class Connection(asyncio.Protocol, ABC):
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
         self.pod = pod
         self.transport = transport
+        self.slot: Slot | None = None
         self.session: Session = pod.new_session()
         self.session.presented = presented
         self._closing = False
@@ -133,7 +137,7 @@ class Connection(asyncio.Protocol, ABC):
                 case Close(code):
                     self._close(code)
                 case Identify():
-                    self.pod.spawn(self._identify(effect), self._failed)
+                    self._identify(effect)
                 case Open():
                     self._open(effect)
                 case Detach(channel):
@@ -151,8 +155,19 @@ class Connection(asyncio.Protocol, ABC):
         self._say_end(code)
         self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
 
-    async def _identify(self, effect: Identify) -> None:
-        outcome = await self.pod.gatekeeper.identify(effect.token, effect.resume, now=self.pod.now())
+    def _identify(self, effect: Identify) -> None:
+        gatekeeper, token = self.pod.gatekeeper, effect.token
+        outcome = gatekeeper.identify_at_once(token, effect.resume, now=self.pod.now())
+        if outcome is not None:
+            self._identified(effect, outcome)
+        else:
+            assert token is not None
+            self.pod.spawn(self._ask(effect, token), self._failed)
+
+    async def _ask(self, effect: Identify, token: str) -> None:
+        self._identified(effect, await self.pod.gatekeeper.ask(token, now=self.pod.now()))
+
+    def _identified(self, effect: Identify, outcome: Identified | Rejected) -> None:
         if effect.refresh_id is not None:
             self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
             self._schedule()

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Identified, Rejected
+from whimbrel.edge.core.heartbeat import Slot
 from whimbrel.edge.shell import handshake
 from whimbrel.edge.shell.eventstream import EventStream, read_connect
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
@@ -86,6 +87,7 @@ class BackOffice(HttpToolsProtocol):
     def __init__(self, door: "FrontDoor") -> None:
         super().__init__(door.config, door.server_state, door.app_state)
         self.door = door
+        self.slot: Slot | None = None
         self._whole = False  # the request was read to its end: what follows is another one, not its body
 
     def on_message_begin(self) -> None:
@@ -151,6 +153,7 @@ class FrontDoor(asyncio.Protocol):
         "config",
         "pod",
         "server_state",
+        "slot",
         "transport",
     )
 
@@ -160,6 +163,7 @@ class FrontDoor(asyncio.Protocol):
         self.app_state = app_state
         self.pod = pod
         self.transport = cast(asyncio.Transport, None)
+        self.slot: Slot | None = None
         self._phase = Phase.READING
         self._buffer = b""
         self._due = 0.0  # when patience ends; the wheel may come earlier
@@ -326,7 +330,7 @@ class FrontDoor(asyncio.Protocol):
         self._check_room()
         accepted = handshake.accept(request, deflate=self.pod.deflater is not None)
         self.admit()
-        if any(name == "ticket" for name, _ in request.parameters()):
+        if request.query and any(name == "ticket" for name, _ in request.parameters()):
             why = "this edge takes no tickets; send `connect` with a token"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         if "authorization" in request.headers:

@@ -55,6 +55,9 @@ class Gatekeeper:
             lambda tokens: VerifyRequest(tokens=tuple(tokens)).model_dump_json().encode(),
             lambda reply: VerifyReply.model_validate_json(reply).verdicts,
         )
+        self._secrets_of: bytes | None = None  # what was read last of the bucket
+        self._secrets: Mapping[str, bytes] = {}
+        self._sealing = ""  # the id of the newest, which seals
         self.resumed = 0  # connects that asked neither auth nor router
         self.remembered = 0  # tokens that auth was not asked about again
 
@@ -71,8 +74,8 @@ class Gatekeeper:
         self.remembered += 1
         return identity.within(user.groups)
 
-    async def identify(self, token: str | None, grant: str | None, *, now: float) -> Identified | Rejected:
-        """Check ``grant`` or else ``token``."""
+    def identify_at_once(self, token: str | None, grant: str | None, *, now: float) -> Identified | Rejected | None:
+        """Check ``grant`` or else ``token``; None where auth or the router must be asked (``identify``)."""
         if grant is not None and (found := self._resume(grant)) is not None:
             self.resumed += 1
             resumed, made = found
@@ -81,6 +84,19 @@ class Gatekeeper:
             return _reject(
                 "unauthorized", "the resume grant is no longer good and there is no token; reconnect with one"
             )
+        known = self.recall(token, now=now)
+        return None if known is None else Identified(known, self.seal(known))
+
+    async def identify(self, token: str | None, grant: str | None, *, now: float) -> Identified | Rejected:
+        """Check ``grant`` or else ``token``."""
+        outcome = self.identify_at_once(token, grant, now=now)
+        if outcome is not None:
+            return outcome
+        assert token is not None
+        return await self.ask(token, now=now)
+
+    async def ask(self, token: str, *, now: float) -> Identified | Rejected:
+        """Check ``token``, which ``identify_at_once`` cannot."""
         try:
             return await self._by_token(token, now=now)
         except ServiceUnavailable:
@@ -116,24 +132,29 @@ class Gatekeeper:
 
     def seal(self, identity: Identity) -> str | None:
         """Return a fresh resume grant, None where no key is known yet or it would not fit."""
-        keys = self._resume_keys()
-        if not keys:
+        secrets = self._resume_keys()
+        if not secrets:
             return None
-        newest = max(keys, key=lambda key: key.created)
-        return resume.seal(identity, kid=newest.kid, secret=newest.secret.encode(), now=int(time.time()))
+        kid = self._sealing
+        return resume.seal(identity, kid=kid, secret=secrets[kid], now=int(time.time()))
 
-    def _resume_keys(self) -> tuple[ResumeKey, ...]:
+    def _resume_keys(self) -> Mapping[str, bytes]:
+        """Return the secrets by their ids, read anew only where the bucket brought others."""
         stored = self._keys.get(subjects.RESUME_KEYS)
-        return () if stored is None else _RESUME_KEYS.validate_json(stored)
+        if stored is not self._secrets_of:
+            keys = () if stored is None else _RESUME_KEYS.validate_json(stored)
+            self._secrets_of = stored
+            self._secrets = {key.kid: key.secret.encode() for key in keys}
+            self._sealing = max(keys, key=lambda key: key.created).kid if keys else ""
+        return self._secrets
 
     def _resume(self, grant: str) -> tuple[Identity, int] | None:
-        secrets = {key.kid: key.secret.encode() for key in self._resume_keys()}
-        found = resume.unseal(grant, secrets=secrets, now=int(time.time()))
+        found = resume.unseal(grant, secrets=self._resume_keys(), now=int(time.time()))
         if found is None:
             return None
         identity, made = found
-        changed = self._changes.get(subjects.rights_key(identity.user))
-        if changed is not None and RightsChange.model_validate_json(changed).at >= made:
+        key = subjects.rights_key(identity.user)
+        if key in self._changes and RightsChange.model_validate_json(self._changes[key]).at >= made:
             return None
         return found
 

@@ -1,16 +1,24 @@
 """The WebSocket handshake (RFC 6455 §4.2), answered by the front door itself."""
 
-import base64
+import binascii
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
-from websockets.utils import accept_key
+from websockets.utils import GUID
 
 from whimbrel.edge.shell.deflate import agree
 from whimbrel.edge.shell.httpwire import Refusal, Request
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.versions import SUBPROTOCOL
+
+_GUID: Final = GUID.encode()
+_ANSWER: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+    b"sec-websocket-accept: %%b\r\nsec-websocket-protocol: %b\r\n%%b\r\n" % SUBPROTOCOL.encode()
+)
 
 
 def check_origin(request: Request, allowed: Collection[str]) -> str | None:
@@ -44,43 +52,37 @@ def accept(request: Request, *, deflate: bool) -> Accepted:
     """
     if request.method != "GET":
         raise _bad("a WebSocket handshake is a GET request")
-    if "websocket" not in _tokens(request, "upgrade") or "upgrade" not in _tokens(request, "connection"):
+    headers = request.headers
+    if not (_lists(headers.get("upgrade"), "websocket") and _lists(headers.get("connection"), "upgrade")):
         why = "this is a WebSocket endpoint, and no upgrade was asked for: a proxy may have dropped the header"
         raise Refusal(HTTPStatus.UPGRADE_REQUIRED, ErrorCode.BAD_REQUEST, why)
-    if request.headers.get("sec-websocket-version") != ["13"]:
+    if headers.get("sec-websocket-version") != ["13"]:
         raise _bad("Sec-WebSocket-Version must be 13")
-    if SUBPROTOCOL not in _listed(request, "sec-websocket-protocol"):
+    offered = headers.get("sec-websocket-protocol", ())
+    if not any(part.strip() == SUBPROTOCOL for value in offered for part in value.split(",")):
         why = f"offer the subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol"
         raise Refusal(HTTPStatus.BAD_REQUEST, CloseCode.UNSUPPORTED_VERSION, why)
-    extension = agree(request.headers.get("sec-websocket-extensions", [])) if deflate else None
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "upgrade: websocket",
-        "connection: Upgrade",
-        f"sec-websocket-accept: {accept_key(_key(request))}",
-        f"sec-websocket-protocol: {SUBPROTOCOL}",
-    ]
-    if extension is not None:
-        lines.append(f"sec-websocket-extensions: {extension}")
-    return Accepted("\r\n".join((*lines, "\r\n")).encode(), extension is not None)
+    key = _key(headers.get("sec-websocket-key"))
+    accept_key = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
+    extension = agree(headers.get("sec-websocket-extensions", [])) if deflate else None
+    extensions = b"" if extension is None else b"sec-websocket-extensions: %b\r\n" % extension.encode()
+    return Accepted(_ANSWER % (accept_key, extensions), extension is not None)
 
 
-def _key(request: Request) -> str:
-    keys = request.headers.get("sec-websocket-key", [])
+def _key(keys: list[str] | None) -> bytes:
     try:
-        if len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16:
-            return keys[0]
+        if keys is not None and len(keys) == 1 and len(binascii.a2b_base64(keys[0], strict_mode=True)) == 16:
+            return keys[0].encode()
     except ValueError:  # also where it is not ASCII
         pass
     raise _bad("Sec-WebSocket-Key must be 16 bytes in base64, once")
 
 
-def _listed(request: Request, name: str) -> list[str]:
-    return [part.strip() for value in request.headers.get(name, []) for part in value.split(",")]
-
-
-def _tokens(request: Request, name: str) -> list[str]:
-    return [token.lower() for token in _listed(request, name)]
+def _lists(values: list[str] | None, token: str) -> bool:
+    """Tell whether a header's ``values`` list ``token`` (lower case), in whatever case."""
+    if values is None:
+        return False
+    return values[0] == token or token in [part.strip().lower() for value in values for part in value.split(",")]
 
 
 def _bad(why: str) -> Refusal:

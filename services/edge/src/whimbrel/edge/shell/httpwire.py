@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -25,9 +26,9 @@ class Request:
     method: str = ""
     path: str = ""
     query: str = ""
+    version: str = "1.1"
     headers: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
-    keep_alive: bool = True
 
     def header(self, name: str) -> str | None:
         """Return the value of header ``name``, None where it is missing; the first of several."""
@@ -37,6 +38,14 @@ class Request:
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query's parameters in order."""
         return parse_qsl(self.query, keep_blank_values=True)
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client goes on with this connection."""
+        # httptools knows it only until a request without a body is complete.
+        connection = ",".join(self.headers.get("connection", ())).lower()
+        options = [option.strip() for option in connection.split(",")]
+        return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
 
     @property
     def bearer(self) -> str | None:
@@ -58,6 +67,11 @@ class Refusal(Exception):
         self.retry_ms = retry_ms
 
 
+@lru_cache(maxsize=256)  # the names are few; whoever makes up others gains nothing
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
 class _Head:
     """Collects what httptools finds in a request's head."""
 
@@ -70,8 +84,13 @@ class _Head:
     def on_url(self, url: bytes) -> None:
         self.url += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    def on_header(self, raw: bytes, value: bytes) -> None:
+        name = _lower(raw)
+        values = self.headers.get(name)
+        if values is None:
+            self.headers[name] = [value.decode("latin-1")]
+        else:
+            values.append(value.decode("latin-1"))
 
 
 def read_head(raw: bytes) -> tuple[Request, int]:
@@ -92,19 +111,13 @@ def read_head(raw: bytes) -> tuple[Request, int]:
     if version not in ("1.1", "1.0"):
         raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, "the request is not HTTP/1.1")
     request = Request(
-        method=parser.get_method().decode("latin-1"),
-        path=(url.path or b"").decode("latin-1"),
-        query=(url.query or b"").decode("latin-1"),
-        headers=head.headers,
-        keep_alive=_keeps_alive(head.headers.get("connection"), version),
+        parser.get_method().decode("latin-1"),
+        url.path.decode("latin-1") if url.path else "",
+        url.query.decode("latin-1") if url.query else "",
+        version,
+        head.headers,
     )
     return request, _body_bytes(request)
-
-
-def _keeps_alive(connection: list[str] | None, version: str) -> bool:
-    # httptools knows it only until a request without a body is complete.
-    options = [] if connection is None else [option.strip() for option in ",".join(connection).lower().split(",")]
-    return "close" not in options and (version == "1.1" or "keep-alive" in options)
 
 
 def _body_bytes(request: Request) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Set
 from typing import Final, Protocol
 
-from whimbrel.edge.core.heartbeat import TimerWheel
+from whimbrel.edge.core.heartbeat import Item, TimerWheel
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.edge.core.quotas import Quotas
@@ -31,7 +31,7 @@ def wall() -> float:
     return time.time()
 
 
-class Timed(Protocol):
+class Timed(Item, Protocol):
     """Whatever wants a look at a time that it scheduled with the wheel."""
 
     def tick(self, *, now: float) -> None:
