@@ -17,7 +17,7 @@ from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.runtime.service import Service
 
-HOSPITABLE = {"connects_per_s": 10_000, "address_connects_per_s": 10_000}  # all clients of the tests have one address
+HOSPITABLE = {"connects_per_s": 10_000}  # storms are what some tests are about
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.edge.edges import an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import PING, Wire, commands, masked, poll, request, upgrade
+from whimbrel.edge.shell.httpwire import Refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HISTORY = {"type": "history", "id": 1, "channel": "inbox"}
@@ -146,8 +147,20 @@ async def test_an_address_connects_at_its_rate_and_others_are_served(neighbours:
 
 async def test_without_a_trusted_proxy_nobody_chooses_an_address(neighbours: Neighbours) -> None:
     async with an_edge(neighbours, address_connects_per_s=0.2) as edge:
-        answers = [await edge.ask(from_address(f"203.0.113.{number}", upgrade())) for number in range(4)]
-        assert [answer.status for answer in answers] == [101, 101, 429, 429]
+        admission = edge.pod.admission
+        outcomes = []
+        for number in range(4):
+            try:
+                admission.connect(("192.0.2.1", 4711), [f"203.0.113.{number}"], now=edge.pod.now())
+                outcomes.append(101)
+            except Refusal as refusal:
+                outcomes.append(refusal.status.value)
+        assert outcomes == [101, 101, 429, 429]
+
+
+async def test_connects_from_the_machine_itself_are_no_party(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, address_connects_per_s=0.2) as edge:
+        assert [(await edge.ask(upgrade())).status for _ in range(4)] == [101] * 4
 
 
 async def test_the_standard_header_is_read_where_the_proxies_write_it(neighbours: Neighbours) -> None:

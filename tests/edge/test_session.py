@@ -1,6 +1,7 @@
 """The conversation with one client, without sockets or sleeps."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -333,6 +334,28 @@ def test_bytes_that_make_no_message_count_too() -> None:
     assert close_code(session.received(1, now=0.0)) == 4009
     other = a_new_session(bytes_per_s=100.0)
     assert all(other.received(100, now=second) == [] for second in range(1000))
+
+
+def test_a_session_that_has_grown_old_is_sent_to_reconnect() -> None:
+    session = an_open_session(max_age=3600.0, ping=20_000.0)
+    session.identity = alice(expires=NOON + 99_999)
+    end = session.deadline(now=0.0, wall=NOON)
+    assert 2700 <= end <= 3600
+    assert session.tick(now=end - 0.1, wall=NOON) == []
+    effects = session.tick(now=end, wall=NOON)
+    [disconnect] = frames(effects)
+    assert (close_code(effects), disconnect["reconnect"], disconnect["after_ms"] <= 1000) == (4007, True, True)
+
+
+def test_those_who_came_together_do_not_leave_together() -> None:
+    ends = []
+    for number in range(1000):
+        session = an_open_session(ping=20_000.0, who=alice(expires=NOON + 99_999))
+        session.id = f"session {number}"
+        ends.append(session.deadline(now=0.0, wall=NOON))
+    tenths = Counter(int((end - 2700) / 90) for end in ends)
+    assert len(tenths) == 10
+    assert max(tenths.values()) < 150, "in any tenth of the time about a tenth of them"
 
 
 def test_an_idle_session_owes_nothing() -> None:

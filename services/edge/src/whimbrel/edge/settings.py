@@ -38,6 +38,9 @@ class Settings(ServiceSettings):
     request_timeout_s: float = Field(
         10, gt=0, description="Seconds within which a new connection must have sent its HTTP request."
     )
+    max_age_s: float = Field(
+        3600, gt=0, description="Seconds after which a connection is closed with 4007; drawn from the last quarter."
+    )
     max_connections: int = Field(
         50_000, gt=0, description="Sockets and waiting polls of this pod; more are answered 503 and go to another pod."
     )
@@ -113,6 +116,7 @@ class Settings(ServiceSettings):
             ping=self.ping_s,
             pong=self.pong_s,
             connect_timeout=self.connect_timeout_s,
+            max_age=self.max_age_s,
             publish_per_s=self.publish_per_s,
             frames_per_s=self.frames_per_s,
             bytes_per_s=self.bytes_per_s,

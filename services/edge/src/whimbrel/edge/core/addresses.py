@@ -24,6 +24,11 @@ def address_of(peer: str, headers: Sequence[str], *, trusted: int) -> str:
     return network_of(peer)
 
 
+def is_local(address: str) -> bool:
+    """Tell whether ``address``, as ``address_of`` returns it, is this machine."""
+    return address.startswith("127.") or address in ("0:0:0:0::/64", "")
+
+
 def network_of(address: str) -> str:
     """Return an IPv4 address as it is, and the /64 of an IPv6 address."""
     if ":" not in address:

@@ -25,6 +25,7 @@ class Terms:
     ping: float = PING_S
     pong: float = PONG_S
     connect_timeout: float = CONNECT_TIMEOUT_S
+    max_age: float = 3600.0
     frame_bytes: int = MAX_FRAME_BYTES
     channels: int = MAX_CHANNELS
     publish_per_s: float = 100.0  # of the user
@@ -41,6 +42,7 @@ class Due(Enum):
     SILENT = auto()  # nobody answered the ping
 
 
+AGE_SPREAD: Final = 0.25  # of the most: who came together leaves over a quarter of an hour of each hour
 _NEVER: Final = 0.0
 
 
@@ -71,6 +73,10 @@ class Liveness:
     def overdue(self, terms: Terms) -> float:
         """Return when a session that is not open by then is late."""
         return self._born + terms.connect_timeout
+
+    def aged(self, terms: Terms, *, share: float) -> float:
+        """Return when the session is as old as it may become; ``share`` of 0 to 1 is its place among all sessions."""
+        return self._born + terms.max_age * (1.0 - AGE_SPREAD * share)
 
     def deadline(self, terms: Terms, *, expires: float, now: float, wall: float) -> float:
         """Return when something will be due in an open session whose token ends at ``expires`` (Unix s)."""

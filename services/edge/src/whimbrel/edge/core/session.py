@@ -8,6 +8,7 @@ in order. ``deadline`` says when to call ``tick`` next. A session does not know 
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
 from whimbrel.edge.core.effects import (
     Close,
@@ -64,6 +65,7 @@ NOTHING_OWED: Final = 0.0  # one object for all idle sessions
 LEAVING: Final = "the pod is leaving"
 MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
 MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
+RETIRE_MS: Final = 1000  # over which those who grew old together come back
 FLOOD_BURSTS: Final = 2.0  # who is that far ahead of the rate has gone on in spite of 109, and is closed
 
 
@@ -371,14 +373,18 @@ class Session:
         """Return when ``tick`` wants to be called."""
         if self.state is not State.OPEN:
             return self.liveness.overdue(self.terms)
-        return self.liveness.deadline(self.terms, expires=self._known.expires, now=now, wall=wall)
+        due = self.liveness.deadline(self.terms, expires=self._known.expires, now=now, wall=wall)
+        return min(due, self.liveness.aged(self.terms, share=self._share))
 
     def tick(self, *, now: float, wall: float) -> list[Effect]:
-        """Do what time asks for: the connect timeout, heartbeats, the token's end."""
+        """Do what time asks for: the connect timeout, heartbeats, the token's end, and the connection's."""
         if self.state is State.CLOSED:
             return []
         if self.state is not State.OPEN:
             return self._overdue() if self.liveness.late(self.terms, now=now) else []
+        if now >= self.liveness.aged(self.terms, share=self._share):
+            why = f"a connection lives {self.terms.max_age:g} s at most"
+            return self.close(CloseCode.CONNECTION_AGE, why, after_ms=int(self._share * RETIRE_MS))
         expires = self._known.expires
         effects: list[Effect] = []
         for due in self.liveness.due(self.terms, expires=expires, now=now, wall=wall):
@@ -395,6 +401,11 @@ class Session:
                 case Due.EXPIRED:
                     effects += self.close(CloseCode.TOKEN_EXPIRED, "the token expired and was not refreshed")
         return effects
+
+    @property
+    def _share(self) -> float:
+        # Its place among all sessions, from 0 to 1: drawn with its id, so that nothing more has to be kept.
+        return crc32(self.id.encode()) / 2**32
 
     def _overdue(self) -> list[Effect]:
         if self.state is State.AWAITING_CONNECT:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from whimbrel.edge.core.addresses import address_of
+from whimbrel.edge.core.addresses import address_of, is_local
 from whimbrel.edge.core.effects import Rejected
 from whimbrel.edge.core.rates import Ledger
 from whimbrel.edge.core.turnstile import Turnstile
@@ -41,7 +41,8 @@ class Admission:
         """Count a connect; ``forwarded`` are the values of ``forwarded_header``. Raises Refusal (429, 503)."""
         peer = str(peername[0]) if peername else ""
         address = address_of(peer, forwarded, trusted=self._settings.trusted_proxies)
-        if wait := self._addresses.take(address, now=now):
+        # From this machine itself come its developer, its tests, or a proxy that was not told of: no party of its own.
+        if not is_local(address) and (wait := self._addresses.take(address, now=now)):
             why = f"at most {self._addresses.rate:g} connects per second from one address"
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS,

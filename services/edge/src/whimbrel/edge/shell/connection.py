@@ -153,7 +153,8 @@ class Connection(asyncio.Protocol, ABC):
             return
         self._closing = True
         self._say_end(code)
-        self.pod.wheel.schedule(self, self.pod.now() + CLOSE_WAIT_S)
+        wait_s = 0.0 if code is CloseCode.NO_PONG else CLOSE_WAIT_S  # who answered no ping answers no close
+        self.pod.wheel.schedule(self, self.pod.now() + wait_s)
 
     def _identify(self, effect: Identify) -> None:
         gatekeeper, token = self.pod.gatekeeper, effect.token
