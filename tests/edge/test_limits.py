@@ -219,3 +219,15 @@ async def test_who_asks_and_takes_no_answer_is_asked_nothing_more_then_cut(neigh
             await eventually(lambda: edge.pod.sockets == 1)
             await eventually(lambda: edge.pod.sockets == 0)
             wire.reset()
+
+
+# Time
+
+
+async def test_a_connection_that_has_grown_old_is_told_to_come_back(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, max_age_s=0.4) as edge:
+        alice = await edge.session(a_name("alice"))
+        disconnect = await alice.until(lambda frame: frame["type"] == "disconnect")
+        assert (disconnect["code"], disconnect["slug"], disconnect["reconnect"]) == (4007, "connection_age", True)
+        assert 0 <= disconnect["after_ms"] <= 1000
+        alice.wire.reset()
