@@ -98,20 +98,30 @@ def test_fragments_make_one_message_with_control_frames_between_them() -> None:
         + masked(b"another")
     )
     for parts in ([data], in_bytes(data)):  # the ping is answered in its turn: Autobahn 5.6, 5.8, 5.19 and 5.20
-        assert taken(*parts) == [Alive(b"\x8a\x0astill here"), Text(b"one message"), Text(b"another")]
+        fragment = Alive(b"")
+        expected = [fragment, Alive(b"\x8a\x0astill here"), fragment, Text(b"one message"), Text(b"another")]
+        assert taken(*parts) == expected
+
+
+def test_a_flood_in_one_read_can_be_left_in_the_middle() -> None:
+    inlet = Inlet(LIMIT)
+    flood = inlet.feed(masked(b"", TEXT, fin=False) + masked(b"", CONTINUED, fin=False) * 100_000)
+    assert next(flood) == Alive(b"")
+    assert inlet._library is not None
+    assert len(inlet._library.events) < 1000, "the library has not seen the rest"
 
 
 def test_fragments_count_against_the_limit_together() -> None:
     fragments = [masked(b"x" * 300, TEXT, fin=False), *[masked(b"x" * 300, CONTINUED, fin=False)] * 3]
-    assert taken(*fragments) == [TooLarge()]
+    assert taken(*fragments) == [Alive(b"")] * 3 + [TooLarge()]
 
 
 def test_empty_fragments_without_end_cost_no_memory() -> None:
     inlet = Inlet(LIMIT)
     empty = masked(b"", CONTINUED, fin=False) * 100
-    assert list(inlet.feed(masked(b"x", TEXT, fin=False))) == []
+    assert list(inlet.feed(masked(b"x", TEXT, fin=False))) == [Alive(b"")]
     for _ in range(50):
-        assert list(inlet.feed(empty)) == []
+        assert list(inlet.feed(empty)) == [Alive(b"")] * 100
     assert inlet._fragments == bytearray(b"x")
     assert list(inlet.feed(masked(b"y", CONTINUED))) == [Text(b"xy")]
 
@@ -119,13 +129,13 @@ def test_empty_fragments_without_end_cost_no_memory() -> None:
 def test_a_binary_message_is_told_from_a_text_whole_or_in_fragments() -> None:
     assert taken(masked(b"{}", BINARY), masked(b"{}")) == [Binary(b"{}"), Text(b"{}")]
     fragments = masked(b"a", BINARY, fin=False) + masked(b"b", CONTINUED) + masked(b"c", TEXT, fin=False)
-    assert taken(fragments + masked(b"d", CONTINUED)) == [Binary(b"ab"), Text(b"cd")]
+    assert taken(fragments + masked(b"d", CONTINUED)) == [Alive(b""), Binary(b"ab"), Alive(b""), Text(b"cd")]
 
 
 def test_a_close_in_the_middle_of_a_message_is_a_close_like_any_other() -> None:
     """Autobahn 7.1.5; the library alone calls it a violation."""
     data = masked(b"unfinished", TEXT, fin=False) + masked(b"\x03\xe8", CLOSE) + masked(b"too late", CONTINUED)
-    assert taken(data) == [PeerClosed(b"\x88\x02\x03\xe8")]
+    assert taken(data) == [Alive(b""), PeerClosed(b"\x88\x02\x03\xe8")]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,8 @@ def test_a_close_in_the_middle_of_a_message_is_a_close_like_any_other() -> None:
     ],
 )
 def test_what_the_rfc_or_the_contract_forbids_is_a_violation_and_the_end(data: bytes) -> None:
-    [event] = taken(data, masked(b"more"), masked(b"", CLOSE))
+    *fragments, event = taken(data, masked(b"more"), masked(b"", CLOSE))
+    assert all(fragment == Alive(b"") for fragment in fragments)
     assert isinstance(event, Violation)
     assert event.what
 

@@ -1,7 +1,8 @@
 """Settings of the edge: WHIMBREL_EDGE_<FIELD>."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -9,6 +10,10 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.protocol import limits
 from whimbrel.runtime.settings import ServiceSettings
+
+# What browsers send (RFC 6454 §6.2): another spelling would match no request, a pattern would be taken for a name.
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_DEFAULT_PORT: Final = {"http": ":80", "https": ":443"}
 
 
 class Settings(ServiceSettings):
@@ -98,9 +103,9 @@ class Settings(ServiceSettings):
     @classmethod
     def _origins(cls, value: frozenset[str]) -> frozenset[str]:
         for origin in value:
-            scheme, separator, host = origin.partition("://")
-            if scheme not in ("http", "https") or not separator or not host or "/" in host:
-                raise ValueError(f"{origin!r} is not an origin; write scheme://host or scheme://host:port")
+            if not _ORIGIN.fullmatch(origin) or origin.endswith(_DEFAULT_PORT[origin.partition(":")[0]]):
+                why = "lower case, scheme://host, and :port where it is not the scheme's own"
+                raise ValueError(f"{origin!r} is not an origin as browsers send it: {why}")
         return value
 
     @model_validator(mode="after")

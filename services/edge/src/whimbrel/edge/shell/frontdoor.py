@@ -291,8 +291,9 @@ class FrontDoor(asyncio.Protocol):
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
             self._origin = handshake.check_origin(self._request, self.pod.settings.allowed_origins)
-            if len(head) <= MAX_REPEATED_HEAD_BYTES:
-                self._head, self._repeated = head, self._request
+            short = len(head) <= MAX_REPEATED_HEAD_BYTES
+            # Never the head of one request with the length or the origin of another.
+            self._head, self._repeated = (head, self._request) if short else (b"", None)
         if len(self._buffer) < self._body_bytes:
             return False
         self._request.body, self._buffer = self._buffer[: self._body_bytes], self._buffer[self._body_bytes :]

@@ -24,6 +24,7 @@ _FIN_PONG: Final = 0x8A
 _PLAIN: Final = frozenset({_FIN_TEXT, _FIN_CLOSE, _FIN_PING, _FIN_PONG})
 _PLAIN_CLOSES: Final = frozenset({b"", (1000).to_bytes(2, "big"), (1001).to_bytes(2, "big")})  # what browsers send
 _MASKED: Final = 0x80
+_SLICE: Final = 4096  # bytes given to the library at a time: at most 680 frames, 3 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """A ping or pong; ``answer`` is the frame to write back, empty for a pong."""
+    """A ping, a pong or a fragment; ``answer`` is the frame to write back, empty where none is due."""
 
     answer: bytes
 
@@ -151,6 +152,12 @@ class Inlet:
         yield from self._feed_library(rest)
 
     def _feed_library(self, data: bytes) -> Iterator[Inbound]:
+        for at in range(0, len(data), _SLICE):  # whoever reads the events may stop in the middle of a flood
+            yield from self._feed_slice(data[at : at + _SLICE])
+            if self._ended:
+                return
+
+    def _feed_slice(self, data: bytes) -> Iterator[Inbound]:
         library = self._library
         assert library is not None
         library.receive_data(data)
@@ -159,7 +166,7 @@ class Inlet:
             assert isinstance(event, LibraryFrame)
             match event.opcode:
                 case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
-                    yield from self._collect(event)
+                    yield self._collect(event)
                 case Opcode.PING:
                     yield Alive(_control(_FIN_PONG, bytes(event.data)))
                 case Opcode.PONG:
@@ -173,14 +180,15 @@ class Inlet:
             big = isinstance(library.parser_exc, PayloadTooBig)
             yield TooLarge() if big else Violation(str(library.parser_exc) or "a malformed WebSocket frame")
 
-    def _collect(self, frame: LibraryFrame) -> Iterator[Inbound]:
+    def _collect(self, frame: LibraryFrame) -> Inbound:
         if self._fragments is None:
             self._fragments = bytearray()
             self._binary = frame.opcode is Opcode.BINARY
         self._fragments += frame.data
-        if frame.fin:
-            whole, self._fragments = bytes(self._fragments), None
-            yield Binary(whole) if self._binary else Text(whole)
+        if not frame.fin:
+            return Alive(b"")
+        whole, self._fragments = bytes(self._fragments), None
+        return Binary(whole) if self._binary else Text(whole)
 
 
 def _control(first: int, payload: bytes) -> bytes:

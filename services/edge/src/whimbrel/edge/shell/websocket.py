@@ -45,6 +45,9 @@ class WebSocket(Connection):
         self._perform(self.session.received(len(data), now=now))
         answers: list[bytes] = []  # to pings in a row, in one write: a flood of them costs one system call
         for event in self._inlet.feed(data):
+            if self.session.closed_with is CloseCode.RATE_LIMITED:  # who floods is not read to the end
+                self.transport.pause_reading()
+                return
             if answers and not isinstance(event, Alive):
                 self._answer(answers)
             match event:
