@@ -3,16 +3,20 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import cast
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from tests.auth.forge import KEYS
 from tests.auth.test_issuer import MemoryStore
 from whimbrel.auth.core.tokens import verify
-from whimbrel.auth.shell.http import application
+from whimbrel.auth.core.verdicts import Verdicts
+from whimbrel.auth.shell.http import Bearer, application
 from whimbrel.auth.shell.issuer import Issuer
 from whimbrel.auth.shell.metrics import Counts
+from whimbrel.auth.shell.tickets import Tickets
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 from whimbrel.runtime.errors import BusUnavailable
 from whimbrel.runtime.http import service_key
@@ -43,9 +47,16 @@ def an_issuer(store: MemoryStore) -> Issuer:
     )
 
 
+def an_application(store: MemoryStore, *origins: str) -> ASGIApp:
+    """Return the endpoints around ``store``; tickets need a bus, and have tests of their own."""
+    bearer = Bearer(Verdicts(KEYS), clock=lambda: NOW)
+    guard = service_key(SERVICE_KEY)
+    return application(an_issuer(store), cast(Tickets, None), LOG, guard=guard, bearer=bearer, origins=origins)
+
+
 @pytest.fixture
 async def auth(store: MemoryStore) -> AsyncIterator[httpx.AsyncClient]:
-    app = application(an_issuer(store), LOG, guard=service_key(SERVICE_KEY), origins=[ORIGIN])
+    app = an_application(store, ORIGIN)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as client:
         yield client
 
@@ -213,6 +224,6 @@ async def test_no_page_may_mint(auth: httpx.AsyncClient) -> None:
 
 
 async def test_without_origins_no_page_may_refresh(store: MemoryStore) -> None:
-    app = application(an_issuer(store), LOG, guard=service_key(SERVICE_KEY), origins=[])
+    app = an_application(store)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth") as auth:
         assert "access-control-allow-origin" not in (await preflight(auth, "/v1/tokens/refresh", ORIGIN)).headers

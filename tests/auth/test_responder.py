@@ -1,6 +1,7 @@
 """`rpc.auth.v1.verify`: verdicts in order, within bounds."""
 
 import json
+from typing import cast
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.auth.forge import KEYS, NOW, token
 from whimbrel.auth.core.verdicts import Verdicts
 from whimbrel.auth.shell.metrics import Counts
 from whimbrel.auth.shell.responder import MAX_TOKENS, Responder
+from whimbrel.auth.shell.tickets import Tickets
 from whimbrel.protocol.rpc import VerifyReply, VerifyRequest
 from whimbrel.runtime.errors import RequestRefused
 from whimbrel.runtime.metrics import Metrics
@@ -20,7 +22,7 @@ def counts() -> Counts:
 
 @pytest.fixture
 def responder(counts: Counts) -> Responder:
-    return Responder(Verdicts(KEYS), counts, clock=lambda: NOW)
+    return Responder(Verdicts(KEYS), cast(Tickets, None), counts, clock=lambda: NOW)
 
 
 async def test_verdicts_come_in_the_order_of_the_tokens(responder: Responder, counts: Counts) -> None:

@@ -16,6 +16,7 @@ from whimbrel.protocol.publications import MSG_ID, TRACEPARENT, encode_body
 from whimbrel.protocol.rpc import (
     Claims,
     GroupsChanged,
+    RedeemRequest,
     ResolveReply,
     ResolveRequest,
     ResumeKey,
@@ -73,10 +74,12 @@ class Neighbours:
         self.resolved: list[str] = []
         self.before_resolve: asyncio.Event | None = None  # the router answers once it is set
         self._tokens: dict[str, TokenVerdict] = {}
+        self._tickets: dict[str, TokenVerdict] = {}
 
     async def open(self) -> None:
         await within(asyncio.gather(*(each.open() for each in self._connections)))
         await self.auth.respond(subjects.AUTH_VERIFY, self._verify, queue=subjects.AUTH_QUEUE)
+        await self.auth.respond(subjects.AUTH_REDEEM, self._redeem, queue=subjects.AUTH_QUEUE)
         await self.router.respond(subjects.ROUTER_RESOLVE, self._resolve, queue=subjects.ROUTER_QUEUE)
         await within(asyncio.gather(self.auth.flush(), self.router.flush()))
 
@@ -108,6 +111,18 @@ class Neighbours:
         return (
             VerifyReply(verdicts=tuple(self._tokens.get(each, unknown) for each in tokens)).model_dump_json().encode()
         )
+
+    def ticket(self, user: str) -> str:
+        """Return a ticket that auth redeems once."""
+        ticket = f"ticket-of-{user}"
+        self._tickets[ticket] = self._tokens[self.token(user)]
+        return ticket
+
+    async def _redeem(self, payload: bytes) -> bytes:
+        tickets = RedeemRequest.model_validate_json(payload).tickets
+        spent = TokenVerdict(code="unauthorized", reason="this ticket was used before")
+        verdicts = tuple(self._tickets.pop(each, spent) for each in tickets)
+        return VerifyReply(verdicts=verdicts).model_dump_json().encode()
 
     # Router
 

@@ -243,6 +243,9 @@ async def test_a_client_lost_while_its_poll_waits_leaves_nothing_behind(edge: Ed
         (request("GET", "/v1/poll", authorization="Bearer forged"), 401, 101),
         (request("GET", "/v1/transports"), 401, 101),
         (upgrade().replace(b"/v1/ws", b"/v1/ws?ticket=abc"), 401, 101),
+        (upgrade().replace(b"/v1/ws", b"/v1/ws?ticket=" + b"x" * 65), 401, 101),
+        (upgrade(authorization="Basic x").replace(b"/v1/ws", b"/v1/ws?ticket=abc"), 401, 101),
+        (request("GET", "/v1/sse?ticket=abc"), 401, 101),
         (request("POST", "/v1/poll", b"nope", authorization="Bearer x"), 400, 107),
         (request("POST", "/v1/poll", b'{"channels":{},"wait":99}', authorization="Bearer x"), 400, 107),
         (request("GET", "/v1/poll?wait=nan&channel=inbox", authorization="Bearer x"), 400, 107),
@@ -389,3 +392,24 @@ async def test_an_etag_that_a_browser_kept_from_another_user_is_no_cursor(edge: 
         channel: None,
         "inbox": None,
     }
+
+
+async def test_a_ticket_opens_one_websocket_and_connect_needs_no_token(edge: Edge) -> None:
+    user = a_name("alice")
+    asked = upgrade().replace(b"/v1/ws", f"/v1/ws?ticket={edge.neighbours.ticket(user)}".encode())
+    wire = await edge.wire()
+    wire.send(asked)
+    assert (await wire.answer()).status == 101
+    connected = await Peer(wire).ask("connect", channels={})
+    assert (connected["type"], connected["user"]) == ("connected", user)
+    again = await edge.ask(asked)
+    assert (again.status, again.json["code"]) == (401, 101)
+
+
+async def test_a_ticket_opens_one_stream(edge: Edge) -> None:
+    user = a_name("alice")
+    asked = request("GET", f"/v1/sse?ticket={edge.neighbours.ticket(user)}&channel=orders:1")
+    connected = await (await edge.stream(asked)).hear()
+    assert (connected["user"], set(connected["channels"])) == (user, {"inbox", "orders:1"})
+    again = await edge.ask(asked)
+    assert (again.status, again.json["code"]) == (401, 101)

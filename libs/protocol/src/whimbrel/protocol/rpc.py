@@ -40,8 +40,14 @@ class VerifyRequest(Message):
     tokens: tuple[str, ...]
 
 
+class RedeemRequest(Message):
+    """Tickets that arrived at one edge in one tick; each is spent by being asked about."""
+
+    tickets: tuple[str, ...]
+
+
 class VerifyReply(Message):
-    """Verdicts in the order of the tokens."""
+    """Verdicts in the order of the tokens or tickets."""
 
     verdicts: tuple[TokenVerdict, ...]
 

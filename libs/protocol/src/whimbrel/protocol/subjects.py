@@ -23,10 +23,12 @@ KEYS: Final = "KEYS"
 REVOKED: Final = "REVOKED"
 REFRESH: Final = "REFRESH"
 READMARKS: Final = "READMARKS"
+TICKETS: Final = "TICKETS"
 RESUME_KEYS: Final = "resume"  # the key in KEYS that holds the keys of resume grants
 
 # Requests between services
 AUTH_VERIFY: Final = "rpc.auth.v1.verify"
+AUTH_REDEEM: Final = "rpc.auth.v1.redeem"
 ROUTER_RESOLVE: Final = "rpc.router.v1.resolve"
 ROUTER_AUTHORIZE: Final = "rpc.router.v1.authorize"
 STATUS: Final = "rpc.status.v1"

@@ -45,10 +45,12 @@ HISTORY_AGE: Final = 7 * _DAY
 EVENTS_AGE: Final = 3 * _DAY  # the notifier may be away for a long weekend
 DLQ_AGE: Final = 30 * _DAY
 MAX_CONSUMERS: Final = 100  # of a stream; nobody makes one per user, and the server's default of 1000 would hide it
+TICKETS_AGE: Final = DUPLICATE_WINDOW_S * _S  # no shorter than that, says the server; a ticket is good for 30 s
+MAX_TICKETS_BYTES: Final = 64 * 1024 * 1024  # beyond, no more tickets are made until some expire
 REVOKED_MARKER_S: Final = 60  # how long the note that a revocation has expired is kept
 
 REPUBLISHED_BUCKETS: Final = (subjects.NAMESPACES, subjects.GROUPS, subjects.KEYS, subjects.REVOKED)
-BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS)
+BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS, subjects.TICKETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def _bucket(bucket: str, replicas: int) -> Config:
     if bucket in REPUBLISHED_BUCKETS:
         source, destination = subjects.bucket_republish(bucket)
         config["republish"] = {"src": source, "dest": destination}
+    if bucket == subjects.TICKETS:  # in files all the same: a server alone forgets a stream in memory when it restarts
+        config |= {"max_age": TICKETS_AGE, "max_bytes": MAX_TICKETS_BYTES}
     if bucket == subjects.REVOKED:  # an expired revocation is told as well, so that no pod remembers it for ever
         config["subject_delete_marker_ttl"] = REVOKED_MARKER_S * _S
     return config

@@ -9,11 +9,12 @@ from typing import Final
 from whimbrel.auth.core.keys import Key, KeySet, MalformedKeySet
 from whimbrel.auth.core.verdicts import Verdicts
 from whimbrel.auth.settings import AuthSettings
-from whimbrel.auth.shell.http import application
+from whimbrel.auth.shell.http import Bearer, application
 from whimbrel.auth.shell.issuer import Issuer
 from whimbrel.auth.shell.metrics import Counts
 from whimbrel.auth.shell.responder import Responder
 from whimbrel.auth.shell.store import FamilyStore
+from whimbrel.auth.shell.tickets import Tickets
 from whimbrel.protocol import subjects
 from whimbrel.runtime import http, jetstream
 from whimbrel.runtime.directget import DirectGet
@@ -38,8 +39,10 @@ async def run(service: Service) -> None:
     counts = Counts()
     verdicts = Verdicts(keys)
     counts.expose(service.metrics, verdicts)
+    reads = DirectGet(bus)
+    tickets = Tickets(Bucket(bus, reads, subjects.TICKETS), counts, clock=time.time, entropy=secrets.token_bytes)
     issuer = Issuer(
-        FamilyStore(Bucket(bus, DirectGet(bus), subjects.REFRESH)),
+        FamilyStore(Bucket(bus, reads, subjects.REFRESH)),
         signer,
         counts,
         service.log,
@@ -48,15 +51,17 @@ async def run(service: Service) -> None:
         entropy=secrets.token_bytes,
     )
     origins = [origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip()]
-    app = application(issuer, service.log, guard=guard, origins=origins)
+    bearer = Bearer(verdicts, clock=time.time)
+    app = application(issuer, tickets, service.log, guard=guard, bearer=bearer, origins=origins)
     service.detail = lambda: {
         "port": socket.getsockname()[1],
         "verdicts": dict(counts.verdicts),
         "minted": counts.minted,
         "refreshes": dict(counts.refreshes),
+        "tickets": dict(counts.tickets),
     }
 
-    await Responder(verdicts, counts, clock=time.time).attach(bus)
+    await Responder(verdicts, tickets, counts, clock=time.time).attach(bus)
     serving = asyncio.create_task(http.serve(app, socket, stop=service.stopping, grace_s=settings.drain_s))
     try:
         await service.unless_stopping(_layout(bus, service.log))

@@ -26,6 +26,7 @@ class AuthSettings(ServiceSettings):
         DEFAULT_ISSUER, min_length=1, max_length=512, description="The `iss` of the tokens minted here."
     )
     allowed_origins: str = Field(
-        "", description="Web origins whose pages may call /v1/tokens/refresh themselves, comma separated; empty: none."
+        "",
+        description="Web origins whose pages may refresh tokens and ask for tickets, comma separated; empty: none.",
     )
     refresh_days: float = Field(30, gt=0, le=365, description="Days after which an unused refresh token is forgotten.")

@@ -156,6 +156,7 @@ def _buckets() -> list[list[str]]:
             (subjects.READMARKS, mark, "how far a user has acknowledged a channel"),
             (subjects.KEYS, "`resume` → keys", "what resume grants are signed with"),
             (subjects.REFRESH, "family → its state", "refresh tokens"),
+            (subjects.TICKETS, "ticket → whom it stands for", "tickets of the last two minutes"),
             (subjects.REVOKED, "user or token → since when", "what is valid no longer"),
         )
     ]

@@ -12,6 +12,7 @@ class Counts:
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()  # by code of the verdict
         self.refreshes: Counter[str] = Counter()  # by what became of them
+        self.tickets: Counter[str] = Counter()  # by what became of them
         self.minted = 0
 
     def expose(self, metrics: Metrics, verdicts: Verdicts) -> None:
@@ -29,6 +30,13 @@ class Counts:
             "counter",
             ("outcome",),
             lambda: {(outcome,): number for outcome, number in self.refreshes.items()},
+        )
+        metrics.labelled(
+            "whimbrel_auth_tickets_total",
+            "Tickets made, redeemed and refused.",
+            "counter",
+            ("outcome",),
+            lambda: {(outcome,): number for outcome, number in self.tickets.items()},
         )
         metrics.counter("whimbrel_auth_minted_total", "Access tokens minted.", lambda: self.minted)
         metrics.counter("whimbrel_auth_verdict_hits_total", "Verdicts that were remembered.", lambda: verdicts.hits)

@@ -1,4 +1,4 @@
-"""Answers `rpc.auth.v1.verify`: the tokens of one tick of an edge at a time."""
+"""Answers `rpc.auth.v1.verify` and `rpc.auth.v1.redeem`: the tokens or tickets of one tick of an edge at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from whimbrel.auth.core.verdicts import Verdicts
 from whimbrel.auth.shell.metrics import Counts
+from whimbrel.auth.shell.tickets import Tickets
 from whimbrel.protocol import subjects
 from whimbrel.protocol.rpc import TokenVerdict, VerifyReply, VerifyRequest
 from whimbrel.runtime.errors import RequestRefused
@@ -18,16 +19,18 @@ SLICE: Final = 16  # tokens between two turns of the loop: 2.5 ms of ES256 signa
 
 
 class Responder:
-    """Judges tokens for edges."""
+    """Judges tokens for edges; what ``tickets`` stand for is theirs to say."""
 
-    def __init__(self, verdicts: Verdicts, counts: Counts, *, clock: Callable[[], float]) -> None:
+    def __init__(self, verdicts: Verdicts, tickets: Tickets, counts: Counts, *, clock: Callable[[], float]) -> None:
         self._verdicts = verdicts
+        self._tickets = tickets
         self._counts = counts
         self._clock = clock
 
     async def attach(self, bus: Connection) -> None:
         """Take part in answering."""
         await bus.respond(subjects.AUTH_VERIFY, self.verify, queue=subjects.AUTH_QUEUE)
+        await bus.respond(subjects.AUTH_REDEEM, self._tickets.redeem, queue=subjects.AUTH_QUEUE)
 
     async def verify(self, payload: bytes) -> bytes:
         """Answer one VerifyRequest.

@@ -331,11 +331,8 @@ class FrontDoor(asyncio.Protocol):
         self._check_room()
         accepted = handshake.accept(request, deflate=self.pod.deflater is not None)
         self.admit()
-        if request.query and any(name == "ticket" for name, _ in request.parameters()):
-            why = "this edge takes no tickets; send `connect` with a token"
-            raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
-        if "authorization" in request.headers:
-            self.pod.spawn(self._upgrade_identified(request.bearer, accepted), self._failed)
+        if "authorization" in request.headers or request.ticket is not None:
+            self.pod.spawn(self._upgrade_identified(request, accepted), self._failed)
         else:
             self._become_websocket(accepted, None)
 
@@ -346,13 +343,8 @@ class FrontDoor(asyncio.Protocol):
         forwarded = self._request.headers.get(admission.forwarded_header, ())
         admission.connect(self.transport.get_extra_info("peername"), forwarded, now=self.pod.now())
 
-    async def _upgrade_identified(self, token: str | None, accepted: handshake.Accepted) -> None:
-        if token is None:
-            outcome: Identified | Rejected = Rejected(
-                CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "the Authorization header must be `Bearer <token>`"
-            )
-        else:
-            outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
+    async def _upgrade_identified(self, request: Request, accepted: handshake.Accepted) -> None:
+        outcome = await self._identify(request)
         if self._phase is Phase.ENDED:
             return
         if isinstance(outcome, Identified):
@@ -361,6 +353,16 @@ class FrontDoor(asyncio.Protocol):
             self.refuse(refuse(outcome))
         else:
             self._become_websocket(accepted, outcome)
+
+    async def _identify(self, request: Request) -> Identified | Rejected:
+        """Check the header of a request, or else its ticket: which of both is there counts, not which is good."""
+        gatekeeper, now = self.pod.gatekeeper, self.pod.now()
+        if "authorization" not in request.headers and request.ticket is not None:
+            return await gatekeeper.redeem(request.ticket, now=now)
+        if request.bearer is None:
+            why = "the Authorization header must be `Bearer <token>`"
+            return Rejected(CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
+        return await gatekeeper.identify(request.bearer, None, now=now)
 
     def _become_websocket(self, accepted: handshake.Accepted, presented: Identified | None) -> None:
         self._phase = Phase.ENDED
@@ -376,15 +378,19 @@ class FrontDoor(asyncio.Protocol):
     def _open_stream(self, request: Request) -> None:
         self._check_room()
         connect, cursor = read_connect(request)
-        token = connect.token or request.bearer
-        if token is None and connect.resume is None:
+        presented = (connect.token, connect.resume, request.bearer, request.ticket)
+        if all(each is None for each in presented):
             why = "send the access token in `Authorization: Bearer`, in the body's `connect` frame, or as a ticket"
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         self.admit()
-        self.pod.spawn(self._open_stream_identified(token, connect, cursor), self._failed)
+        self.pod.spawn(self._open_stream_identified(request, connect, cursor), self._failed)
 
-    async def _open_stream_identified(self, token: str | None, connect: Connect, cursor: Cursor) -> None:
-        outcome = await self.pod.gatekeeper.identify(token, connect.resume, now=self.pod.now())
+    async def _open_stream_identified(self, request: Request, connect: Connect, cursor: Cursor) -> None:
+        token = connect.token or request.bearer
+        if token is not None or connect.resume is not None:
+            outcome = await self.pod.gatekeeper.identify(token, connect.resume, now=self.pod.now())
+        else:
+            outcome = await self._identify(request)
         if self._phase is Phase.ENDED:
             return
         if isinstance(outcome, Identified):

@@ -20,13 +20,14 @@ from whimbrel.edge.shell.users import Users
 from whimbrel.protocol import subjects
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_TOKEN_BYTES, RESUME_GRANT_S
-from whimbrel.protocol.rpc import ResumeKey, RightsChange, TokenVerdict, VerifyReply, VerifyRequest
+from whimbrel.protocol.rpc import RedeemRequest, ResumeKey, RightsChange, TokenVerdict, VerifyReply, VerifyRequest
 from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection
 
 REMEMBERED: Final = 50_000  # verified tokens, about 400 bytes each; the least recently used goes first
 YOUNG_S: Final = RESUME_GRANT_S / 4  # a grant younger than that is given back as it came: signing costs 14 µs
 RETRY_MS: Final = 1000
+MAX_TICKET_CHARS: Final = 64  # auth makes them of 32
 
 _REFUSALS: Final[Mapping[str, tuple[CloseCode, ErrorCode]]] = {
     "unauthorized": (CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED),
@@ -58,6 +59,12 @@ class Gatekeeper:
         self._secrets_of: bytes | None = None  # what was read last of the bucket
         self._secrets: Mapping[str, bytes] = {}
         self._sealing = ""  # the id of the newest, which seals
+        self._redeem: Batches[str, TokenVerdict] = Batches(
+            connection,
+            subjects.AUTH_REDEEM,
+            lambda tickets: RedeemRequest(tickets=tuple(tickets)).model_dump_json().encode(),
+            lambda reply: VerifyReply.model_validate_json(reply).verdicts,
+        )
         self.resumed = 0  # connects that asked neither auth nor router
         self.remembered = 0  # tokens that auth was not asked about again
 
@@ -100,9 +107,21 @@ class Gatekeeper:
         try:
             return await self._by_token(token, now=now)
         except ServiceUnavailable:
-            why = "auth or router does not answer; nothing is wrong with the token"
-            after_ms = int(RETRY_MS * (1 + 2 * random.random()))
-            return Rejected(CloseCode.BUS_UNAVAILABLE, ErrorCode.UNAVAILABLE, why, after_ms)
+            return _unavailable("auth or router does not answer; nothing is wrong with the token")
+
+    async def redeem(self, ticket: str, *, now: float) -> Identified | Rejected:
+        """Spend ``ticket`` and return whom it stands for."""
+        if len(ticket) > MAX_TICKET_CHARS:  # auth need not be asked
+            return _reject("unauthorized", "this is no ticket")
+        try:
+            verdict = await self._redeem.ask(ticket)
+            if verdict.claims is None:
+                return _reject(verdict.code, verdict.reason)
+            identity = Identity.of(verdict.claims)
+            identity = identity.within(await self.users.groups(self.users.watch(identity.user, now=now)))
+        except ServiceUnavailable:
+            return _unavailable("auth or router does not answer; make another ticket")
+        return Identified(identity, self.seal(identity))
 
     async def _by_token(self, token: str, *, now: float) -> Identified | Rejected:
         digest = _digest(token)
@@ -162,6 +181,11 @@ class Gatekeeper:
 def _digest(token: str) -> bytes:
     # Shorter than the token, and nothing that could be used if it leaked.
     return hashlib.sha256(token.encode()).digest()
+
+
+def _unavailable(why: str) -> Rejected:
+    after_ms = int(RETRY_MS * (1 + 2 * random.random()))
+    return Rejected(CloseCode.BUS_UNAVAILABLE, ErrorCode.UNAVAILABLE, why, after_ms)
 
 
 def _reject(verdict: str, reason: str) -> Rejected:

@@ -53,6 +53,13 @@ class Request:
         scheme, _, token = (self.header("authorization") or "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
+    @property
+    def ticket(self) -> str | None:
+        """The ticket in the query, None where there is none."""
+        if not self.query:  # as of most
+            return None
+        return next((value for name, value in self.parameters() if name == "ticket"), None)
+
 
 class Refusal(Exception):
     """The request is answered with an HTTP error; ``retry_ms`` says when to try again."""

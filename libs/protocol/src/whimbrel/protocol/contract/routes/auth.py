@@ -46,7 +46,6 @@ AUTH: Final = (
         Caller.USER,
         {200: Answer("A ticket.", bodies.TicketReply)},
         failures=(401, 403, 503),
-        served=False,
     ),
     Route(
         "get",
