@@ -6,13 +6,13 @@ from typing import Any, Final, Literal
 
 from bench.meter import Spread
 
-HEADS: Final = {
-    "floor": "FLOOR",
-    "naive": "NAIVE",
-    "socketio": "SOCKET.IO",
-    "bun": "BUN",
-    "nchan": "NCHAN",
-    "whimbrel": "WHIMBREL",
+NAMES: Final = {
+    "floor": "Floor",
+    "naive": "Naive",
+    "socketio": "Socket.IO",
+    "bun": "Bun",
+    "nchan": "nchan",
+    "whimbrel": "Whimbrel",
 }
 OURS: Final = "whimbrel"
 
@@ -92,8 +92,8 @@ class Row:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the run for people: medians, and least–most of the rounds; below them, Whimbrel's over the others'."""
-    columns = [name for name in HEADS if any(name in row.figures for row in rows)]
-    heads = ("WHAT", "GOAL", *(HEADS[name] for name in columns))
+    columns = [name for name in NAMES if any(name in row.figures for row in rows)]
+    heads = ("WHAT", "GOAL", *(NAMES[name].upper() for name in columns))
     cells = [(_figures(row, columns), _ratios(row, columns), _beside(row)) for row in rows]
     lines = [heads, *(line for figures, ratios, _ in cells for line in (figures, ratios))]
     wide = [max(len(line[at]) for line in lines) for at in range(len(heads))]
@@ -127,9 +127,13 @@ def _line(cells: Sequence[str], wide: Sequence[int]) -> str:
 
 
 def shown(spread: Spread | None) -> str:
-    """Return ``median (least–most)``, the median alone where the rounds agree, – where there is no figure."""
-    if spread is None:
-        return "–"
+    """Return what `shown_figure` says of the rounds, – where there is no figure."""
+    return "–" if spread is None else shown_figure(spread.rounds)
+
+
+def shown_figure(rounds: Sequence[float]) -> str:
+    """Return ``median (least–most)``, the median alone where the rounds agree."""
+    spread = Spread.of(rounds)
     median, least, most = (_number(value) for value in (spread.median, spread.least, spread.most))
     return median if least == most else f"{median} ({least}–{most})"
 

@@ -10,7 +10,7 @@ from whimbrel.protocol.channels import Channel
 
 SUBSCRIBERS: Final = (100, 300, 1000, 3000, 10_000)
 CHANNELS: Final = (1, 10, 100, 1000, 10_000)
-SECONDS: Final = 2
+SECONDS: Final = 2.0
 DELIVERIES_PER_S: Final = 20_000  # in the first sweep, however many get each publication
 PUBLICATIONS_PER_S: Final = 500  # in the second
 AUDIENCE: Final = 10  # subscribers of each channel in the second
@@ -55,7 +55,7 @@ async def _channels(stand: Stand) -> list[Row]:
     whimbrel, clients = stand.whimbrel, stand.machine.clients(GROUPS * AUDIENCE) // GROUPS * GROUPS
     channels = [Channel("orders", f"channel-{number}") for number in range(CHANNELS[-1])]
     series = [number // GROUPS for number in range(CHANNELS[-1])]
-    count, each = PUBLICATIONS_PER_S * SECONDS, clients // GROUPS
+    count, each = int(PUBLICATIONS_PER_S * SECONDS), clients // GROUPS
     rows = []
     for number in CHANNELS:
         stand.say(f"flatness: {number} channels, {clients} clients connect")

@@ -1,6 +1,7 @@
 """Clients that are connected and silent: their memory, and what it costs to see that they are there."""
 
 import asyncio
+import math
 from typing import Final
 
 from bench.load import Load
@@ -53,7 +54,7 @@ async def heartbeats(stand: Stand) -> list[Row]:
         counts[server.name] = NAIVE_CLIENTS if server is stand.naive else clients
         lines = [with_inbox(server, f"idle-{number}", CHANNEL) for number in range(counts[server.name])]
         await loads[server.name].open(server.port, lines, transport=server.transport)
-    await stand.floor.pings(clients / PING_S, int(PING_S * (stand.rounds + 2)))
+    await stand.floor.pings(clients / PING_S, math.ceil(PING_S * (stand.rounds + 2)))
     shares: dict[str, list[float]] = {server.name: [] for server in stand.servers}
     meters = {server.name: Meter({"server": server.meter.pids["server"]}) for server in stand.servers}
     await asyncio.sleep(PING_S)  # until who came first is pinged as often as who came last

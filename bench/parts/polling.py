@@ -13,7 +13,7 @@ from whimbrel.protocol.channels import Channel
 CLIENTS: Final = 1000
 RATE: Final = 10.0  # publications per second
 NAIVE_RATE: Final = 2.0  # it cannot keep up with more
-SECONDS: Final = 2
+SECONDS: Final = 2.0
 CHANNEL: Final = Channel("orders", "bench")
 
 
@@ -36,7 +36,7 @@ async def measure(stand: Stand) -> list[Row]:
         stand.say(f"polling: round {turn + 1}")
         for server in servers:
             rate = NAIVE_RATE if server is stand.naive else RATE
-            count = int(rate * SECONDS)
+            count = max(1, int(rate * SECONDS))
             work = (server.keep if isinstance(server, Nchan) else server.publish)(rate, count, [CHANNEL], series=0)
             trial = await tried(server, loads[server.name], work, publications=count * clients)
             trials[server.name].append(trial)

@@ -10,47 +10,9 @@ from bench.load import Load
 from bench.program import Broken
 from bench.publications import TIME, datum
 from bench.trial import connect_frame
+from tests.bench.server import GREETING, Server, framed, published
 from tests.support.waiting import Collected, within
 from whimbrel.protocol.publications import encode_body, publication_frame
-
-GREETING = b'{"type":"connected"}'
-UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
-
-
-def framed(text: bytes) -> bytes:
-    """Return a text frame of a server."""
-    size = len(text).to_bytes(1, "big") if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")
-    return b"\x81" + size + text
-
-
-def published(*numbers: int, series: int = 0) -> bytes:
-    """Return one frame with publications of these numbers, sent long ago."""
-    return framed(b"[%b]" % b",".join(b'{"type":"publication","data":%b}' % datum(series, each, 1) for each in numbers))
-
-
-class Server:
-    """Answers the upgrade and the first frame, then writes what a test says."""
-
-    def __init__(self) -> None:
-        self.heard: Collected[bytes] = Collected()
-        self.greeting = framed(GREETING)
-        self.clients: list[asyncio.StreamWriter] = []
-
-    async def start(self, ending: AsyncExitStack) -> int:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        ending.callback(server.close)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(UPGRADED)
-        self.heard.append(await reader.read(65536))
-        writer.write(self.greeting)
-        self.clients.append(writer)
-        while heard := await reader.read(65536):
-            self.heard.append(heard)
-        writer.close()
 
 
 @pytest.fixture
@@ -131,8 +93,7 @@ async def test_a_frame_may_come_in_pieces(load: Load, server: Server) -> None:
 
 
 async def test_numbers_go_on_where_they_were_after_a_cut(load: Load, ending: AsyncExitStack) -> None:
-    server = Server()
-    server.greeting += published(0)
+    server = Server(framed(GREETING) + published(0))
     port = await server.start(ending)
     await load.open(port, [connect_frame("a token", {})])
     await load.publications(1, patience_s=10)
@@ -156,11 +117,58 @@ async def test_a_lost_client_is_counted(load: Load, server: Server) -> None:
 
 
 async def test_a_refused_client_breaks_the_run(load: Load, ending: AsyncExitStack) -> None:
-    server = Server()
-    server.greeting = framed(b'{"type":"disconnect","code":4501,"slug":"unauthorized"}')
+    server = Server(framed(b'{"type":"disconnect","code":4501,"slug":"unauthorized"}'))
     with pytest.raises(Broken, match="unauthorized"):
         await load.open(await server.start(ending), [connect_frame("a token", {})])
 
 
 async def test_greetings_come_back_as_they_were(load: Load, server: Server) -> None:
     assert await load.greetings() == [{"type": "connected"}]
+
+
+async def test_socket_io_lets_a_client_in_after_its_prelude_and_its_early_publications(
+    load: Load, ending: AsyncExitStack
+) -> None:
+    server = Server(framed(b'0{"sid":"a"}') + published(0, prefix=b'42["publication",') + framed(b'40{"sid":"b"}'))
+    counts = await load.open(await server.start(ending), ['{"token":"t"}'], transport="socketio")
+    assert (counts.opened, counts.publications) == (1, 1)
+    assert server.heard.items[0].endswith(b'40{"token":"t"}')
+    assert await load.greetings() == [{"sid": "b"}]
+    server.clients[0].write(framed(b"2"))
+    await server.heard.until(2)
+    assert server.heard.items[1].endswith(b"3")
+
+
+async def test_socket_io_refuses_a_client(load: Load, ending: AsyncExitStack) -> None:
+    server = Server(framed(b'0{"sid":"a"}') + framed(b'44{"message":"not signed by us"}'))
+    with pytest.raises(Broken, match="not signed by us"):
+        await load.open(await server.start(ending), ['{"token":"t"}'], transport="socketio")
+
+
+async def test_nchan_lets_a_client_in_by_the_upgrade(load: Load, ending: AsyncExitStack) -> None:
+    server = Server(published(0), silent=True)
+    await load.open(await server.start(ending), ["/live/orders:bench"], transport="nchan")
+    assert (await load.publications(1, patience_s=10)).publications == 1
+    assert server.requests == [b"GET /live/orders:bench HTTP/1.1"]
+
+
+async def test_a_poll_of_nchan_goes_on_after_the_answer_before(load: Load, ending: AsyncExitStack) -> None:
+    asked: Collected[bytes] = Collected()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(2):
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            body = b'{"data":%b}' % datum(0, number, 1)
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nLast-Modified: Monday\r\nEtag: %d\r\n\r\n"
+            writer.write(head % (len(body), number) + body)
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    ending.callback(server.close)
+    await load.open(server.sockets[0].getsockname()[1], ["/poll/orders:bench"], transport="nchan-poll")
+    await asked.until(3)
+    assert b"If-" not in asked.items[0]
+    assert asked.items[2].endswith(b"If-Modified-Since: Monday\r\nIf-None-Match: 1\r\n\r\n")
+    counts = await load.publications(2, patience_s=10)
+    assert (counts.publications, counts.missing, counts.repeated) == (2, 0, 0)
