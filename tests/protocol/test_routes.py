@@ -17,14 +17,14 @@ APPLICATIONS: dict[str, Any] = {
     "auth": auth.application(
         Mock(), Mock(), Mock(), guard=GUARD, bearer=auth.Bearer(Mock(), clock=time.time), origins=[]
     ),
-    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), guard=GUARD),
+    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), guard=GUARD),
 }
 SERVED = [(service, route) for service in APPLICATIONS for route in ROUTES[service]]
 
 
 @pytest.mark.parametrize(("service", "route"), SERVED, ids=[f"{service} {route.name}" for service, route in SERVED])
 async def test_a_route_is_served_where_the_table_says_so(service: str, route: Route) -> None:
-    path = route.path.format(group="vip", user="alice", number=17)
+    path = route.path.format(group="vip", user="alice", number=17, session="AbCd")
     transport = httpx.ASGITransport(APPLICATIONS[service])
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.request(route.method.upper(), path, content=b"{")

@@ -14,6 +14,7 @@ from whimbrel.router.shell.http import application
 from whimbrel.router.shell.metrics import Counts
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
+from whimbrel.router.shell.sessions import Sessions
 from whimbrel.router.shell.status import Status
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.http import service_key
@@ -31,7 +32,16 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     table = NamespaceTable(Bucket(bus, reads, subjects.NAMESPACES), view, LOG)
     responder = Responder(groups, lambda: table.table, counts)
     letters = DeadLetters(bus, reads, LOG)
-    app = application(groups, table, responder, Status(bus), letters, LOG, guard=service_key(SERVICE_KEY))
+    app = application(
+        groups,
+        table,
+        responder,
+        Status(bus),
+        letters,
+        Sessions(bus, reads, clock=lambda: 0),
+        LOG,
+        guard=service_key(SERVICE_KEY),
+    )
     headers = {"authorization": f"Bearer {SERVICE_KEY}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://router", headers=headers
@@ -53,6 +63,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         ("POST", "/v1/authorize"),
         ("GET", "/v1/status"),
         ("GET", "/v1/dlq"),
+        ("GET", "/v1/sessions/AbCd"),
+        ("GET", "/v1/sessions?user=alice"),
     ],
 )
 async def test_every_path_needs_the_service_key(http: httpx.AsyncClient, method: str, path: str) -> None:
@@ -73,6 +85,9 @@ async def test_every_path_needs_the_service_key(http: httpx.AsyncClient, method:
         ("GET", "/v1/dlq?limit=0", None, 400),
         ("GET", "/v1/dlq?limit=1001", None, 400),
         ("GET", "/v1/dlq?after=-1", None, 400),
+        ("GET", "/v1/sessions", None, 400),
+        ("GET", "/v1/sessions?user=alice&limit=101", None, 400),
+        ("GET", f"/v1/sessions/{'s' * 65}", None, 400),
         ("GET", "/v1/dlq?after=x", None, 400),
         ("POST", "/v1/authorize", b"{", 400),
         ("POST", "/v1/authorize", b"{}", 400),
@@ -102,6 +117,8 @@ async def test_bad_input_is_a_bad_request(
         ("GET", "/v1/users/alice/groups"),
         ("GET", "/v1/status"),
         ("GET", "/v1/dlq"),
+        ("GET", "/v1/sessions/AbCd"),
+        ("GET", "/v1/sessions?user=alice"),
     ],
 )
 async def test_without_a_bus_every_answer_is_unavailable_with_a_time_to_retry(

@@ -16,6 +16,7 @@ from whimbrel.protocol.limits import (
 from whimbrel.protocol.namespaces import Grant, Namespace
 from whimbrel.protocol.positions import Position
 from whimbrel.protocol.rpc import ServiceStatus
+from whimbrel.protocol.sessions import SessionRecord
 
 Transport = Literal["websocket", "sse", "poll"]
 
@@ -213,6 +214,28 @@ class StatusReply(Frame):
     lag: tuple[ConsumerLag, ...]
     dead_letters: int
     """Events that could not be delivered."""
+
+
+class SessionReply(Frame):
+    """Answer of `GET /v1/sessions/{session}`: how a session ended, or how it is."""
+
+    record: SessionRecord
+    """As its pod told it last."""
+    fate: Literal["open", "ended", "vanished", "unknown"]
+    """`vanished`: its pod died without a word; `unknown`: its pod lives and knows nothing of it."""
+    slug: str
+    """Of the close code where the edge ended it; otherwise one word for what happened."""
+    advice: str
+    """What that means, and what the client does or should do."""
+    pod_heard_at: float | None
+    """When the pod last gave a sign of life (Unix s)."""
+
+
+class SessionsReply(Frame):
+    """Answer of `GET /v1/sessions`."""
+
+    sessions: tuple[SessionReply, ...]
+    """Those that live, then those that ended, the latest first."""
 
 
 class DeadLetter(Frame):

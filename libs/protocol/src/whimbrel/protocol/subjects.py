@@ -14,6 +14,7 @@ from whimbrel.protocol.channels import Channel, escape_token
 # Streams
 EVENTS: Final = "EVENTS"
 DLQ: Final = "DLQ"
+SESSIONS: Final = "SESSIONS"  # how sessions began and ended
 EVENT_PARTITIONS: Final = 8  # of stream EVENTS; fixed in the account's mapping
 
 # Key-value buckets
@@ -24,6 +25,7 @@ REVOKED: Final = "REVOKED"
 REFRESH: Final = "REFRESH"
 READMARKS: Final = "READMARKS"
 TICKETS: Final = "TICKETS"
+PODS: Final = "PODS"  # which edges live
 RESUME_KEYS: Final = "resume"  # the key in KEYS that holds the keys of resume grants
 
 # Requests between services
@@ -32,6 +34,7 @@ AUTH_REDEEM: Final = "rpc.auth.v1.redeem"
 ROUTER_RESOLVE: Final = "rpc.router.v1.resolve"
 ROUTER_AUTHORIZE: Final = "rpc.router.v1.authorize"
 STATUS: Final = "rpc.status.v1"
+EDGE_SESSIONS: Final = "rpc.edge.v1.sessions"  # every edge answers
 
 # Queue groups: one member of each answers a request
 AUTH_QUEUE: Final = "auth"
@@ -45,6 +48,7 @@ EVENTS_ALL: Final = "events.>"
 EVENTS_STORED: Final = "e.>"  # events as stream EVENTS keeps them, after the mapping
 DLQ_ALL: Final = "dlq.>"
 LIVE_ALL: Final = "live.>"
+SESSIONS_ALL: Final = "sessions.*"
 
 
 def history_stream(partition: int) -> str:
@@ -96,6 +100,11 @@ def channel_of_live(subject: str) -> Channel:
 def user_subject(user: str) -> str:
     """Return where changes that concern ``user`` are told to the edges that hold a session of theirs."""
     return f"ctl.user.{escape_token(user)}"
+
+
+def sessions_subject(pod: str) -> str:
+    """Return where ``pod`` writes which sessions began and ended."""
+    return f"sessions.{pod}"
 
 
 def bucket_stream(bucket: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from whimbrel.protocol import subjects
 from whimbrel.protocol.limits import RETAINED_PER_CHANNEL
+from whimbrel.protocol.sessions import KEPT_S, SESSIONS_BYTES
 from whimbrel.protocol.versions import LAYOUT_VERSION
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.errors import BusFault, JetStreamRefused, LayoutMismatch, LayoutMissing
@@ -50,7 +51,7 @@ MAX_TICKETS_BYTES: Final = 64 * 1024 * 1024  # beyond, no more tickets are made 
 REVOKED_MARKER_S: Final = 60  # how long the note that a revocation has expired is kept
 
 REPUBLISHED_BUCKETS: Final = (subjects.NAMESPACES, subjects.GROUPS, subjects.KEYS, subjects.REVOKED)
-BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS, subjects.TICKETS)
+BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS, subjects.TICKETS, subjects.PODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,14 @@ def streams(*, partitions: int, replicas: int) -> Iterator[Config]:
         max_age=DLQ_AGE,
         max_msg_size=MAX_MESSAGE_BYTES,
         deny_delete=False,  # a dead letter goes when its event was published again, or is given up
+    )
+    yield _stream(
+        subjects.SESSIONS,
+        [subjects.SESSIONS_ALL],
+        replicas,
+        max_age=KEPT_S * _S,
+        max_bytes=SESSIONS_BYTES,
+        max_msg_size=MAX_MESSAGE_BYTES,
     )
     for bucket in BUCKETS:
         yield _bucket(bucket, replicas)
@@ -184,7 +193,7 @@ async def layout(connection: Connection) -> Layout:
     first = _declared(subjects.history_stream(0), await _info(connection, subjects.history_stream(0)))
     partitions = int(first[PARTITIONS])
     history = subjects.all_history_streams(partitions)
-    names = [*history, subjects.EVENTS, subjects.DLQ, *map(subjects.bucket_stream, BUCKETS)]
+    names = [*history, subjects.EVENTS, subjects.DLQ, subjects.SESSIONS, *map(subjects.bucket_stream, BUCKETS)]
     found = await asyncio.gather(*(_info(connection, name) for name in names))
     epochs = [_declared(name, info)[EPOCH] for name, info in zip(names, found, strict=True)]
     return Layout(partitions, tuple(epochs[:partitions]), epochs[partitions])

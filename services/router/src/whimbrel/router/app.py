@@ -18,6 +18,7 @@ from whimbrel.router.shell.metrics import Counts
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
 from whimbrel.router.shell.resumekeys import ResumeKeys
+from whimbrel.router.shell.sessions import Sessions
 from whimbrel.router.shell.status import Status
 from whimbrel.runtime import http, jetstream
 from whimbrel.runtime.directget import DirectGet
@@ -53,6 +54,7 @@ async def run(service: Service) -> None:
         responder,
         Status(bus),
         DeadLetters(bus, reads, service.log),
+        Sessions(bus, reads, clock=time.time),
         service.log,
         guard=guard,
     )

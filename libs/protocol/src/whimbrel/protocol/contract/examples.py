@@ -149,6 +149,29 @@ _STREAM: Final[Example] = {
     "replicas": 3,
 }
 _LAG: Final[Example] = {"partition": 0, "pending": 0, "unacknowledged": 0}
+_SESSION: Final = {
+    "record": {
+        "session": "p3Vw0mJr2xQe9aKd",
+        "pod": "edge-7d4b9c6f5-x2x8k",
+        "user": "alice",
+        "transport": "websocket",
+        "opened_at": 1767225600.125,
+        "closed_at": 1767229200.5,
+        "ended_by": "edge",
+        "code": 4002,
+        "reason": "the socket took nothing for too long",
+        "channels": 2,
+        "received": 14,
+        "sent": 920,
+        "recovered": 1,
+        "fell_behind": 1,
+        "doing": ["behind"],
+    },
+    "fate": "ended",
+    "slug": "slow_consumer",
+    "advice": "The client read too slowly for too long. Reconnect; history fills the gap.",
+    "pod_heard_at": None,
+}
 _LETTER: Final[Example] = {
     "sequence": 3,
     "time": "2026-11-23T09:30:05.120Z",
@@ -208,6 +231,8 @@ BODIES: Final[dict[str, Example]] = {
     "StreamStatus": _STREAM,
     "ConsumerLag": _LAG,
     "StatusReply": {"services": [_SERVICE], "streams": [_STREAM], "lag": [_LAG], "dead_letters": 0},
+    "SessionReply": _SESSION,
+    "SessionsReply": {"sessions": [_SESSION]},
     "DeadLetter": _LETTER,
     "DeadLettersReply": {"letters": [_LETTER], "after": 17, "complete": True},
     "ReplayReply": {"event_sequence": 1042, "repeated": False},

@@ -120,6 +120,8 @@ def _subjects() -> list[list[str]]:
         [f"`{subjects.AUTH_VERIFY}`", "edge → auth", "tokens of one tick → verdicts"],
         [f"`{subjects.ROUTER_RESOLVE}`", "edge → router", "users who connect → their groups"],
         [f"`{subjects.ROUTER_AUTHORIZE}`", "tools → router", "may this user do this in this channel?"],
+        [f"`{subjects.EDGE_SESSIONS}`", "router → every edge", "what is known of a session, or of a user's sessions"],
+        [f"`{subjects.sessions_subject('<pod>')}`", "edge → SESSIONS", "sessions that began and ended"],
         [f"`{subjects.STATUS}`", "router → every process", "who runs, since when, in what state"],
         [f"`{subjects.NOTIFIERS}`", "notifier → notifier", "how many partitions of EVENTS each holds"],
         [f"`{of_user}`", "router, edge → edge", "joined or left groups; acknowledged on another device"],
@@ -141,6 +143,7 @@ def _streams() -> list[list[str]]:
             f"the newest {limits.RETAINED_PER_CHANNEL:,} publications of each durable channel",
         ],
         [f"`{subjects.DLQ}`", f"`{subjects.DLQ_ALL}`", "events that could not be delivered"],
+        [f"`{subjects.SESSIONS}`", f"`{subjects.SESSIONS_ALL}`", "which sessions began and ended, for a day"],
     ]
 
 
@@ -157,6 +160,7 @@ def _buckets() -> list[list[str]]:
             (subjects.KEYS, "`resume` → keys", "what resume grants are signed with"),
             (subjects.REFRESH, "family → its state", "refresh tokens"),
             (subjects.TICKETS, "ticket → whom it stands for", "tickets of the last two minutes"),
+            (subjects.PODS, "pod → when it lived", "which edges live, and since when one does not"),
             (subjects.REVOKED, "user or token → since when", "what is valid no longer"),
         )
     ]

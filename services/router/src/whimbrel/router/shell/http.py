@@ -1,9 +1,10 @@
 """The router's HTTP: groups, permission, namespaces, status and dead letters, all with the service key."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Response
 
 from whimbrel.protocol.bodies import (
     DeadLetter,
@@ -12,16 +13,20 @@ from whimbrel.protocol.bodies import (
     MembersReply,
     NamespacesReply,
     ReplayReply,
+    SessionReply,
+    SessionsReply,
     StatusReply,
 )
 from whimbrel.protocol.limits import MAX_OFFSET
 from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
+from whimbrel.protocol.sessions import KEPT_S
 from whimbrel.protocol.versions import PATH_PREFIX
 from whimbrel.router.core.memberships import MAX_GROUP_CHARS, MAX_USER_CHARS, Membership
 from whimbrel.router.shell.deadletters import LETTERS, MAX_LETTERS, DeadLetters, Sought
 from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
+from whimbrel.router.shell.sessions import Sessions
 from whimbrel.router.shell.status import Status
 from whimbrel.runtime.http import answer_problems
 from whimbrel.runtime.logs import Logger
@@ -32,6 +37,7 @@ GroupPath = Annotated[str, Path(min_length=1, max_length=MAX_GROUP_CHARS)]
 UserPath = Annotated[str, Path(min_length=1, max_length=MAX_USER_CHARS)]  # may hold slashes: a `sub` is any text
 LetterPath = Annotated[int, Path(ge=1, le=MAX_OFFSET)]
 
+MAX_SESSION_CHARS: Final = 64
 MEMBER: Final = "/groups/{group}/members/{user:path}"
 
 
@@ -41,6 +47,7 @@ def application(
     responder: Responder,
     status: Status,
     letters: DeadLetters,
+    sessions: Sessions,
     log: Logger,
     *,
     guard: Guard,
@@ -77,6 +84,21 @@ def application(
     @routes.get("/status")
     async def state() -> StatusReply:
         return await status.read()
+
+    @routes.get("/sessions/{session}")
+    async def session(session: Annotated[str, Path(max_length=MAX_SESSION_CHARS)]) -> SessionReply:
+        found = await sessions.find(session)
+        if found is None:
+            why = f"no pod knows session {session}, and none that ended in the last {KEPT_S // 3600} h bore this name"
+            raise HTTPException(HTTPStatus.NOT_FOUND, why)
+        return found
+
+    @routes.get("/sessions")
+    async def sessions_of(
+        user: Annotated[str, Query(min_length=1, max_length=MAX_USER_CHARS)],
+        limit: Annotated[int, Query(ge=1, le=100)] = 5,
+    ) -> SessionsReply:
+        return await sessions.of_user(user, limit=limit)
 
     @routes.get("/dlq")
     async def dead(

@@ -19,6 +19,12 @@ _CODE: Final = Parameter("query", "code", "Only letters with this reason.")
 _SUBJECT: Final = Parameter("query", "subject", "Only letters from subjects that this pattern covers: events.shop.>")
 _NUMBER: Final = Parameter("path", "number", "A dead letter's `sequence`.", {"type": "integer", "minimum": 1})
 
+_SESSION: Final = Parameter("path", "session", "A session, as `connected` named it.")
+_OF_USER: Final = Parameter("query", "user", "Sessions of this user.")
+_SESSIONS: Final = Parameter(
+    "query", "limit", "Sessions in the answer.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 5}
+)
+
 ROUTER: Final = (
     Route(
         "get",
@@ -87,6 +93,26 @@ ROUTER: Final = (
         Caller.SERVICE,
         {200: Answer("The state of the whole.", bodies.StatusReply)},
         failures=(401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/sessions/{{session}}",
+        "readSession",
+        "Tell how a session ended, or how it is; known for a day.",
+        Caller.SERVICE,
+        {200: Answer("What is known of it.", bodies.SessionReply)},
+        parameters=(_SESSION,),
+        failures=(400, 401, 404, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/sessions",
+        "listSessions",
+        "Tell of the latest sessions of a user.",
+        Caller.SERVICE,
+        {200: Answer("The sessions, those that live first.", bodies.SessionsReply)},
+        parameters=(_OF_USER, _SESSIONS),
+        failures=(400, 401, 503),
     ),
     Route(
         "get",
