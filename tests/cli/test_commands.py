@@ -191,6 +191,9 @@ def test_connections_are_counted_by_transport(development: Development) -> None:
         (("listen", "--user", "alice", "nowhere:1"), 1, "102 unknown_channel"),
         (("listen", "--token", "forged", "orders:42"), 1, "4501"),
         (("groups", "list"), 2, "say whose"),
+        (("why",), 2, "say what: a session, or --user"),
+        (("why", "p3Vw", "--user", "alice"), 2, "say what: a session, or --user"),
+        (("why", "p3Vw"), 1, "no pod knows session p3Vw"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_sentence_with_an_exit_code(

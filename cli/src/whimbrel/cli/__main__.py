@@ -10,7 +10,7 @@ import click
 
 from whimbrel.cli.exits import Failure
 
-COMMANDS = ("dev", "token", "publish", "listen", "status", "groups", "dlq", "kill")
+COMMANDS = ("dev", "token", "publish", "listen", "status", "why", "groups", "dlq", "kill")
 
 
 class Commands(click.Group):

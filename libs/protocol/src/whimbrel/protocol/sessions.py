@@ -46,7 +46,7 @@ class SessionRecord(Message):
     rate_limited: int = 0
     """Requests refused by a rate limit."""
     doing: tuple[str, ...] = ()
-    """What it was in the middle of: `opening`, `behind`, `draining`."""
+    """What it was in the middle of: `opening` (it was never told `connected`), `behind` (caught up from history)."""
 
 
 class SessionBegun(NamedTuple):

@@ -14,6 +14,7 @@ from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.frontdoor import Building
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
+from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.pod import Pod
@@ -24,7 +25,7 @@ from whimbrel.edge.shell.users import Users
 from whimbrel.protocol import subjects
 from whimbrel.runtime import http, jetstream
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.kv import KvView
+from whimbrel.runtime.kv import Bucket, KvView
 from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.service import Service
 
@@ -57,6 +58,8 @@ async def run(service: Service) -> None:
     bus = Bus(hub, fanout, live, Streams(layout, control, readers), service.log)
     marks = ReadMarks(control, readers[0], service.log)
     users = Users(control, service.log)
+    journal = Journal(control, Bucket(control, readers[0], subjects.PODS), service.instance, hub, service.log)
+    await journal.open()
     pod = Pod(
         settings,
         hub,
@@ -65,6 +68,7 @@ async def run(service: Service) -> None:
         Gatekeeper(control, users, keys, revoked),
         namespaces.current,
         Counters(),
+        journal,
         service.log,
     )
     namespaces.on_change.append(pod.rules_changed)
@@ -74,7 +78,7 @@ async def run(service: Service) -> None:
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 
-    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks)]
+    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks, journal)]
     tls: http.Tls | None = None
     if certificate is not None:
         certificate.expose(service.metrics)
@@ -90,5 +94,6 @@ async def run(service: Service) -> None:
         for task in (*upkeep, serving):
             task.cancel()
         await asyncio.gather(*upkeep, serving, return_exceptions=True)
+        await journal.close()
         for view in (namespaces, keys, revoked):
             await view.close()

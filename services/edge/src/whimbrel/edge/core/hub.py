@@ -43,6 +43,7 @@ class LiveChannel:
         "_following",
         "catching_up",
         "channel",
+        "delivered",
         "durable",
         "epoch",
         "followers",
@@ -68,6 +69,7 @@ class LiveChannel:
         self.opened = False
         self.gone = False
         self.catching_up = False
+        self.delivered = 0  # frames flushed to whoever was in the channel
         self.pending: list[bytes] = []  # frames accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
         self.writers: dict[Hashable, Write] = {}

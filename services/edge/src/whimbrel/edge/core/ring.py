@@ -1,4 +1,4 @@
-"""The newest publications of one channel, and the rule of the contract (§2) towards the bus."""
+"""The newest publications of one channel, and the rule of `prev` (docs/websocket-api.md) towards the bus."""
 
 from bisect import bisect_right
 from collections.abc import Iterable

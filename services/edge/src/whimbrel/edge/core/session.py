@@ -34,6 +34,7 @@ from whimbrel.edge.core.rights import action_of, permit, still_permitted
 from whimbrel.edge.core.states import Cause, State, step
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.core.subscriptions import Subscriptions
+from whimbrel.edge.core.tally import Tally
 from whimbrel.protocol.channels import INBOX, Channel, group_channel, inbox_of
 from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
@@ -89,6 +90,7 @@ class Session:
         "rules",
         "state",
         "subscriptions",
+        "tally",
         "terms",
     )
 
@@ -105,6 +107,7 @@ class Session:
         self.subscriptions = Subscriptions(terms.channels)
         self.liveness = Liveness(now=now)
         self.closed_with: CloseCode | None = None
+        self.tally = Tally()
         self._connect: Connect | None = None  # while it is being answered
         self._waiting: list[ClientFrame | Refused] | None = None
         self._in_flight = 0
@@ -123,6 +126,7 @@ class Session:
             return self.close(CloseCode.FRAME_TOO_LARGE, str(error))
         except MalformedFrame as error:
             return self.close(CloseCode.PROTOCOL_ERROR, str(error))
+        self.tally.received += len(frames)
         owed = self._pay(len(frames) / self.terms.frames_per_s, now)
         if owed > BURST_S:
             return self._too_fast(frames, owed)
@@ -149,7 +153,8 @@ class Session:
         if owed > FLOOD_BURSTS * BURST_S:
             return self.close(CloseCode.RATE_LIMITED, why, after_ms=int(owed * 1000))
         refusal = Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int((owed - BURST_S) * 1000) + 1)
-        asked = (frame for frame in frames if not isinstance(frame, Ping | Pong))
+        asked = [frame for frame in frames if not isinstance(frame, Ping | Pong)]
+        self.tally.rate_limited += len(asked)
         return [Send(error_frame(refusal, _id_of(frame))) for frame in asked]
 
     def _take(self, frames: Sequence[ClientFrame | Refused], *, now: float, wall: float) -> list[Effect]:
@@ -160,6 +165,7 @@ class Session:
             try:
                 effects += self._on(frame, now=now, wall=wall)
             except Refused as refusal:
+                self.tally.rate_limited += refusal.code is ErrorCode.RATE_LIMITED
                 effects.append(Send(error_frame(refusal, _id_of(frame))))
         return effects
 
@@ -219,7 +225,7 @@ class Session:
 
     def _on_subscribe(self, frame: Subscribe) -> list[Effect]:
         held = frame.channel in self.subscriptions.channels
-        # A client that found a gap subscribes again from its position (contract §2); anything else is a mistake.
+        # A client that found a gap subscribes again from its position (docs/websocket-api.md); else it is a mistake.
         if held and frame.position is None:
             raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
         if not held and self.subscriptions.full:
@@ -287,6 +293,9 @@ class Session:
             return []
         for name, result in results.items():
             self.subscriptions.settle(name, opened=isinstance(result, Opened))
+            if isinstance(result, Opened):
+                self.tally.recovered += result.recovered is True
+                self.tally.reloads += result.recovered is False
         if self.state is State.OPENING and request == 0:
             return self._connected(results, now=now, wall=wall)
         return [
@@ -418,6 +427,8 @@ class Session:
             return []
         self.state = step(self.state, Cause.CLOSE)
         self.closed_with = code
+        self.tally.reason = reason
+        self.tally.channels = len(self.subscriptions.channels)
         return [Send(disconnect_frame(code, reason, after_ms)), *self.subscriptions.close_all(), Close(code)]
 
     def leaving(self, after_ms: int) -> list[Effect]:
@@ -431,6 +442,7 @@ class Session:
         if self.state is State.CLOSED:
             return []
         self.state = step(self.state, Cause.LOST)
+        self.tally.channels = len(self.subscriptions.channels)
         return self.subscriptions.close_all()
 
     @property

@@ -48,9 +48,9 @@ class Connection(asyncio.Protocol, ABC):
         "_behind",
         "_closing",
         "_moved_at",
-        "_opened_at",
         "_unsent",
         "_watched",
+        "opened_at",
         "pod",
         "session",
         "slot",
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol, ABC):
         self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
         self._unsent = 0  # bytes, when a socket that is behind was last looked at
         self._moved_at = 0.0  # when it last took any
-        self._opened_at = pod.now()
+        self.opened_at = wall()
         self._watched: str | None = None  # the user whose changes this socket is told of
         # To be told of what the kernel did not take. Not 0: uvloop's TLS would pause and resume at every other write.
         transport.set_write_buffer_limits(high=1)
@@ -105,6 +105,7 @@ class Connection(asyncio.Protocol, ABC):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client; one line tells how the session ended."""
         pod, session = self.pod, self.session
+        goodbye = self._closing
         self._closing = True  # what is still on its way finds nobody
         self._perform(session.lost())
         pod.forget(self)
@@ -116,15 +117,7 @@ class Connection(asyncio.Protocol, ABC):
         pod.counters.closed["client" if code is None else code.slug] += 1
         if self._watched is not None:
             pod.users.detach(self._watched, self, now=pod.now())
-        pod.log.info(
-            "session.closed",
-            session=session.id,
-            user=None if session.identity is None else session.identity.user,
-            transport=self.CARRIER,
-            code=None if code is None else int(code),
-            reason="client" if code is None else code.slug,
-            duration_s=round(pod.now() - self._opened_at, 3),
-        )
+        pod.journal.ended(self, goodbye=goodbye)
 
     # Effects out
 
@@ -134,6 +127,7 @@ class Connection(asyncio.Protocol, ABC):
                 case Send(message):
                     if not self._closing:
                         self._send(message)
+                        self.session.tally.sent += 1
                 case Close(code):
                     self._close(code)
                 case Identify():
@@ -196,7 +190,7 @@ class Connection(asyncio.Protocol, ABC):
             self._behind = {name: each for name, each in self._behind.items() if each.channel != channel}
         live = self.pod.hub.channels.get(channel)
         if live is not None:
-            self.pod.hub.detach(live, self, now=self.pod.now())
+            self._leave(live, now=self.pod.now())
 
     # Channels
 
@@ -229,16 +223,30 @@ class Connection(asyncio.Protocol, ABC):
                 self._attach(opening, result)
         results = {opening.wanted.name: result for opening, result in completed}
         self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
+        if effect.request == 0 and self.session.state is State.OPEN:
+            self.pod.journal.begun(self)
         self._schedule()
         return True
 
     def _attach(self, opening: Opening, result: Opened) -> None:
         if self._behind is None:
+            if self not in opening.live.writers:
+                self.session.tally.sent -= opening.live.delivered
             self._join(opening.live)
         else:  # the socket is slow: this channel is behind from here on
             wanted = opening.wanted
             end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
             self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
+
+    def _leave(self, live: LiveChannel, *, now: float) -> None:
+        if self in live.writers:
+            self.session.tally.sent += live.delivered
+            self.pod.hub.detach(live, self, now=now)
+
+    @property
+    def behind(self) -> bool:
+        """Whether it reads too slowly, and is caught up from history."""
+        return self._behind is not None
 
     # The user
 
@@ -308,7 +316,8 @@ class Connection(asyncio.Protocol, ABC):
                 continue  # still being opened
             head = None if live.ring is None else Position(epoch=live.epoch, offset=live.ring.head)
             self._behind[name] = Wanted(name, channel, head)
-            self.pod.hub.detach(live, self, now=now)
+            self._leave(live, now=now)
+        self.session.tally.fell_behind += 1
         self.pod.counters.fell_behind += 1
 
     async def _catch_up(self, behind: dict[str, Wanted]) -> None:

@@ -68,6 +68,7 @@ class Fanout:
         for live in dirty:
             frames, live.pending = live.pending, []
             self.publications += len(frames)
+            live.delivered += len(frames)
             if live.traces:
                 self._flush_traced(live, frames)
             elif frames:

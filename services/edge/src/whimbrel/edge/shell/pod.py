@@ -15,6 +15,7 @@ from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.admission import Admission
 from whimbrel.edge.shell.deflate import Deflater
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
+from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.requests import Requests
@@ -70,6 +71,7 @@ class Pod:
         gatekeeper: Gatekeeper,
         rules: Mapping[str, Namespace],
         counters: Counters,
+        journal: Journal,
         log: Logger,
     ) -> None:
         self.settings = settings
@@ -83,6 +85,7 @@ class Pod:
         self.admission = Admission(settings, gatekeeper.users)
         self.rules = rules
         self.counters = counters
+        self.journal = journal
         self.log = log
         self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()
@@ -138,6 +141,7 @@ class Pod:
         self.counters.expose(metrics)
         self.openings.counts.expose(metrics)
         self.gatekeeper.expose(metrics)
+        self.journal.expose(metrics)
         if self.deflater is not None:
             self.deflater.expose(metrics)
 

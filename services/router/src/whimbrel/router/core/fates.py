@@ -1,5 +1,6 @@
 """What became of a session, from what its pod told last and whether that pod still lives."""
 
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from whimbrel.protocol.bodies import SessionReply
@@ -9,7 +10,6 @@ from whimbrel.protocol.sessions import BEAT_S, PodBeat, SessionBegun, SessionRec
 SILENT_S: Final = 3 * BEAT_S  # a pod that gave no sign for so long is dead or cut off, not slow
 
 OPEN: Final = "It is connected, and reads what it is sent."
-OPENING: Final = "It has not been told `connected` yet: its token is being checked, or its channels are being opened."
 BEHIND: Final = (
     "It reads too slowly and is not written live: it catches up from history as it drains, and is closed with 4002 "
     "where it takes nothing for long. Look at the client's network, or at what it does with each frame."
@@ -34,12 +34,9 @@ def of_living(record: SessionRecord, at: float) -> SessionReply:
     """Return what to say of a session that its pod told of at ``at`` (Unix s), as open or as just ended."""
     if record.closed_at is not None:
         return of_ended(record, at)
-    slug, advice = "open", OPEN
-    if "opening" in record.doing:
-        slug, advice = "opening", OPENING
-    elif "behind" in record.doing:
-        slug, advice = "behind", BEHIND
-    return _reply(record, "open", slug, advice, at)
+    if "behind" in record.doing:
+        return _reply(record, "open", "behind", BEHIND, at)
+    return _reply(record, "open", "open", OPEN, at)
 
 
 def of_ended(record: SessionRecord, heard_at: float | None) -> SessionReply:
@@ -61,7 +58,9 @@ def of_begun(pod: str, begun: SessionBegun, beat: PodBeat | None, *, answered: b
     record = SessionRecord(pod=pod, **begun._asdict())
     heard_at = None if beat is None else beat.at
     if beat is not None and beat.started_at > begun.opened_at:  # another process under the same name
-        return _reply(record, "vanished", "vanished", VANISHED, None)
+        since = datetime.fromtimestamp(beat.started_at, UTC).isoformat(" ", "seconds")
+        why = f"{VANISHED} Another process bears the pod's name since {since}."
+        return _reply(record, "vanished", "vanished", why, None)
     if answered or (beat is not None and beat.stopped):
         return _reply(record, "unknown", "unknown", LOST, heard_at)
     if heard_at is not None and now < heard_at + SILENT_S:
