@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol, ABC):
     )
 
     CARRIER: ClassVar[Transport]
+    EOF_IS_GOODBYE: ClassVar[bool]  # whether a client who leaves can say so in no other way
 
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
         self.pod = pod
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol, ABC):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client; one line tells how the session ended."""
         pod, session = self.pod, self.session
-        goodbye = self._closing
+        goodbye = self._closing or (error is None and self.EOF_IS_GOODBYE)
         self._closing = True  # what is still on its way finds nobody
         self._perform(session.lost())
         pod.forget(self)
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol, ABC):
 
     def _attach(self, opening: Opening, result: Opened) -> None:
         if self._behind is None:
-            if self not in opening.live.writers:
+            if not opening.live.serves(self):
                 self.session.tally.sent -= opening.live.delivered
             self._join(opening.live)
         else:  # the socket is slow: this channel is behind from here on
@@ -239,7 +240,7 @@ class Connection(asyncio.Protocol, ABC):
             self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
 
     def _leave(self, live: LiveChannel, *, now: float) -> None:
-        if self in live.writers:
+        if live.serves(self):
             self.session.tally.sent += live.delivered
             self.pod.hub.detach(live, self, now=now)
 

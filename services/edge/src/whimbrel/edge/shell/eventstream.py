@@ -80,6 +80,7 @@ class EventStream(Connection):
     __slots__ = ("_cors", "_cursor", "_outgoing")
 
     CARRIER: ClassVar[Transport] = "sse"
+    EOF_IS_GOODBYE: ClassVar[bool] = True
 
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified, cors: Mapping[str, str]) -> None:
         self._cors: Mapping[str, str] | None = cors  # until the answer has begun

@@ -129,7 +129,7 @@ class Journal:
     def _brought(self, carried: Carried) -> int:
         """Return what the channels to which it is attached have brought since they were made; see ``Tally.sent``."""
         lives = (self._hub.channels.get(channel) for channel in carried.session.subscriptions.channels.values())
-        return sum(live.delivered for live in lives if live is not None and carried in live.writers)
+        return sum(live.delivered for live in lives if live is not None and live.serves(carried))
 
     def _note(self, waiting: deque[Any], entry: Any) -> None:
         if len(waiting) >= MAX_UNWRITTEN:

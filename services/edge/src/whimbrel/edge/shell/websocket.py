@@ -21,6 +21,7 @@ class WebSocket(Connection):
     __slots__ = ("_deflater", "_inlet")
 
     CARRIER: ClassVar[Transport] = "websocket"
+    EOF_IS_GOODBYE: ClassVar[bool] = False
 
     def __init__(
         self, pod: Pod, transport: asyncio.Transport, presented: Identified | None, *, deflated: bool = False
