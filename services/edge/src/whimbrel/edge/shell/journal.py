@@ -227,7 +227,7 @@ class Journal:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_NOT_LOGGED: Final = frozenset({"session", "pod", "opened_at", "closed_at", "ended_by"})  # told by the line's own fields
+_NOT_LOGGED: Final = frozenset({"session", "pod", "opened_at", "closed_at", "ended_by"})  # the line has its own
 
 
 def _take(waiting: deque[Entry], room: int) -> list[tuple[Entry, bytes]]:
