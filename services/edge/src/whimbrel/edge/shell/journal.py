@@ -1,8 +1,8 @@
 """The journal of the pod's sessions: who came, who went and why, for `whimbrel why`.
 
 What began and ended is written to stream SESSIONS at once, or where more comes, once a second in one message: a storm
-costs the bus few of them. What is not written yet, and what lives, the pod tells when asked. A sign of life in bucket PODS lets others see that
-the pod died without a word.
+costs the bus few of them. What is not written yet, and what lives, the pod tells when asked. A sign of life in bucket
+PODS lets others see that the pod died without a word.
 """
 
 import asyncio
