@@ -253,7 +253,7 @@ async def test_a_client_lost_while_its_poll_waits_leaves_nothing_behind(edge: Ed
         (request("GET", "/v1/poll?cursor=forged", authorization="Bearer x"), 400, 107),
         (request("GET", "/v1/poll?limit=0", authorization="Bearer x"), 400, 107),
         (request("GET", "/v1/nothing"), 404, 107),
-        (request("DELETE", "/v1/poll"), 404, 107),
+        (request("DELETE", "/v1/poll"), 405, 107),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, 107),
     ],
 )

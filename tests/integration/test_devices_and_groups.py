@@ -96,7 +96,8 @@ async def test_a_waiting_poll_follows_a_change_of_groups(development: Developmen
     assert poller.follower.received["group:night"] == ["member"]
     waiting = asyncio.create_task(poller.poll(wait=20))
     await _leave(development, "night", "hugo")
-    assert await asyncio.wait_for(waiting, SOON_S + 1) == []
+    [left] = await asyncio.wait_for(waiting, SOON_S + 1)
+    assert (left["type"], left["channel"], left["code"]) == ("unsubscribed", "group:night", 103)
     answer = await poller.http.post(f"{development.edge}/v1/poll", json={"channels": {"group:night": None}, "wait": 0})
     assert answer.json()["frames"][0]["error"]["code"] == 103
     await poller.close()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from whimbrel.protocol.channels import GROUP_NAMESPACE, INBOX
+from whimbrel.protocol.limits import MAX_CHANNELS
 from whimbrel.protocol.positions import Position
 
 _GROUPS: Final = f"{GROUP_NAMESPACE}:"
@@ -18,4 +19,6 @@ def from_cursor(
     asks for those of the ``cursor``; the router's own channels go on from the cursor whether they are named or not.
     """
     own = {name: at for name, at in cursor.items() if name == INBOX or name.startswith(_GROUPS) or not named}
-    return {**own, **{name: at or cursor.get(name) for name, at in named.items()}}
+    asked = {name: at or cursor.get(name) for name, at in named.items()}
+    room = MAX_CHANNELS - len(asked)
+    return asked | dict([(name, at) for name, at in own.items() if name not in asked][:room])

@@ -1,6 +1,7 @@
 """The edge's HTTP endpoints that are not hot, by FastAPI on the front door's port: commands and transports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, Final, assert_never
 
 from fastapi import FastAPI, Header, Response
@@ -37,6 +38,12 @@ from whimbrel.protocol.frames import (
 from whimbrel.runtime import http
 
 PREFLIGHT_S: Final = 600
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+FRONT_DOORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "/v1/ws": ("GET",),
+    "/v1/sse": ("GET", "POST"),
+    "/v1/poll": ("GET", "HEAD", "POST"),
+}
 
 
 def application(pod: Pod) -> FastAPI:
@@ -95,7 +102,21 @@ def application(pod: Pod) -> FastAPI:
         )
         return JSONResponse(advice.model_dump(), headers={"cache-control": "no-store"})
 
+    for path, allowed in FRONT_DOORS.items():
+        app.add_api_route(path, _not_with_this_method(allowed), methods=sorted(METHODS - set(allowed)))
     return app
+
+
+def _not_with_this_method(allowed: tuple[str, ...]) -> Callable[[], Awaitable[Response]]:
+    """Return the answer to a method that the front door does not serve at one of its paths."""
+
+    async def refuse() -> Response:
+        why = f"here are {', '.join(allowed)}"
+        response = http.problem_response(ErrorCode.BAD_REQUEST, why, status=HTTPStatus.METHOD_NOT_ALLOWED)
+        response.headers["allow"] = ", ".join((*allowed, "OPTIONS"))
+        return response
+
+    return refuse
 
 
 async def _command(pod: Pod, identity: Identity, fields: dict[str, Any]) -> bytes | None:
@@ -145,7 +166,7 @@ def _mind_origins(app: FastAPI, pod: Pod) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=sorted(allowed),
-        allow_methods=["GET", "POST", "PUT"],
+        allow_methods=["GET", "HEAD", "POST", "PUT"],
         allow_headers=["authorization", "content-type", "if-none-match", "last-event-id"],
         expose_headers=["ETag", "Retry-After"],
         max_age=PREFLIGHT_S,

@@ -41,6 +41,7 @@ HOT: Final = tuple(
         ("GET", "/v1/sse"),
         ("POST", "/v1/sse"),
         ("GET", "/v1/poll"),
+        ("HEAD", "/v1/poll"),
         ("POST", "/v1/poll"),
     )
     for end in (" ", "?")
@@ -420,8 +421,10 @@ class FrontDoor(asyncio.Protocol):
 
     def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer the request."""
+        assert self._request is not None
         keep_alive = self._keeps_alive
-        self._answer(answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive), keep_alive)
+        data = answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive)
+        self._answer(data[: len(data) - len(body)] if self._request.method == "HEAD" else data, keep_alive)
 
     def repeat(self, composed: Composed) -> None:
         """Answer the request as many others are answered."""

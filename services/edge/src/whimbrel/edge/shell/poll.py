@@ -14,25 +14,29 @@ from typing import Final, Protocol
 
 from pydantic import ValidationError
 
+from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Rejected, Wanted
 from whimbrel.edge.core.hub import LiveChannel, Turn
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.polling import Ask, PollAnswer, answer_poll, at_head, news
+from whimbrel.edge.core.replies import unsubscribed_frame
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.shell.httpwire import Refusal, Request, answer
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import OUR_FAULT, bad_request, refuse
 from whimbrel.protocol.bodies import PollRequest
-from whimbrel.protocol.channels import INBOX, Channel
+from whimbrel.protocol.channels import INBOX, Channel, group_channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedPosition, Refused
 from whimbrel.protocol.frames import AckedFrame, encode
-from whimbrel.protocol.limits import POLL_LIMIT
+from whimbrel.protocol.limits import MAX_CHANNELS, POLL_LIMIT
 from whimbrel.protocol.positions import Cursor, Position, decode_cursor, encode_cursor
 
 POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
+# To be asked about every time: a browser sends the ETag by itself. Not by token: a new one must not lose the position.
+GET_HEADERS: Final[Mapping[str, str]] = {"cache-control": "private, no-cache", "vary": "Origin"}
 REPEATED_BYTES: Final = 1024  # bodies up to that are read once for all who send the same: a dozen channels
 REPEATED: Final = 1024  # such bodies remembered; with what they say, 4 KiB each
 
@@ -66,9 +70,8 @@ def read_get(request: Request) -> tuple[Ask, Cursor]:
     cursor = given.get("cursor") or request.header("if-none-match")
     try:
         start = decode_cursor(cursor) if cursor and cursor != "*" else Cursor("", {})
-        names = [value for name, value in parameters if name == "channel"] or list(start.positions)
         fields = {
-            "channels": {name: start.positions.get(name) for name in names},
+            "channels": {value: None for name, value in parameters if name == "channel"},
             "wait": float(given.get("wait", 0)),
             "limit": int(given.get("limit", POLL_LIMIT)),
         }
@@ -115,9 +118,14 @@ class Composed:
 
 
 class Poll:
-    """One poll under way."""
+    """One poll under way.
+
+    Besides what it asks for it waits for the channels of the user's groups: the answer, whatever brings it about, tells
+    of those that the client does not know yet.
+    """
 
     __slots__ = (
+        "_announced",
         "_ask",
         "_cursor",
         "_door",
@@ -128,6 +136,7 @@ class Poll:
         "_plain",
         "_positions",
         "_revalidates",
+        "_uninvited",
         "_until",
         "_waits",
         "done",
@@ -139,7 +148,7 @@ class Poll:
         self.pod = pod
         self.done = False
         self._door = door
-        self._revalidates = request.method == "GET"
+        self._revalidates = request.method != "POST"
         self._cursor: Cursor | None = None
         if self._revalidates:
             self._ask, self._cursor = read_get(request)
@@ -152,6 +161,8 @@ class Poll:
         self._waits = False
         self._plain = False  # it waits for exactly what it asked for
         self._heard: list[bytes] = []  # frames without a position that came while waiting
+        self._uninvited: Set[str] = frozenset()  # groups' channels that are being opened without having been asked for
+        self._announced: list[bytes] = []  # what the answer tells of them
         self._until = 0.0
 
     def begin(self, token: str | None) -> None:
@@ -196,8 +207,9 @@ class Poll:
             return
         self._identity = identity
         if self._cursor is not None:
-            mine = self._cursor.of(identity.user)
-            self._positions = {name: mine.get(name) for name in self._positions}
+            self._positions = from_cursor(self._positions, self._cursor.of(identity.user))
+        if identity.groups:
+            self._invite(identity)
         self.pod.users.attach(identity, self, now=now)
         lives = self._at_heads(identity, now)
         if lives is None:
@@ -207,6 +219,14 @@ class Poll:
             self._wait(lives)
         else:
             self._finish_as_it_is()
+
+    def _invite(self, identity: Identity) -> None:
+        """Add the channels of the user's groups that the poll does not ask for."""
+        names = {str(group_channel(group)) for group in identity.groups} - self._positions.keys()
+        if names:
+            room = max(0, MAX_CHANNELS - len(self._positions))
+            self._uninvited = frozenset(sorted(names)[:room])
+            self._positions = {**self._positions, **dict.fromkeys(self._uninvited)}
 
     def _at_heads(self, identity: Identity, now: float) -> list[LiveChannel] | None:
         """Return the channels asked for if the client has all that was published in them: as most come back."""
@@ -264,8 +284,12 @@ class Poll:
                 return False
             results.append((opening.wanted, result))
         self._looking = False
-        found = answer_poll(results, limit=self._ask.limit)
+        uninvited = answer_poll([each for each in results if each[0].name in self._uninvited], limit=0)
+        found = answer_poll([each for each in results if each[0].name not in self._uninvited], limit=self._ask.limit)
+        found.positions |= uninvited.positions
         found.frames += self._heard
+        self._announced += uninvited.frames
+        self._uninvited = frozenset()
         self._positions = found.positions
         if found.frames or self.pod.now() >= self._until:
             self._finish(found)
@@ -332,9 +356,22 @@ class Poll:
         self._finish_as_it_is()
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Answer with what there is: the next poll comes with the new rights. A repeat changes nothing."""
-        if self._identity is not None and self._identity.changed(joined=joined, left=left) != self._identity:
-            self._finish_as_it_is()
+        """Answer, and say what changed: the next poll comes with the new rights. A repeat changes nothing."""
+        if self.done or self._identity is None:
+            return
+        identity = self._identity.changed(joined=joined, left=left)
+        if identity == self._identity:
+            return
+        self._identity = identity
+        self._until = self.pod.now()
+        if self._looking:  # it answers when it is done; the next poll hears of the groups
+            return
+        gone = {str(group_channel(group)) for group in left} - {str(group_channel(group)) for group in identity.groups}
+        for name in sorted(gone & self._positions.keys()):
+            self._announced.append(unsubscribed_frame(name, ErrorCode.PERMISSION_DENIED, "the user's rights changed"))
+        self._positions = {name: at for name, at in self._positions.items() if name not in gone}
+        self._invite(identity)
+        self._look()
 
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Answer with what there is: the next poll comes under the new rules."""
@@ -357,13 +394,14 @@ class Poll:
             return
         self._end()
         self.pod.counters.accepted["poll"] += 1
+        found.frames[:0] = self._announced
         if not self._revalidates:
             self._door.reply(HTTPStatus.OK, found.encode(), POST_HEADERS)
             return
         try:
             headers = {
                 "etag": f'"{encode_cursor(self._identity.user, found.positions)}"',
-                "cache-control": "private, no-cache",
+                **GET_HEADERS,
             }
         except MalformedPosition as error:
             why = f"{error}: use POST /v1/poll"
