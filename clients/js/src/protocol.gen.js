@@ -140,7 +140,7 @@
  * @typedef {object} ConnectedLimits
  * @property {number} frame_bytes Bytes of one message, an array of frames included.
  * @property {number} channels Channels of one connection.
- * @property {number} publish_per_s Publishes per second, averaged.
+ * @property {number} publish_per_s Publishes per second, averaged, over all connections of the user.
  */
 
 /**

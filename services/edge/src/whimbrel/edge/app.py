@@ -22,6 +22,7 @@ from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.requests import Requests
 from whimbrel.edge.shell.streams import Streams
 from whimbrel.edge.shell.users import Users
+from whimbrel.edge.shell.watch import Watch
 from whimbrel.protocol import subjects
 from whimbrel.runtime import http, jetstream
 from whimbrel.runtime.directget import DirectGet
@@ -71,10 +72,12 @@ async def run(service: Service) -> None:
         journal,
         service.log,
     )
+    watch = Watch(pod, service.vitals, service.health)
     namespaces.on_change.append(pod.rules_changed)
     pod.expose(service.metrics)
     bus.expose(service.metrics)
     fanout.expose(service.metrics)
+    watch.expose(service.metrics)
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from whimbrel.edge.core.brownout import Bounds
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.protocol import limits
 from whimbrel.runtime.settings import ServiceSettings
@@ -93,6 +94,18 @@ class Settings(ServiceSettings):
     poll_interval_s: float = Field(
         5, gt=0, description="Seconds between two polls that polling clients are told to keep."
     )
+    brownout_lag_s: float = Field(
+        0.25, gt=0, description="Seconds by which the event loop was late in the last 2 s of a pod under strain."
+    )
+    brownout_memory_bytes: int = Field(
+        384 * 1024 * 1024, gt=0, description="Bytes of the process in RAM at which the pod is under strain."
+    )
+    brownout_after_s: float = Field(5, ge=0, description="Seconds of such strain after which a brownout begins.")
+    brownout_calm_s: float = Field(30, ge=0, description="Seconds well below both bounds after which it ends.")
+    brownout_spread_s: float = Field(
+        30, gt=0, description="Seconds over which a brownout asks all open connections to poll instead."
+    )
+    brownout_poll_s: float = Field(15, gt=0, description="Seconds between two polls that are asked for in a brownout.")
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -113,6 +126,16 @@ class Settings(ServiceSettings):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("set both WHIMBREL_EDGE_TLS_CERTIFICATE and WHIMBREL_EDGE_TLS_KEY, or neither")
         return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the pod may bear before it sheds load."""
+        return Bounds(
+            lag_s=self.brownout_lag_s,
+            memory_bytes=self.brownout_memory_bytes,
+            after_s=self.brownout_after_s,
+            calm_s=self.brownout_calm_s,
+        )
 
     @property
     def terms(self) -> Terms:

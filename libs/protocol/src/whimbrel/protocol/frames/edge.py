@@ -71,7 +71,7 @@ class ConnectedLimits(Frame):
     channels: int
     """Channels of one connection."""
     publish_per_s: float
-    """Publishes per second, averaged."""
+    """Publishes per second, averaged, over all connections of the user."""
 
 
 class Connected(Frame):

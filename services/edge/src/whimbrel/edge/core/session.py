@@ -362,6 +362,10 @@ class Session:
     def _drop_forbidden(self) -> list[Effect]:
         return self.subscriptions.drop(lambda channel: still_permitted(self._known, channel, self.rules))
 
+    def advised(self, policy: bytes) -> list[Effect]:
+        """Tell the client which transports to use now, by a ``policy`` frame that is the same for many."""
+        return [Send(policy)] if self.state is State.OPEN else []
+
     def acked(self, channel: Channel, offset: int, origin: str) -> list[Effect]:
         """Tell the client that another device of the user acknowledged."""
         if self.state is not State.OPEN or origin == self.id:

@@ -19,7 +19,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 
 BURST_S: Final = 2.0  # of the pod's rate: what a pod that restarts beside this one sends over
 ADDRESS_BURST_S: Final = 10.0  # of an address's: an office behind one address comes back together
-CROWDED_MS: Final = 10_000  # for connections that died unheard to be found out
+CROWDED_S: Final = 10  # for connections that died unheard to be found out
 
 
 class Admission:
@@ -48,7 +48,7 @@ class Admission:
                 HTTPStatus.TOO_MANY_REQUESTS,
                 CloseCode.RATE_LIMITED,
                 why,
-                retry_ms=int(1000 * (1.0 + wait) * (1.0 + random.random())),
+                retry_ms=spread_ms(2.0 * (1.0 + wait)),
             )
         if wait := self._turnstile.enter(now=now, jitter=random.random()):
             why = f"the pod takes {self._turnstile.rate:g} connects per second"
@@ -60,5 +60,9 @@ class Admission:
         if not self._users.crowded(user, device, most):
             return None
         why = f"a user has at most {most} connections to one pod, waiting polls included"
-        after_ms = int(CROWDED_MS * (0.5 + random.random()))
-        return Rejected(CloseCode.TOO_MANY_CONNECTIONS, ErrorCode.LIMIT_EXCEEDED, why, after_ms)
+        return Rejected(CloseCode.TOO_MANY_CONNECTIONS, ErrorCode.LIMIT_EXCEEDED, why, spread_ms(CROWDED_S))
+
+
+def spread_ms(seconds: float) -> int:
+    """Return half to one and a half ``seconds`` in milliseconds: who is told together must not come together."""
+    return int(1000 * seconds * (0.5 + random.random()))

@@ -16,17 +16,15 @@ from whimbrel.edge.core.rights import action_of, permit
 from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import HTTP_OF_CLOSE
-from whimbrel.protocol.bodies import CommandsRequest, TransportsReply
+from whimbrel.protocol.bodies import CommandsRequest
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import (
     Ack,
     ClientFrame,
     Connect,
-    Heartbeat,
     History,
     Ping,
-    PollAdvice,
     Pong,
     Presence,
     Publish,
@@ -94,13 +92,7 @@ def application(pod: Pod) -> FastAPI:
         identity = await identify(request, authorization)
         if isinstance(identity, Response):
             return identity
-        advice = TransportsReply(
-            transports=("websocket", "sse", "poll"),
-            cohort="default",
-            heartbeat=Heartbeat(ping=pod.terms.ping, pong=pod.terms.pong),
-            poll=PollAdvice(interval=pod.settings.poll_interval_s),
-        )
-        return JSONResponse(advice.model_dump(), headers={"cache-control": "no-store"})
+        return JSONResponse(pod.advice().model_dump(), headers={"cache-control": "no-store"})
 
     for path, allowed in FRONT_DOORS.items():
         app.add_api_route(path, _not_with_this_method(allowed), methods=sorted(METHODS - set(allowed)))

@@ -270,6 +270,10 @@ class Connection(asyncio.Protocol, ABC):
         """Pass on that session ``origin`` of the user acknowledged."""
         self._perform(self.session.acked(channel, offset, origin))
 
+    def advised(self, policy: bytes) -> None:
+        """Pass on a ``policy`` frame."""
+        self._perform(self.session.advised(policy))
+
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
         if renewed and not renewed.isdisjoint(self.session.subscriptions.channels.values()):

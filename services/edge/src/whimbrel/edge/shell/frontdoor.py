@@ -22,6 +22,7 @@ from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.core.heartbeat import Slot
 from whimbrel.edge.shell import handshake
+from whimbrel.edge.shell.admission import spread_ms
 from whimbrel.edge.shell.eventstream import EventStream, read_connect
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
 from whimbrel.edge.shell.pod import Pod
@@ -327,6 +328,10 @@ class FrontDoor(asyncio.Protocol):
     def _check_room(self) -> None:
         if self.pod.full:
             raise _overloaded("the pod is leaving" if self.pod.draining else "the pod holds as many clients as it may")
+        if self.pod.brownout.active:
+            why = "the pod sheds load: polls are served, streams by other pods or later"
+            after_ms = spread_ms(self.pod.settings.brownout_poll_s)
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=after_ms)
 
     def _upgrade(self, request: Request) -> None:
         self._check_room()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Set
 from typing import Final, Protocol
 
+from whimbrel.edge.core.brownout import Brownout
 from whimbrel.edge.core.heartbeat import Item, TimerWheel
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.core.liveness import Terms
@@ -19,7 +20,9 @@ from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.requests import Requests
+from whimbrel.protocol.bodies import TransportsReply
 from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.frames import Heartbeat, PollAdvice
 from whimbrel.protocol.namespaces import Namespace
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
@@ -58,6 +61,9 @@ class Connected(Protocol):
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
 
+    def advised(self, policy: bytes) -> None:
+        """Pass on a ``policy`` frame; who polls asks for it."""
+
 
 class Pod:
     """The shared parts. ``rules`` is the live table of namespaces."""
@@ -94,6 +100,7 @@ class Pod:
         self.connections: set[Connected] = set()
         self.slow: set[Slow] = set()
         self.sockets = 0  # TCP connections, whatever they are or will be
+        self.brownout = Brownout(settings.bounds)
         self.draining = False
         self.empty = asyncio.Event()  # set when the last connection has gone, once draining
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +121,17 @@ class Pod:
     def full(self) -> bool:
         """Whether no more connections are taken."""
         return self.draining or len(self.connections) >= self.settings.max_connections
+
+    def advice(self) -> TransportsReply:
+        """Return which transports a client should use now, best first."""
+        brownout = self.brownout.active
+        interval = self.settings.brownout_poll_s if brownout else self.settings.poll_interval_s
+        return TransportsReply(
+            transports=("poll",) if brownout else ("websocket", "sse", "poll"),
+            cohort="default",
+            heartbeat=Heartbeat(ping=self.terms.ping, pong=self.terms.pong),
+            poll=PollAdvice(interval=interval),
+        )
 
     def forget(self, connection: Connected) -> None:
         """The connection is gone."""

@@ -373,6 +373,9 @@ class Poll:
         self._invite(identity)
         self._look()
 
+    def advised(self, policy: bytes) -> None:
+        """Wait on: who polls asks for the policy."""
+
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Answer with what there is: the next poll comes under the new rules."""
         self._finish_as_it_is()
