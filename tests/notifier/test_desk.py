@@ -21,7 +21,7 @@ ROUTES = "routes: [{subject: events.shop.order.*, channels: 'orders:{id}'}]"
 class Scene:
     """A desk whose clock and namespaces the test decides."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, restored_at: int = 0) -> None:
         self.now = 0.0
         self.unix_time = STORED_AT
         self.namespaces: Mapping[str, Namespace] = {"orders": Namespace(durable=True)}
@@ -31,6 +31,7 @@ class Scene:
             NoOpTracer(),
             Logger(logging.getLogger("whimbrel.test")),
             epoch=EPOCH,
+            restored_at=restored_at,
             max_bytes=100_000,
             clock=lambda: self.now,
             unix_time=lambda: self.unix_time,
@@ -89,3 +90,11 @@ def test_a_fault_of_ours_costs_one_event_and_not_the_partition(caplog: pytest.Lo
     scene.namespaces = None  # type: ignore[assignment]
     assert scene.desk.compose(a_message(), redelivered=False).dead is Reason.INTERNAL
     assert [record.message for record in caplog.records] == ["event.failed"]
+
+
+@pytest.mark.parametrize(("restored_at", "doubtful"), [(int(STORED_AT) - 1, False), (int(STORED_AT) + 1, True)])
+def test_after_a_restore_what_came_before_it_is_looked_up_before_it_is_sent(restored_at: int, doubtful: bool) -> None:
+    scene = Scene(restored_at=restored_at)
+    scene.unix_time = STORED_AT + 1000
+    (publication,) = scene.desk.compose(a_message(), redelivered=False).publications
+    assert publication.doubtful is doubtful

@@ -10,7 +10,20 @@ import click
 
 from whimbrel.cli.exits import Failure
 
-COMMANDS = ("dev", "token", "publish", "listen", "status", "why", "groups", "dlq", "kill")
+COMMANDS = (
+    "dev",
+    "token",
+    "publish",
+    "listen",
+    "status",
+    "why",
+    "groups",
+    "dlq",
+    "kill",
+    "migrate",
+    "backup",
+    "restore",
+)
 
 
 class Commands(click.Group):

@@ -8,7 +8,7 @@ import click
 
 from whimbrel.cli.dev.parts import Setup, demo_part, find_deploy, nats_parts, service_parts
 from whimbrel.cli.dev.ports import held
-from whimbrel.cli.dev.store import Store
+from whimbrel.cli.dev.store import CLUSTERS, Store
 from whimbrel.cli.dev.supervisor import Supervisor
 from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
@@ -23,7 +23,7 @@ MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few 
 @click.option("--edges", type=click.IntRange(1, MAX_EDGES), default=1, show_default=True, help="How many edges run.")
 @click.option(
     "--nats-servers",
-    type=click.Choice(["1", "3", "5"]),
+    type=click.Choice([str(servers) for servers in CLUSTERS]),
     default="1",
     show_default=True,
     help="Servers of NATS: 3 are a cluster with the settings of production.",
@@ -54,6 +54,7 @@ def command(ports: str, store: Path, edges: int, nats_servers: str, demo: bool, 
         Store(store).claimed() as kept,
         held(ports, edges=edges, nats_servers=servers, without=without) as chosen,
     ):
+        kept.check_layout()
         setup = Setup(kept, chosen, find_deploy(), edges, servers)
         kept.make_auth_keys()
         _run(setup, Output(as_json=as_json), demo=demo, restart=restart)

@@ -86,14 +86,12 @@ def nats_parts(setup: Setup) -> list[Part]:
 
 
 def _server(setup: Setup, program: str, name: str) -> Part:
-    # A server that was alone cannot take its streams into a cluster, nor back: each way of running has its own.
-    store = setup.store.nats if setup.nats_servers == 1 else setup.store.cluster(setup.nats_servers) / name
     env = {
         "WHIMBREL_NATS_NAME": name,
         "WHIMBREL_NATS_HOST": HOST,
         "WHIMBREL_NATS_PORT": str(setup.ports[name]),
         "WHIMBREL_NATS_MONITOR_PORT": str(setup.ports[f"{name}-monitor"]),
-        "WHIMBREL_NATS_STORE": str(store.absolute()),
+        "WHIMBREL_NATS_STORE": str(setup.store.streams(setup.nats_servers, name).absolute()),
         "WHIMBREL_NATS_MAX_STORE": MAX_STORE,
         "WHIMBREL_NATS_SYNC": SYNC if setup.nats_servers == 1 else CLUSTER_SYNC,
     }

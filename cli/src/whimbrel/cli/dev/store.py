@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from whimbrel.cli.exits import BadSetting, Failure
+from whimbrel.cli.invocation import invocation
 from whimbrel.cli.target import DEV_FILE
 from whimbrel.protocol.versions import LAYOUT_VERSION
 
 NATS_USERS: Final = ("system", "edge", "auth", "router", "notifier", "domain")  # of deploy/nats/nats.conf
 KEYS_S: Final = 30.0
+CLUSTERS: Final = (1, 3, 5)  # servers of NATS
 
 
 class Store:
@@ -32,15 +34,23 @@ class Store:
         self._secrets = root / "secrets.json"
         self._layout = root / "layout.json"
 
-    def cluster(self, servers: int) -> Path:
-        """Return where a cluster of so many servers keeps its streams."""
-        return self.root / f"nats-cluster-of-{servers}"
+    def streams(self, servers: int, name: str) -> Path:
+        """Return where server ``name`` of so many keeps its streams.
+
+        One that was alone cannot take them into a cluster, nor back: each way of running has its own.
+        """
+        return self.nats if servers == 1 else self.root / f"nats-cluster-of-{servers}" / name
+
+    @property
+    def clusters(self) -> list[int]:
+        """Of how many servers the clusters are that have streams here; 1 for the server alone."""
+        return [servers for servers in CLUSTERS if self.streams(servers, "nats").exists()]
 
     @contextmanager
     def claimed(self) -> Iterator[Self]:
         """Make the directory and keep others off it.
 
-        Raises Failure where another run has it, where another version made it, or where it cannot be written.
+        Raises Failure where another run has it, or where it cannot be written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
@@ -52,7 +62,6 @@ class Store:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Failure(self._who_has_it()) from None
-            self._check_layout()
             self.withdraw()  # of a run that was killed: its children died with it
             yield self
 
@@ -67,21 +76,20 @@ class Store:
             f"--ports 0 --store DIR"
         )
 
-    def _check_layout(self) -> None:
-        if not self._layout.exists():
-            if self.nats.exists():
-                self._refuse_layout("an unknown version")
-            _write(self._layout, {"layout": LAYOUT_VERSION})
-            return
-        made_by = _read(self._layout).get("layout")
+    def check_layout(self) -> None:
+        """Refuse streams of another layout; a new store gets ours. Raises Failure."""
+        if not self._layout.exists() and not self.clusters:
+            self.stamp()
+        made_by = _read(self._layout).get("layout") if self._layout.exists() else "unknown"
         if made_by != LAYOUT_VERSION:
-            self._refuse_layout(f"layout {made_by}")
+            raise Failure(
+                f"the store {self.root} was made by layout {made_by} and this is layout {LAYOUT_VERSION}",
+                f"`{invocation('migrate', self.root)}` brings it here, or choose another by --store",
+            )
 
-    def _refuse_layout(self, made_by: str) -> None:
-        raise Failure(
-            f"the store {self.root} was made by {made_by} and this is layout {LAYOUT_VERSION}: move it away "
-            f"(its streams are lost) or choose another by --store"
-        )
+    def stamp(self) -> None:
+        """Note that the streams are of this version's layout."""
+        _write(self._layout, {"layout": LAYOUT_VERSION})
 
     def secrets(self) -> Mapping[str, str]:
         """Return the service key and the NATS passwords, by name; what is missing is made."""

@@ -35,6 +35,7 @@ PUBLISH_TIMEOUT_S: Final = 5.0  # a lost leader is replaced within 4–9 s; the 
 EPOCH: Final = "whimbrel-epoch"
 LAYOUT: Final = "whimbrel-layout"
 PARTITIONS: Final = "whimbrel-partitions"
+RESTORED_AT: Final = "whimbrel-restored-at"  # of EVENTS: Unix s of the restore from a backup, if there was one
 EPOCH_BYTES: Final = 8  # 16 hexadecimal characters; two streams never share one
 
 _S: Final = 1_000_000_000  # JetStream counts in nanoseconds
@@ -56,11 +57,16 @@ BUCKETS: Final = (*REPUBLISHED_BUCKETS, subjects.REFRESH, subjects.READMARKS, su
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What everybody must know about the streams: ``epochs[p]`` is the epoch of partition p."""
+    """What everybody must know about the streams: ``epochs[p]`` is the epoch of partition p.
+
+    A backup was restored at ``restored_at`` (Unix seconds, 0 for never): what an older event led to may be stored
+    although its consumer does not know it.
+    """
 
     partitions: int
     epochs: tuple[str, ...]
     events_epoch: str
+    restored_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +201,10 @@ async def layout(connection: Connection) -> Layout:
     history = subjects.all_history_streams(partitions)
     names = [*history, subjects.EVENTS, subjects.DLQ, subjects.SESSIONS, *map(subjects.bucket_stream, BUCKETS)]
     found = await asyncio.gather(*(_info(connection, name) for name in names))
-    epochs = [_declared(name, info)[EPOCH] for name, info in zip(names, found, strict=True)]
-    return Layout(partitions, tuple(epochs[:partitions]), epochs[partitions])
+    declared = [_declared(name, info) for name, info in zip(names, found, strict=True)]
+    epochs = [metadata[EPOCH] for metadata in declared]
+    restored_at = int(declared[partitions].get(RESTORED_AT, 0))
+    return Layout(partitions, tuple(epochs[:partitions]), epochs[partitions], restored_at)
 
 
 async def await_layout(connection: Connection, log: Logger) -> Layout:
@@ -233,6 +241,21 @@ async def request(
     answer: dict[str, Any] = json.loads(reply.payload)
     _raise_refusal(answer)
     return answer
+
+
+async def stream_config(connection: Connection, name: str) -> Config | None:
+    """Return the configuration of a stream, None where it does not exist.
+
+    Raises JetStreamRefused, BusFault.
+    """
+    info = await _info(connection, name)
+    return None if info is None else info["config"]
+
+
+def check(reply: Delivery) -> None:
+    """Raise JetStreamRefused where JetStream says no; an empty reply is a yes."""
+    if reply.payload:
+        _raise_refusal(json.loads(reply.payload))
 
 
 async def _info(connection: Connection, name: str) -> dict[str, Any] | None:

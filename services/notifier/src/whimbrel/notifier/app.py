@@ -50,6 +50,7 @@ async def run(service: Service) -> None:
         service.tracer,
         service.log,
         epoch=layout.events_epoch,
+        restored_at=layout.restored_at,
         max_bytes=jetstream.MAX_MESSAGE_BYTES,
         clock=time.monotonic,
         unix_time=time.time,

@@ -43,16 +43,20 @@ class Desk:
         log: Logger,
         *,
         epoch: str,
+        restored_at: int,
         max_bytes: int,
         clock: Callable[[], float],
         unix_time: Callable[[], float],
     ) -> None:
-        """``epoch`` of stream EVENTS; ``max_bytes`` of one message on the bus."""
+        """``epoch`` of stream EVENTS; what came to it before ``restored_at`` (Unix seconds) may have been published
+        unknown to its consumer; ``max_bytes`` of one message on the bus.
+        """
         self._routes = routes
         self._namespaces = namespaces
         self._tracer = tracer
         self._log = log
         self._epoch = epoch
+        self._restored_at = restored_at
         self._max_bytes = max_bytes
         self._clock = clock
         self._unix_time = unix_time
@@ -63,7 +67,9 @@ class Desk:
 
         Raises NotYet.
         """
-        doubtful = redelivered and self._unix_time() - message.stored_at_ns / 1e9 > DUPLICATE_WINDOW_S
+        stored_at = message.stored_at_ns / 1e9
+        redelivered = redelivered or stored_at < self._restored_at
+        doubtful = redelivered and self._unix_time() - stored_at > DUPLICATE_WINDOW_S
         try:
             event = events.parse(message, epoch=self._epoch)
             targets = audience.targets(event, self._routes, self._namespaces())

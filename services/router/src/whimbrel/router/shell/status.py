@@ -29,7 +29,7 @@ class Status:
 
         Takes ANSWER_S, and up to PATIENCE_S where a role is silent.
         """
-        services, streams, consumers = await asyncio.gather(self._services(), self._streams(), self._consumers())
+        services, streams, consumers = await asyncio.gather(self.services(), self._streams(), self._consumers())
         return StatusReply(
             services=tuple(sorted(services, key=lambda each: (each.service, each.instance))),
             streams=tuple(streams),
@@ -37,7 +37,8 @@ class Status:
             dead_letters=sum(stream.messages for stream in streams if stream.name == subjects.DLQ),
         )
 
-    async def _services(self) -> list[ServiceStatus]:
+    async def services(self) -> list[ServiceStatus]:
+        """Return what each process tells of itself, and one with pid 0 for each role of which nobody answers."""
         answers: list[ServiceStatus] = []
         enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         complete = asyncio.Event()

@@ -1,0 +1,132 @@
+"""A backup is made while everything runs, and restored into an installation that has nothing: on a real bus."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.router.conftest import Connect
+from tests.support.nats import PARTITIONS
+from tests.support.waiting import within
+from whimbrel.protocol import subjects
+from whimbrel.router.shell.backup import MANIFEST, backup, restore
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.directget import DirectGet
+from whimbrel.runtime.errors import StartRefused
+from whimbrel.runtime.nats import Connection, Delivery
+
+MADE_AT, RESTORED_AT = 1_795_426_200, 1_795_430_000
+EVENTS = 40
+HANDLED = 5
+CONSUMER = "notifier_3"
+
+
+@pytest.fixture
+async def bus(connect: Connect) -> Connection:
+    return await connect("router")
+
+
+@pytest.fixture
+async def installation(bus: Connection, connect: Connect) -> Connection:
+    """Streams with something in each kind, and a consumer of which some events are acknowledged."""
+    await jetstream.declare(bus, partitions=PARTITIONS, replicas=1)
+    notifier, team = await connect("notifier"), await connect("domain")
+    for number in range(200):
+        await jetstream.publish(notifier, f"pub.orders.{number % 7}", b"x" * 5_000, {"Nats-Msg-Id": str(number)})
+    await jetstream.publish(bus, subjects.key_subject(subjects.GROUPS, "alice.vip"), b"{}")
+    for number in range(EVENTS):
+        await jetstream.publish(team, "events.shop.order.7", b"%d" % number)
+    config = {"name": CONSUMER, "durable_name": CONSUMER, "ack_policy": "explicit"}
+    await jetstream.request(
+        bus, f"CONSUMER.CREATE.{subjects.EVENTS}.{CONSUMER}", {"stream_name": subjects.EVENTS, "config": config}
+    )
+    for _ in range(HANDLED):
+        await handle_one(bus)
+    return bus
+
+
+async def next_event(bus: Connection) -> Delivery:
+    """Pull one event; it arrives under its own subject, not under that of a reply."""
+    arrived: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+    subscription = await bus.subscribe("_INBOX.router.pulled", arrived.set_result)
+    bus.send(f"$JS.API.CONSUMER.MSG.NEXT.{subjects.EVENTS}.{CONSUMER}", b"", reply="_INBOX.router.pulled")
+    event = await within(arrived)
+    subscription.detach()
+    return event
+
+
+async def handle_one(bus: Connection) -> None:
+    await bus.request((await next_event(bus)).reply, b"+ACK", timeout=5)
+
+
+async def contents(bus: Connection) -> dict[str, list[tuple[int, str, bytes]]]:
+    found = {}
+    for config in jetstream.streams(partitions=PARTITIONS, replicas=1):
+        messages = (await DirectGet(bus).batch(config["name"], None, 1)).messages
+        found[config["name"]] = [(each.seq, each.subject, each.payload) for each in messages]
+    return found
+
+
+async def destroy(bus: Connection) -> None:
+    for config in jetstream.streams(partitions=PARTITIONS, replicas=1):
+        await jetstream.request(bus, f"STREAM.DELETE.{config['name']}")
+
+
+async def saved(bus: Connection, folder: Path) -> Path:
+    said = [line async for line in backup(bus, folder, now=MADE_AT)]
+    assert said[-1] == f"the backup in {folder} is complete"
+    return folder
+
+
+async def restored(bus: Connection, folder: Path) -> list[str]:
+    return [line async for line in restore(bus, folder, now=RESTORED_AT, replicas=1)]
+
+
+async def test_everything_is_back_with_new_epochs(installation: Connection, tmp_path: Path) -> None:
+    before, layout = await contents(installation), await jetstream.layout(installation)
+    folder = await saved(installation, tmp_path)
+    await destroy(installation)
+    assert (await restored(installation, folder))[-1] == "everything is restored, with new epochs"
+    assert await contents(installation) == before
+    again = await jetstream.layout(installation)
+    assert set(again.epochs).isdisjoint(layout.epochs)
+    assert (again.events_epoch, again.restored_at) == (layout.events_epoch, RESTORED_AT)
+
+
+async def test_events_that_were_handled_while_the_backup_was_made_are_handled_again(
+    installation: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their publications may be missing in a history that was written before them."""
+    ask, written = jetstream.request, list[str]()
+
+    async def request(bus: Connection, operation: str, *body: Any, **more: Any) -> Any:
+        if operation.startswith("STREAM.SNAPSHOT."):
+            written.append(operation.rpartition(".")[2])
+            await handle_one(bus)
+        return await ask(bus, operation, *body, **more)
+
+    monkeypatch.setattr(jetstream, "request", request)
+    folder = await saved(installation, tmp_path)
+    assert written[-1] == subjects.EVENTS
+    await destroy(installation)
+    await restored(installation, folder)
+    assert (await next_event(installation)).payload == b"%d" % HANDLED
+
+
+async def test_streams_that_are_there_are_not_overwritten(installation: Connection, tmp_path: Path) -> None:
+    folder = await saved(installation, tmp_path)
+    with pytest.raises(StartRefused, match="exists: restore into an installation that has no streams"):
+        await restored(installation, folder)
+
+
+async def test_half_a_backup_is_none(installation: Connection, tmp_path: Path) -> None:
+    folder = await saved(installation, tmp_path)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "layout": 1}))
+    with pytest.raises(StartRefused, match="has layout 1 and this version needs"):
+        await restored(installation, folder)
+    (folder / MANIFEST).unlink()
+    with pytest.raises(StartRefused, match="no complete backup"):
+        await restored(installation, folder)
