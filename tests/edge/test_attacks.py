@@ -282,3 +282,17 @@ async def test_no_name_of_a_channel_reaches_beyond_its_token(edge: Edge, name: s
     polled = (await edge.ask(poll(edge.neighbours.token(user), {name: None}))).json
     text = json.dumps(polled)
     assert "102" in text or "103" in text or "107" in text
+
+
+# What a publisher may put into headers
+
+
+async def test_a_traceparent_that_is_none_does_not_reach_into_the_frame(edge: Edge) -> None:
+    """It is spliced into JSON as it stands; found by fuzzing."""
+    order = f"orders:{a_name('o')}"
+    peer = await edge.session(a_name("alice"), order)
+    good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for number, trace in enumerate(('","offset":9,"x":"'.ljust(54, "x") + "1", "\t" + "x" * 53 + "1", good)):
+        await edge.neighbours.publish(order, number, trace=trace)
+        frame = await within(peer.hear())
+        assert (frame["data"], frame.get("trace")) == (number, good if trace == good else None)

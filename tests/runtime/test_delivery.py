@@ -23,6 +23,11 @@ def test_what_is_missing_is_none_and_zero() -> None:
         assert number(raw, "traceparent") == 0
 
 
+def test_a_number_that_no_server_writes_is_none() -> None:
+    for text in ("²", "9" * 5000, "-1", "1.5", "1_0", ""):
+        assert number(f"NATS/1.0\r\nNats-Sequence: {text}\r\n\r\n".encode(), "Nats-Sequence") == 0
+
+
 def test_a_status_is_read_from_the_header_line() -> None:
     assert status(b"NATS/1.0 404 Message Not Found\r\n\r\n") == 404
     assert description(b"NATS/1.0 404 Message Not Found\r\n\r\n") == "Message Not Found"

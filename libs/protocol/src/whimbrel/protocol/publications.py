@@ -19,6 +19,7 @@ MSG_ID: Final = "Nats-Msg-Id"
 SEQUENCE: Final = "Nats-Sequence"
 LAST_SEQUENCE: Final = "Nats-Last-Sequence"
 TRACEPARENT: Final = "traceparent"
+TRACEPARENT_PATTERN: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 
 # Audience headers of a domain event: who hears of it besides whom the routes name
 AUDIENCE_USERS: Final = "whimbrel-users"

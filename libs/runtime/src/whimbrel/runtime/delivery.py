@@ -61,7 +61,12 @@ def stamped(raw: bytes | None, name: str) -> str | None:
 def number(raw: bytes | None, name: str) -> int:
     """Return the number that the server wrote in header ``name``, 0 where it is missing or not a number."""
     value = stamped(raw, name)
-    return int(value) if value is not None and value.isdigit() else 0
+    if value is None or not value.isdigit():
+        return 0
+    try:
+        return int(value)
+    except ValueError:  # `²` is a digit, and so are thousands of them
+        return 0
 
 
 def status(raw: bytes | None) -> int:

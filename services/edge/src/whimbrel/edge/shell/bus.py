@@ -8,6 +8,7 @@ be shown, the channel starts anew and its subscribers are told to reload.
 
 import asyncio
 import random
+import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
@@ -19,7 +20,7 @@ from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.streams import TROUBLE, UNREADABLE, Head, Streams
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
-from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, TRACEPARENT, is_body
+from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, TRACEPARENT, TRACEPARENT_PATTERN, is_body
 from whimbrel.runtime import traces
 from whimbrel.runtime.delivery import header, number
 from whimbrel.runtime.logs import Logger
@@ -30,6 +31,7 @@ SWEEP_S: Final = 60.0
 REAP_S: Final = 5.0
 RECHECK_S: Final = 1.0  # within that, interest in a new subject has reached every server of a cluster
 RETRY_S: Final = 0.25
+_TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
 
 
 class Bus:
@@ -264,4 +266,6 @@ def _trace(raw: bytes | None) -> bytes:
     if raw is None or TRACEPARENT.encode() not in raw:
         return b""
     traceparent = header(raw, TRACEPARENT)
-    return traceparent.encode() if traceparent is not None and traces.sampled(traceparent) else b""
+    if not traces.sampled(traceparent) or not _TRACEPARENT.fullmatch(traceparent or ""):
+        return b""  # it is spliced into JSON: nothing but a traceparent may be
+    return (traceparent or "").encode()

@@ -18,7 +18,13 @@ from whimbrel.notifier.core.identity import default_event_id
 from whimbrel.protocol.channels import NAME_PATTERN, Channel
 from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.limits import MAX_EVENT_BYTES, MAX_EVENT_NAME_CHARS
-from whimbrel.protocol.publications import AUDIENCE_CHANNELS, AUDIENCE_GROUPS, AUDIENCE_USERS, TRACEPARENT
+from whimbrel.protocol.publications import (
+    AUDIENCE_CHANNELS,
+    AUDIENCE_GROUPS,
+    AUDIENCE_USERS,
+    TRACEPARENT,
+    TRACEPARENT_PATTERN,
+)
 
 SPEC_VERSION: Final = "1.0"
 STRUCTURED_MODE: Final = "application/cloudevents"  # with +json; any other suffix is refused
@@ -28,7 +34,7 @@ MAX_SOURCE_CHARS: Final = 512
 MAX_MEMBER_CHARS: Final = 512  # a user or a group; as long as a token's `sub` may be
 
 _SUBJECT: Final = re.compile(rf"events\.([a-z0-9_-]+)\.([a-z0-9_-]+)\.({NAME_PATTERN})")
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
 _RFC3339: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?"
     r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
