@@ -30,7 +30,6 @@ from whimbrel.runtime.kv import Bucket, KvView
 from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.service import Service
 
-SEND_BUFFER_BYTES: Final = 128 * 1024  # a kernel left to itself hides up to 4 MiB per client who reads nothing
 READERS: Final = 2  # connections for recovery: a direct get runs inside the server's loop for its connection
 
 
@@ -42,7 +41,7 @@ async def run(service: Service) -> None:
     if settings.tls_certificate is not None and settings.tls_key is not None:
         certificate = Certificate(settings.tls_certificate, settings.tls_key, service.log)
     listener = http.bind(settings.host, settings.port)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # accepted sockets inherit it
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)  # accepted sockets inherit it
     control = await service.connect()
     live = await service.connect("live")
     readers = [DirectGet(await service.connect(f"recovery{number}")) for number in range(READERS)]
@@ -74,6 +73,7 @@ async def run(service: Service) -> None:
     )
     watch = Watch(pod, service.vitals, service.health)
     namespaces.on_change.append(pod.rules_changed)
+    fanout.on_flushed.append(pod.flushed)
     pod.expose(service.metrics)
     bus.expose(service.metrics)
     fanout.expose(service.metrics)

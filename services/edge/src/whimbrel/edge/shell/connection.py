@@ -28,10 +28,11 @@ from whimbrel.edge.core.heartbeat import Slot
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
+from whimbrel.edge.core.outbox import Advice, Outbox
 from whimbrel.edge.core.replies import subscribed_frames
 from whimbrel.edge.core.session import LEAVING, Session
 from whimbrel.edge.core.states import State
-from whimbrel.edge.core.subscription import NotOpened, Opened, publication_frames
+from whimbrel.edge.core.subscription import NotOpened, Opened, in_parts, publication_frames
 from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.channels import Channel
@@ -47,8 +48,7 @@ class Connection(asyncio.Protocol, ABC):
     __slots__ = (
         "_behind",
         "_closing",
-        "_moved_at",
-        "_unsent",
+        "_outbox",
         "_watched",
         "opened_at",
         "pod",
@@ -68,8 +68,7 @@ class Connection(asyncio.Protocol, ABC):
         self.session.presented = presented
         self._closing = False
         self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
-        self._unsent = 0  # bytes, when a socket that is behind was last looked at
-        self._moved_at = 0.0  # when it last took any
+        self._outbox: Outbox | None = None  # while the kernel does not take everything
         self.opened_at = wall()
         self._watched: str | None = None  # the user whose changes this socket is told of
         # To be told of what the kernel did not take. Not 0: uvloop's TLS would pause and resume at every other write.
@@ -285,27 +284,35 @@ class Connection(asyncio.Protocol, ABC):
 
     def pause_writing(self) -> None:
         """The kernel did not take everything."""
+        self._outbox = Outbox(self.transport.get_write_buffer_size())
         self.pod.slow.add(self)
 
     def resume_writing(self) -> None:
         """The kernel has taken everything: catch up."""
+        self._outbox = None
         self.pod.slow.discard(self)
         self.transport.resume_reading()
         if self._behind is not None and not self._closing:
             behind, self._behind = self._behind, None
             self.pod.spawn(self._catch_up(behind), self._failed)
 
-    def check_outbox(self, *, now: float) -> None:
-        """Stop live writes beyond the high watermark; close a socket that has taken nothing for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        if self._behind is None:
-            if unsent > self.pod.settings.outbox_bytes:
+    def check_outbox(self, *, now: float, elapsed: float) -> None:
+        """Stop live writes beyond the high watermark; close a socket that takes nothing for too long."""
+        if self._outbox is None or self._closing:
+            return
+        unsent, settings = self.transport.get_write_buffer_size(), self.pod.settings
+        match self._outbox.look(
+            unsent,
+            live=self._behind is None,
+            elapsed=elapsed,
+            high_watermark=settings.outbox_bytes,
+            stuck_s=settings.stuck_s,
+        ):
+            case Advice.LEAVE:
                 self._fall_behind(now)
-        elif unsent < self._unsent:
-            self._unsent, self._moved_at = unsent, now
-        elif now >= self._moved_at + self.pod.settings.stuck_s:
-            self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
-            self.transport.abort()
+            case Advice.CLOSE:
+                self._perform(self.session.close(CloseCode.SLOW_CONSUMER, "the socket took nothing for too long"))
+                self.transport.abort()
 
     def _fall_behind(self, now: float) -> None:
         """Leave all channels at their rings' heads: up to there everything is written, or on its way through a fan-out
@@ -313,7 +320,6 @@ class Connection(asyncio.Protocol, ABC):
         """
         if self.pod.hub.dirty:  # in the middle of a read of the bus: the heads are ahead of what was written
             return
-        self._unsent, self._moved_at = self.transport.get_write_buffer_size(), now
         self._behind = {}
         for name, channel in self.session.subscriptions.channels.items():
             live = self.pod.hub.channels.get(channel)
@@ -330,6 +336,8 @@ class Connection(asyncio.Protocol, ABC):
         for name, wanted in behind.items():
             opening: Opening | None = None
             while self.session.subscriptions.is_open(name, wanted.channel):
+                if self._outbox is not None and self._behind is None:
+                    self._fall_behind(self.pod.now())
                 if self._behind is not None:  # slow again: after the next drain
                     self._behind.setdefault(name, wanted)
                     break
@@ -348,12 +356,19 @@ class Connection(asyncio.Protocol, ABC):
             return
         name = opening.wanted.name
         if result.recovered is False:
-            messages = subscribed_frames(name, result, None)
-        else:
-            messages = publication_frames(name.encode(), result.publications)
-        self._attach(opening, result)
-        self._perform([Send(message) for message in messages])
-        self.check_outbox(now=self.pod.now())
+            self._attach(opening, result)
+            self._perform([Send(message) for message in subscribed_frames(name, result, None)])
+            return
+        *parts, last = in_parts(result.publications)
+        for part in parts:  # so much at a time: what the kernel does not take stays in our memory
+            self._behind = {}
+            self._attach(opening, result._replace(publications=part))
+            self._perform([Send(message) for message in publication_frames(name.encode(), part)])
+            if self._outbox is not None:
+                return
+            self._behind = None
+        self._attach(opening, result._replace(publications=last))
+        self._perform([Send(message) for message in publication_frames(name.encode(), last)])
 
     # Time
 
@@ -362,6 +377,8 @@ class Connection(asyncio.Protocol, ABC):
         if self._closing:
             self.transport.abort()
             return
+        if self._outbox is not None:
+            self.session.alive(now=now)  # how should it answer what it has not taken? The outbox watches it
         self._perform(self.session.tick(now=now, wall=wall()))
         self._schedule()
 

@@ -49,6 +49,7 @@ class Fanout:
         self._backlogs: dict[LiveChannel, _Backlog] = {}  # on their way to large audiences: WebSockets …
         self._streams: dict[LiveChannel, _Backlog] = {}  # … and streams of events
         self._answering = False
+        self.on_flushed: list[Callable[[int], None]] = []  # called with the bytes of all frames
         self.deliveries = 0  # writes to sockets; one may carry several publications
         self.publications = 0
 
@@ -65,10 +66,12 @@ class Fanout:
         if not dirty:
             return
         self._hub.dirty = []
+        size = 0
         for live in dirty:
             frames, live.pending = live.pending, []
             self.publications += len(frames)
             live.delivered += len(frames)
+            size += sum(map(len, frames))
             if live.traces:
                 self._flush_traced(live, frames)
             elif frames:
@@ -78,6 +81,8 @@ class Fanout:
         if self._hub.woken and not self._answering:
             self._answering = True
             asyncio.get_running_loop().call_soon(self._answer)
+        for heed in self.on_flushed:
+            heed(size)
 
     def _answer(self) -> None:
         """Answer the polls that wait: those who asked the same get the same bytes."""

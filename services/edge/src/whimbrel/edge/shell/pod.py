@@ -27,6 +27,7 @@ from whimbrel.protocol.namespaces import Namespace
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 
+LOOKS: Final = 4  # at slow sockets while an outbox fills: none is over its watermark by more than a quarter
 TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term, at most a second
 
 
@@ -45,7 +46,7 @@ class Timed(Item, Protocol):
 class Slow(Protocol):
     """A socket that did not take everything at once."""
 
-    def check_outbox(self, *, now: float) -> None:
+    def check_outbox(self, *, now: float, elapsed: float) -> None:
         """Stop live writes beyond the high watermark; close what is stuck for too long."""
 
 
@@ -101,6 +102,7 @@ class Pod:
         self.slow: set[Slow] = set()
         self.sockets = 0  # TCP connections, whatever they are or will be
         self.brownout = Brownout(settings.bounds)
+        self._flushed_bytes = 0  # to each channel's subscribers, since the slow were looked at
         self.draining = False
         self.empty = asyncio.Event()  # set when the last connection has gone, once draining
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,6 +165,17 @@ class Pod:
         if self.deflater is not None:
             self.deflater.expose(metrics)
 
+    def flushed(self, size: int) -> None:
+        """Look at the slow sockets where a fan-out may have filled them: each may have got ``size`` bytes more."""
+        self._flushed_bytes += size
+        if self.slow and self._flushed_bytes * LOOKS > self.settings.outbox_bytes:
+            self._look_at_slow(self.now(), elapsed=0.0)
+
+    def _look_at_slow(self, now: float, *, elapsed: float) -> None:
+        self._flushed_bytes = 0
+        for slow in tuple(self.slow):
+            slow.check_outbox(now=now, elapsed=elapsed)
+
     def spawn(self, work: Coroutine[None, None, None], failed: Callable[[], None]) -> None:
         """Run ``work``; a fault of ours in it is logged, and ``failed`` is called."""
 
@@ -178,14 +191,15 @@ class Pod:
 
     async def run(self) -> None:
         """Turn the wheel. Ends when cancelled."""
+        turn, before = self.wheel.tick, self.now()
         try:
             while True:
-                await asyncio.sleep(self.wheel.tick)
-                now = self.now()
+                await asyncio.sleep(turn)
+                now = self.now()  # the loop has read what clients sent before it comes here, however late it is
                 for timed in self.wheel.due(now=now):
                     timed.tick(now=now)
-                for slow in tuple(self.slow):
-                    slow.check_outbox(now=now)
+                self._look_at_slow(now, elapsed=min(now - before, 2 * turn))  # nor did it write
+                before = now
         finally:
             for task in self._tasks:
                 task.cancel()
