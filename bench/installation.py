@@ -55,8 +55,8 @@ class Installation:
         self._domain: Connection | None = None
 
     @classmethod
-    async def start(cls, folder: Path) -> Self:
-        """Run everything on free ports; tokens are signed by HS256. Raises Broken."""
+    async def start(cls, folder: Path, *options: str, **environment: str) -> Self:
+        """Run everything on free ports, `whimbrel dev` with ``options``; tokens are signed by HS256. Raises Broken."""
         store = Store(folder / "store")
         store.root.mkdir()
         secret = secrets.token_urlsafe(48).encode()
@@ -66,7 +66,8 @@ class Installation:
         whimbrel = str(Path(sys.executable).with_name("whimbrel"))
         with (folder / "whimbrel.out").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *(whimbrel, "dev", "--ports", "0", "--no-demo", "--store", str(store.root), "--json"),
+                *(whimbrel, "dev", "--ports", "0", "--no-demo", "--store", str(store.root), "--json", *options),
+                env=os.environ | environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,

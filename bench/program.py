@@ -26,8 +26,10 @@ def compiled(name: str) -> Path:
     """
     here = Path(__file__).parent
     source = here / f"{name}.c"
-    digest = hashlib.sha256(b"".join((here / part).read_bytes() for part in (source.name, *HEADERS))).hexdigest()
-    program = BUILT / f"{name}-{digest[:12]}"
+    digest = hashlib.sha256(
+        b"".join(each.read_bytes() for each in (source, *(here / part for part in HEADERS)))
+    ).hexdigest()
+    program = BUILT / f"{source.stem}-{digest[:12]}"
     if not program.exists():
         BUILT.mkdir(parents=True, exist_ok=True)
         making = program.with_suffix(".new")

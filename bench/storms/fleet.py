@@ -1,0 +1,157 @@
+"""Several edges of one installation, what their metrics say, and a load balancer that asks whether they are ready."""
+
+import asyncio
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from bench.installation import Installation
+from bench.pacing import beats
+from bench.program import Broken
+from bench.publications import TIME
+from bench.storms.herd import Herd
+from whimbrel.protocol import subjects
+from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.publications import MSG_ID, encode_body
+from whimbrel.runtime import jetstream
+from whimbrel.runtime.nats import Delivery
+
+LOOK_S: Final = 0.1  # between two looks of the load balancer; real ones look every few seconds, and miss more
+ANSWER_S: Final = 2.0
+PAUSE_S: Final = 0.02
+_SAMPLE: Final = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
+
+Metrics = Counter[str]  # a sample's name, with its labels as they are written: `a_total`, `b_total{source="ring"}`
+
+
+class Fleet(Installation):
+    """An installation with several edges: `edge`, `edge-2`, …"""
+
+    @classmethod
+    async def of(cls, folder: Path, edges: int, **settings: str) -> Self:
+        """Start it; ``settings`` of the edges as in the environment, without the prefix. Raises Broken."""
+        environment = {f"WHIMBREL_EDGE_{name.upper()}": value for name, value in settings.items()}
+        return await cls.start(folder, "--edges", str(edges), **environment)
+
+    @property
+    def names(self) -> list[str]:
+        """All edges."""
+        return [name for name in self._running["ops"] if name.startswith("edge")]
+
+    def port_of(self, name: str) -> int:
+        """Return where clients of an edge connect."""
+        return int(self._running["edges"][self.names.index(name)].rpartition(":")[2])
+
+    def pid_of(self, name: str) -> int:
+        """Return the process of an edge or service."""
+        return int(self._running["pids"][name])
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process and return its pid."""
+        pid = self.pid_of(name)
+        os.kill(pid, number)
+        return pid
+
+    async def ended(self, pid: int, *, patience_s: float) -> float:
+        """Wait until a process is gone, and return how many seconds that took. Raises Broken."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while _lives(pid):
+            if loop.time() > began + patience_s:
+                raise Broken(f"process {pid} lives after {patience_s:g} s")
+            await asyncio.sleep(PAUSE_S)
+        return loop.time() - began
+
+    async def ready_again(self, name: str, before: int) -> None:
+        """Wait until the process that was ``before`` has a successor that is ready. Raises Broken."""
+        await self._until(lambda: self._running["pids"][name] not in (before, None))
+        await self._until(lambda: self._said("part", name) == self._running["pids"][name])
+
+    async def metrics(self, *names: str) -> Metrics:
+        """Return the sum of what these processes count now."""
+        total: Metrics = Counter()
+        for name in names:
+            status, body = await _get(f"{self._running['ops'][name]}/metrics")
+            if status != 200:
+                raise Broken(f"{name} answers {status} to /metrics")
+            for sample, labels, value in _SAMPLE.findall(body):
+                total[f"{sample}{{{labels}}}" if labels else sample] += int(float(value))
+        return total
+
+    @asynccontextmanager
+    async def balancing(self, herd: Herd) -> AsyncIterator[None]:
+        """Tell the clients which edges are ready, as a load balancer would, until the end of the block."""
+        known: list[int] = []
+
+        async def look() -> None:
+            nonlocal known
+            ready = [self.port_of(name) for name in self.names if await _is_ready(self._running["ops"][name])]
+            if ready != known:
+                await herd.edges(ready)
+                known = ready
+
+        async def look_on() -> None:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                await look()
+
+        await look()
+        looking = asyncio.create_task(look_on())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    def channels(self, number: int) -> list[Channel]:
+        """Return so many channels on which nothing was published yet."""
+        return [Channel("orders", f"storm-{os.getpid()}-{at}") for at in range(number)]
+
+    async def publish_sized(self, rate: float, count: int, channels: Sequence[Channel], size: int) -> None:
+        """Publish ``count`` times to each channel, data of ``size`` bytes, ``rate`` publications per second in all."""
+        assert self._notifier is not None
+        bus, stored = self._notifier, list[asyncio.Future[Delivery]]()
+
+        def beat(number: int, due_ns: int) -> None:
+            channel = channels[number % len(channels)]
+            data = self._numbers.datum(channel, 0, due_ns)
+            longer = data[:-2].ljust(size - 2) + data[-2:]  # within the text that ends it
+            name = f"{due_ns:018}{number:06}"
+            body = encode_body("storm.tick", name, TIME, longer)
+            stored.append(bus.ask(subjects.publish_subject(channel), body, headers={MSG_ID: name}))
+
+        await beats(rate, count * len(channels), beat)
+        for reply in await asyncio.gather(*stored):
+            jetstream.ack_of(reply)
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def _is_ready(base: str) -> bool:
+    try:
+        status, _ = await _get(f"{base}/ready")
+    except (OSError, TimeoutError, ValueError):
+        return False
+    return status == 200
+
+
+async def _get(url: str) -> tuple[int, str]:
+    parts = urlsplit(url)
+    async with asyncio.timeout(ANSWER_S):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+            answer = (await reader.read()).decode()
+        finally:
+            writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split()[1]), body
