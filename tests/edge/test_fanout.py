@@ -11,6 +11,7 @@ from tests.edge.people import Patient, a_publication, a_run
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.ring import Ring, Stored
 from whimbrel.edge.shell.fanout import ANSWERS, MAX_QUEUED, SLICE, Fanout, text_message
+from whimbrel.edge.shell.metrics import Counters
 from whimbrel.protocol.channels import Channel
 
 
@@ -19,7 +20,8 @@ class Crowd:
 
     def __init__(self, size: int) -> None:
         self.hub = Hub()
-        self.fanout = Fanout(self.hub, NoOpTracer())
+        self.counters = Counters()
+        self.fanout = Fanout(self.hub, NoOpTracer(), self.counters)
         self.live = LiveChannel(Channel("orders", "42"), durable=True, epoch="e1", now=0)
         self.live.ring = Ring(0)
         self.written: list[list[bytes]] = []

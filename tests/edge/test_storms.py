@@ -111,10 +111,10 @@ async def test_an_empty_inbox_is_told_from_a_position_that_can_be_proved_later(e
     assert live.ring.head > 0
     assert connected["channels"]["inbox"]["offset"] == live.ring.head
     told = {name: connected["channels"]["inbox"][name] for name in ("epoch", "offset")}
-    before = edge.pod.openings.counts.from_ring
+    before = edge.pod.openings.recoveries.counts["ring", "recovered"]
     again = await (await edge.socket()).ask("connect", token=edge.neighbours.token(user), channels={"inbox": told})
     assert again["channels"]["inbox"]["recovered"] is True
-    assert edge.pod.openings.counts.from_ring == before + 1
+    assert edge.pod.openings.recoveries.counts["ring", "recovered"] == before + 1
 
 
 async def test_all_who_missed_the_same_share_one_read_of_the_stream(

@@ -340,7 +340,7 @@ async def test_a_full_pod_sends_others_elsewhere_and_serves_again_when_somebody_
         answer = await edge.ask(upgrade())
         assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, 4008, "2")
         assert answer.headers["content-type"] == "application/problem+json"
-        assert edge.pod.counters.refused["503"] == 1
+        assert edge.pod.counters.refused["overloaded"] == 1
         await alice.close()
         await eventually(lambda: not edge.pod.full)
         await edge.session(a_name("bob"))

@@ -18,6 +18,7 @@ _BODY_END: Final = b"}"
 MSG_ID: Final = "Nats-Msg-Id"
 SEQUENCE: Final = "Nats-Sequence"
 LAST_SEQUENCE: Final = "Nats-Last-Sequence"
+STORED_AT: Final = "Nats-Time-Stamp"  # when the stream stored it, RFC 3339 with nanoseconds
 TRACEPARENT: Final = "traceparent"
 TRACEPARENT_PATTERN: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 

@@ -54,7 +54,8 @@ async def run(service: Service) -> None:
         await service.unless_stopping(view.open())
 
     hub = Hub()
-    fanout = Fanout(hub, service.tracer)
+    counters = Counters()
+    fanout = Fanout(hub, service.tracer, counters)
     bus = Bus(hub, fanout, live, Streams(layout, control, readers), service.log)
     marks = ReadMarks(control, readers[0], service.log)
     users = Users(control, service.log)
@@ -67,7 +68,7 @@ async def run(service: Service) -> None:
         Requests(hub, bus, marks, control, service.log),
         Gatekeeper(control, users, keys, revoked),
         namespaces.current,
-        Counters(),
+        counters,
         journal,
         service.log,
     )
@@ -78,6 +79,7 @@ async def run(service: Service) -> None:
     bus.expose(service.metrics)
     fanout.expose(service.metrics)
     watch.expose(service.metrics)
+    service.vitals.on_look += (bus.time_next, pod.weigh_outboxes)
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 

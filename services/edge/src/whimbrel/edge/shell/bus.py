@@ -10,6 +10,7 @@ import asyncio
 import random
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence, Set
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -20,9 +21,9 @@ from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.streams import TROUBLE, UNREADABLE, Head, Streams
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
-from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, TRACEPARENT, TRACEPARENT_PATTERN, is_body
+from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, STORED_AT, TRACEPARENT, TRACEPARENT_PATTERN, is_body
 from whimbrel.runtime import traces
-from whimbrel.runtime.delivery import header, number
+from whimbrel.runtime.delivery import header, number, stamped
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection, Delivery, Subscription
@@ -43,6 +44,7 @@ class Bus:
         self.resets = 0  # times that it could not be made up for
         self.unreadable = 0
         self.received = 0
+        self._timing = False  # whether the next publication is to be timed
         self._hub = hub
         self._fanout = fanout
         self._live = live
@@ -142,8 +144,15 @@ class Bus:
         )
         if live.accept(publication) is Verdict.NEXT:
             self._hub.mark(live)
+            if self._timing:
+                self._timing = False
+                self._fanout.stored_at = _stored_at(raw)
         elif live.behind:
             self._catch_up_soon(live)
+
+    def time_next(self) -> None:
+        """Have it measured how long the next publication took from the stream to its sockets."""
+        self._timing = True
 
     def _on_ephemeral(self, live: LiveChannel, message: Delivery) -> None:
         self.received += 1
@@ -260,6 +269,15 @@ class Bus:
         metrics.counter(
             "whimbrel_edge_bus_unreadable_total", "Messages that are no publications.", lambda: self.unreadable
         )
+
+
+def _stored_at(raw: bytes | None) -> float:
+    """Return when the stream stored a publication (Unix s), 0 where it does not say so."""
+    stamp = stamped(raw, STORED_AT)
+    try:
+        return 0.0 if stamp is None else datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _trace(raw: bytes | None) -> bytes:

@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol, ABC):
         pod.wheel.discard(self)
         pod.counters.open[self.CARRIER] -= 1
         code = session.closed_with
-        pod.counters.closed["client" if code is None else code.slug] += 1
+        pod.counters.closed[("client" if goodbye else "network") if code is None else code.slug] += 1
         if self._watched is not None:
             pod.users.detach(self._watched, self, now=pod.now())
         pod.journal.ended(self, goodbye=goodbye)
@@ -369,6 +369,7 @@ class Connection(asyncio.Protocol, ABC):
             self._behind = None
         self._attach(opening, result._replace(publications=last))
         self._perform([Send(message) for message in publication_frames(name.encode(), last)])
+        self.pod.counters.caught_up += 1
 
     # Time
 

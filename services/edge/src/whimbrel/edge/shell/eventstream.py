@@ -101,7 +101,9 @@ class EventStream(Connection):
 
     def deliver(self, batch: Batch) -> None:
         """Write what a channel brought."""
-        self.transport.write(self._cursor.deliver(batch))
+        data = self._cursor.deliver(batch)
+        self.pod.counters.bytes_out += len(data)
+        self.transport.write(data)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         super()._perform(effects)
@@ -128,6 +130,7 @@ class EventStream(Connection):
             head = stream_head({**_HEADERS, **self._cors})
             data = b"%bretry: %d\n\n%b" % (head, random.randint(*RETRY_MS), data)
             self._cors = None
+        self.pod.counters.bytes_out += len(data)
         self.transport.write(data)
 
     def _say_end(self, code: CloseCode) -> None:
@@ -135,7 +138,7 @@ class EventStream(Connection):
             self._flush()
         else:
             self._outgoing.clear()
-            self.pod.counters.refused[str(refusal_of_close(code).status.value)] += 1
+            self.pod.counters.refused[code.slug] += 1
             self.transport.write(problem(refusal_of_close(code), self._cors, keep_alive=False))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -11,6 +11,7 @@ Figures: ``make bench``, docs/explanation/performance.md.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -21,9 +22,12 @@ from opentelemetry.trace import Tracer
 from whimbrel.edge.core.events import Batch
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.subscription import join
+from whimbrel.edge.shell.metrics import Counters
 from whimbrel.runtime import traces
-from whimbrel.runtime.metrics import Metrics
+from whimbrel.runtime.metrics import Doublings, Histogram, Metrics
 
+BATCH_BUCKETS: Final = 11  # up to 2,047
+LAG_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 SLICE: Final = 1000  # writes between two turns of the loop: about 7 ms
 ANSWERS: Final = 500  # to polls between two turns of the loop: about 8 ms
 MAX_QUEUED: Final = 4096  # frames of one channel; beyond, a fan-out stops yielding
@@ -43,8 +47,9 @@ def text_message(message: bytes) -> bytes:
 class Fanout:
     """Flushes what the hub marked."""
 
-    def __init__(self, hub: Hub, tracer: Tracer) -> None:
+    def __init__(self, hub: Hub, tracer: Tracer, counters: Counters) -> None:
         self._hub = hub
+        self._counters = counters
         self._tracer = tracer
         self._backlogs: dict[LiveChannel, _Backlog] = {}  # on their way to large audiences: WebSockets …
         self._streams: dict[LiveChannel, _Backlog] = {}  # … and streams of events
@@ -52,12 +57,23 @@ class Fanout:
         self.on_flushed: list[Callable[[int], None]] = []  # called with the bytes of all frames
         self.deliveries = 0  # writes to sockets; one may carry several publications
         self.publications = 0
+        self.batches = Doublings(BATCH_BUCKETS)
+        self.lag = Histogram(LAG_BOUNDS_S)
+        self.stored_at = 0.0  # Unix s, of a publication among the pending ones that was picked to be timed
 
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""
         metrics.counter("whimbrel_edge_deliveries_total", "Messages written to sockets.", lambda: self.deliveries)
         metrics.counter(
             "whimbrel_edge_publications_total", "Publications that went through the pod.", lambda: self.publications
+        )
+        metrics.expose_histogram(
+            "whimbrel_edge_batch_publications", "Publications of one channel written in one go.", self.batches
+        )
+        metrics.expose_histogram(
+            "whimbrel_edge_bus_lag_seconds",
+            "Seconds from the stream's timestamp until a publication was written to sockets, four samples a second.",
+            self.lag,
         )
 
     def flush(self) -> None:
@@ -72,12 +88,17 @@ class Fanout:
             self.publications += len(frames)
             live.delivered += len(frames)
             size += sum(map(len, frames))
+            if frames:
+                self.batches.observe(len(frames))
             if live.traces:
                 self._flush_traced(live, frames)
             elif frames:
                 self._write(live, frames)
             if live.waiters:
                 self._hub.wake(live, frames)
+        if self.stored_at:
+            self.lag.observe(max(0.0, time.time() - self.stored_at))  # the clocks may differ
+            self.stored_at = 0.0
         if self._hub.woken and not self._answering:
             self._answering = True
             asyncio.get_running_loop().call_soon(self._answer)
@@ -127,13 +148,15 @@ class Fanout:
             backlog.append(parts, audience)
             self._advance(backlogs, live)
         else:
-            for message in compose(parts):
+            messages = compose(parts)
+            for message in messages:
                 _write_to_all(audience, message)
-                self.deliveries += len(audience)
+            self.deliveries += len(messages) * len(audience)
+            self._counters.bytes_out += _size(messages) * len(audience)
 
     def _advance(self, backlogs: "dict[LiveChannel, _Backlog]", live: LiveChannel) -> None:
         backlog = backlogs[live]
-        self.deliveries += backlog.write_slice()
+        self._write_slice(backlog)
         if backlog.done:
             del backlogs[live]
         else:
@@ -142,11 +165,21 @@ class Fanout:
     def _run_out(self, backlog: "_Backlog") -> None:
         # Not yielding any more keeps the loop from reading the bus: the server holds what we cannot write yet.
         while not backlog.done:
-            self.deliveries += backlog.write_slice()
+            self._write_slice(backlog)
+
+    def _write_slice(self, backlog: "_Backlog") -> None:
+        writes, size = backlog.write_slice()
+        self.deliveries += writes
+        self._counters.bytes_out += size
 
 
 def _messages(frames: list[bytes]) -> list[bytes]:
     return [text_message(message) for message in join(frames)]
+
+
+def _size(messages: Sequence[object]) -> int:
+    """Return the bytes of what goes to a WebSocket; streams of events count theirs."""
+    return sum(len(message) for message in messages if isinstance(message, bytes))
 
 
 class _Backlog:
@@ -175,11 +208,11 @@ class _Backlog:
         else:
             self._queue.append((parts, audience))
 
-    def write_slice(self) -> int:
-        """Write to the next 1,000 of the audience; return the number of writes."""
+    def write_slice(self) -> tuple[int, int]:
+        """Write to the next 1,000 of the audience; return the number of writes, and of bytes to WebSockets."""
         if self._start >= len(self._audience):
             if not self._queue:
-                return 0
+                return 0, 0
             parts, self._audience = self._queue.popleft()
             self.queued -= len(parts)
             self._messages = self._compose(parts)
@@ -188,7 +221,7 @@ class _Backlog:
         self._start += SLICE
         for data in self._messages:
             _write_to_all(part, data)
-        return len(part) * len(self._messages)
+        return len(part) * len(self._messages), len(part) * _size(self._messages)
 
 
 def _write_to_all(audience: Sequence[Callable[[Any], None]], data: object) -> None:

@@ -445,6 +445,7 @@ class FrontDoor(asyncio.Protocol):
 
     def _answer(self, data: bytes, keep_alive: bool) -> None:
         self._request = self._poll = None
+        self.pod.counters.bytes_out += len(data)
         self.transport.write(data)
         if not keep_alive:
             self._phase = Phase.ENDED
@@ -461,7 +462,7 @@ class FrontDoor(asyncio.Protocol):
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error and close: what follows a refused request is not trusted."""
-        self.pod.counters.refused[str(refusal.status.value)] += 1
+        self.pod.counters.refused[refusal.code.slug] += 1
         self._phase = Phase.ENDED
         self._request = self._poll = None
         self._buffer = b""

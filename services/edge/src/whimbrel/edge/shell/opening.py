@@ -5,12 +5,13 @@ the two.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from typing import Final
+from typing import Final, cast, get_args
 
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.recovery import Complete, Unrecoverable
+from whimbrel.edge.core.recovery import Complete, Reason, Unrecoverable
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
@@ -25,24 +26,27 @@ from whimbrel.runtime.metrics import Metrics
 PATIENCE_S: Final = 10.0  # the bus may be reconnecting; after that the channel is refused with 108
 
 
-class Recoveries:
-    """Counts of recoveries by where they came from and how they ended; plain integers."""
+RECOVERED: Final = "recovered"
 
-    __slots__ = ("from_ring", "from_stream", "unproved")
+
+class Recoveries:
+    """Counts of recoveries by where they were looked for and how they ended."""
+
+    __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.from_ring = 0
-        self.from_stream = 0
-        self.unproved = 0
+        stream = {("stream", outcome): 0 for outcome in (RECOVERED, *get_args(Reason))}
+        self.counts = Counter({("ring", RECOVERED): 0, ("ring", "epoch"): 0, **stream})
 
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""
         metrics.labelled(
             "whimbrel_edge_recoveries_total",
-            "Channels recovered, by where from; `unproved` were answered with recovered: false.",
+            "Channels looked up from a position, by where (ring, stream) and outcome: recovered, else the client was "
+            "told to reload, and why.",
             "counter",
-            ("source",),
-            lambda: {("ring",): self.from_ring, ("stream",): self.from_stream, ("unproved",): self.unproved},
+            ("source", "outcome"),
+            lambda: cast("Mapping[tuple[str, ...], int]", self.counts),
         )
 
 
@@ -53,7 +57,7 @@ class Openings:
         self._bus = bus
         self._marks = marks
         self._rules = rules
-        self.counts = Recoveries()
+        self.recoveries = Recoveries()
 
     def start(self, wanted: Wanted, *, now: float) -> Opening:
         """Begin to open a channel that the subscriber may have; what memory can answer is answered at once."""
@@ -97,10 +101,10 @@ class Openings:
             opening.begin(0, None)
         elif wanted.position is not None:
             if wanted.position.epoch != live.epoch:
-                self.counts.unproved += 1
+                self.recoveries.counts["ring", "epoch"] += 1
                 opening.begin(ring.head, False)
             elif ring.floor <= wanted.position.offset <= ring.head:
-                self.counts.from_ring += 1
+                self.recoveries.counts["ring", RECOVERED] += 1
                 opening.begin(wanted.position.offset, True)
         elif wanted.last is not None:
             newest = ring.newest(wanted.last)
@@ -140,10 +144,10 @@ class Openings:
         )
         match verdict:
             case Complete(publications):
-                self.counts.from_stream += 1
+                self.recoveries.counts["stream", RECOVERED] += 1
                 opening.extend(publications)
-            case Unrecoverable() if given:
-                self.counts.unproved += 1
+            case Unrecoverable(reason) if given:
+                self.recoveries.counts["stream", reason] += 1
                 opening.give_up()
             case Unrecoverable():
                 # The read mark is too far back: the newest are given, the rest can be had by `history`.

@@ -46,6 +46,8 @@ class Timed(Item, Protocol):
 class Slow(Protocol):
     """A socket that did not take everything at once."""
 
+    transport: asyncio.Transport
+
     def check_outbox(self, *, now: float, elapsed: float) -> None:
         """Stop live writes beyond the high watermark; close what is stuck for too long."""
 
@@ -156,10 +158,26 @@ class Pod:
             "closes": {slug: number for slug, number in self.counters.closed.items() if number},
         }
 
+    @property
+    def outbox_bytes(self) -> int:
+        """What waits for slow sockets to take it."""
+        return sum(slow.transport.get_write_buffer_size() for slow in self.slow)
+
+    def weigh_outboxes(self) -> None:
+        """Note the most that ever waited."""
+        if self.slow:
+            self.counters.outbox_peak = max(self.counters.outbox_peak, self.outbox_bytes)
+
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters of the pod and its parts."""
+        metrics.gauge(
+            "whimbrel_edge_slow_sockets", "Sockets that did not take everything at once.", lambda: len(self.slow)
+        )
+        metrics.gauge(
+            "whimbrel_edge_outbox_bytes", "Bytes that wait for slow sockets to take them.", lambda: self.outbox_bytes
+        )
         self.counters.expose(metrics)
-        self.openings.counts.expose(metrics)
+        self.openings.recoveries.expose(metrics)
         self.gatekeeper.expose(metrics)
         self.journal.expose(metrics)
         if self.deflater is not None:

@@ -43,6 +43,9 @@ class WebSocket(Connection):
 
     def _take(self, data: bytes) -> None:
         now = self.pod.now()
+        counters, tally = self.pod.counters, self.session.tally
+        counters.bytes_in += len(data)
+        counters.frames_in -= tally.received
         self._perform(self.session.received(len(data), now=now))
         answers: list[bytes] = []  # to pings in a row, in one write: a flood of them costs one system call
         for event in self._inlet.feed(data):
@@ -72,6 +75,7 @@ class WebSocket(Connection):
                     assert_never(event)
         if answers:
             self._answer(answers)
+        counters.frames_in += tally.received
         if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
             self.transport.pause_reading()  # who does not read our answers asks nothing more
 
@@ -91,7 +95,9 @@ class WebSocket(Connection):
     # Bytes out
 
     def _send(self, message: bytes) -> None:
-        self._write(text_message(message))
+        data = text_message(message)
+        self.pod.counters.bytes_out += len(data)
+        self._write(data)
 
     @property
     def _write(self) -> Write:
