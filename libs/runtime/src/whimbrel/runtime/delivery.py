@@ -4,6 +4,7 @@ Parsing headers into a mapping costs more than everything else on the way in; th
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from whimbrel.runtime.errors import MalformedMessage
@@ -40,33 +41,44 @@ def header(raw: bytes | None, name: str) -> str | None:
     """Return the first value of header ``name`` in ``raw``, None where it is missing."""
     if raw is None:
         return None
-    start = raw.find(b"\r\n%b:" % name.encode())
-    if start < 0:
-        return None
-    start += len(name) + 3
-    return raw[start : raw.find(_END, start)].strip().decode("utf-8", "replace")
+    line = _line(name)
+    start = raw.find(line)
+    return None if start < 0 else _value(raw, start + len(line)).decode("utf-8", "replace")
 
 
 def stamped(raw: bytes | None, name: str) -> str | None:
     """Return the last value of header ``name``: the server's, for it appends to the publisher's own headers."""
     if raw is None:
         return None
-    start = raw.rfind(b"\r\n%b:" % name.encode())
-    if start < 0:
-        return None
-    start += len(name) + 3
-    return raw[start : raw.find(_END, start)].strip().decode("utf-8", "replace")
+    line = _line(name)
+    start = raw.rfind(line)
+    return None if start < 0 else _value(raw, start + len(line)).decode("utf-8", "replace")
 
 
 def number(raw: bytes | None, name: str) -> int:
     """Return the number that the server wrote in header ``name``, 0 where it is missing or not a number."""
-    value = stamped(raw, name)
-    if value is None or not value.isdigit():
+    if raw is None:
+        return 0
+    line = _line(name)
+    start = raw.rfind(line)
+    if start < 0:
+        return 0
+    value = _value(raw, start + len(line))
+    if not value.isdigit():
         return 0
     try:
         return int(value)
-    except ValueError:  # `²` is a digit, and so are thousands of them
+    except ValueError:  # thousands of digits
         return 0
+
+
+@lru_cache(maxsize=256)
+def _line(name: str) -> bytes:
+    return b"\r\n%b:" % name.encode()
+
+
+def _value(raw: bytes, start: int) -> bytes:
+    return raw[start : raw.find(_END, start)].strip()
 
 
 def status(raw: bytes | None) -> int:

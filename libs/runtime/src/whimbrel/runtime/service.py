@@ -15,6 +15,7 @@ from opentelemetry.trace import Tracer
 from whimbrel.protocol import subjects
 from whimbrel.protocol.rpc import ServiceStatus
 from whimbrel.runtime import logs, serving, traces
+from whimbrel.runtime.collector import Collector
 from whimbrel.runtime.errors import StartRefused, Stopping
 from whimbrel.runtime.health import Health
 from whimbrel.runtime.logs import Logger
@@ -149,6 +150,9 @@ def main(name: str, settings: ServiceSettings, run: Run) -> NoReturn:
 async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tracer: Tracer) -> int:
     service = Service(name, settings, log, tracer)
     service.vitals.start()
+    collector = Collector()
+    collector.start()
+    service.vitals.on_look.append(collector.look)
     ops_socket = serving.bind(settings.ops_host, settings.ops_port)
     running = asyncio.ensure_future(run(service))
     loop = asyncio.get_running_loop()
@@ -172,6 +176,7 @@ async def _live(name: str, settings: ServiceSettings, run: Run, log: Logger, tra
     await asyncio.wait({ops, stop})
     await service.close_connections()
     service.vitals.stop()
+    collector.stop()
     code = max(_verdict(service, running), _verdict(service, ops))
     log.info("service.stopped", clean=code == 0 and running.done() and not running.cancelled())
     return code
