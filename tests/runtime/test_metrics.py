@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from whimbrel.runtime.metrics import Metrics
+from whimbrel.runtime.metrics import Doublings, Metrics
 
 
 def exposed(metrics: Metrics, prefix: str) -> list[str]:
@@ -42,6 +42,15 @@ def test_a_histogram_counts_cumulatively() -> None:
         "latency_seconds_sum 5.065",
         "latency_seconds_count 4",
     ]
+
+
+def test_whole_numbers_are_counted_by_doublings() -> None:
+    sizes = Doublings(3)
+    for size in (1, 2, 3, 4, 7, 8, 1000):
+        sizes.observe(size)
+    assert sizes.bounds == (1, 3, 7)
+    assert sizes.counts == [1, 2, 2, 2], "what is larger stands behind the last bound"
+    assert sizes.total == 1025
 
 
 def test_a_name_is_exposed_once() -> None:
