@@ -2,8 +2,11 @@
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.edge.people import Patient, a_publication, a_run
-from whimbrel.edge.core.hub import LINGER_S, Hub, LiveChannel
+from whimbrel.edge.core.hub import LINGER_S, Hub, LiveChannel, Write
 from whimbrel.edge.core.ring import Ring, Verdict
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.publications import encode_body
@@ -125,6 +128,28 @@ def test_attaching_twice_delivers_once() -> None:
     hub.detach(live, "a", now=1)
     hub.detach(live, "a", now=2)
     assert len(live.audience) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=20))
+def test_the_audience_is_who_came_and_did_not_leave_in_the_order_in_which_they_came(
+    steps: list[tuple[bool, str]],
+) -> None:
+    hub, live = Hub(), LiveChannel(Channel("orders", "1"), durable=False, epoch="", now=0.0)
+    received: dict[str, list[bytes]] = {name: [] for name in "abc"}
+    writes: dict[str, Write] = {name: into.append for name, into in received.items()}
+    here: dict[str, Write] = {}
+    for comes, name in steps:
+        before, told = live.audience, tuple(here.values())
+        if comes:
+            hub.attach(live, name, writes[name])
+            here[name] = writes[name]
+        else:
+            hub.detach(live, name, now=1.0)
+            here.pop(name, None)
+        assert before == told, "whom a fan-out was begun for does not change under it"
+        assert live.audience == tuple(here.values())
+        assert live.idle == (not here)
+        assert [each for each in "abc" if live.serves(each)] == sorted(here)
 
 
 def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:

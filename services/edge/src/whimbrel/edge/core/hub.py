@@ -18,6 +18,7 @@ Write = Callable[[bytes], None]
 Deliver = Callable[[Batch], None]
 Turn = MutableMapping[Any, Any]  # what was composed in one turn of the loop, by what was asked
 
+_INBOX: Final = INBOX.encode()  # one object for all
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
 
 
@@ -39,8 +40,10 @@ class LiveChannel:
     """
 
     __slots__ = (
+        "_alone",
         "_audience",
         "_following",
+        "_writers",
         "catching_up",
         "channel",
         "delivered",
@@ -56,12 +59,11 @@ class LiveChannel:
         "ring",
         "traces",
         "waiters",
-        "writers",
     )
 
     def __init__(self, channel: Channel, *, durable: bool, epoch: str, now: float) -> None:
         self.channel = channel
-        self.name = (INBOX if channel.namespace == USER_NAMESPACE else str(channel)).encode()
+        self.name = _INBOX if channel.namespace == USER_NAMESPACE else str(channel).encode()
         self.durable = durable
         self.epoch = epoch
         self.ring: Ring | None = None
@@ -72,9 +74,10 @@ class LiveChannel:
         self.delivered = 0  # frames flushed to whoever was in the channel
         self.pending: list[bytes] = []  # frames accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
-        self.writers: dict[Hashable, Write] = {}
+        self._alone: Hashable | None = None  # the one writer, as in most inboxes: a mapping of one takes 230 bytes
+        self._writers: dict[Hashable, Write] | None = None  # all of them, once there were two
         self.followers: dict[Hashable, Deliver] | None = None  # streams of events; most channels have none
-        self.waiters: dict[Waiter, None] = {}
+        self.waiters: dict[Waiter, None] | None = None  # as with followers
         self.idle_since = now
         self._audience: tuple[Write, ...] | None = ()
         self._following: tuple[Deliver, ...] | None = ()
@@ -83,8 +86,30 @@ class LiveChannel:
     def audience(self) -> tuple[Write, ...]:
         """The writers at this moment: who joins later was given everything before in its subscription."""
         if self._audience is None:
-            self._audience = tuple(self.writers.values())
+            self._audience = tuple((self._writers or {}).values())
         return self._audience
+
+    def join(self, member: Hashable, write: Write) -> None:
+        """Have publications written by ``write`` from now on."""
+        if self._writers is None:
+            if self._alone is None or self._alone == member:
+                self._alone, self._audience = member, (write,)
+                return
+            self._writers = {self._alone: self.audience[0]}
+            self._alone = None
+        self._writers[member] = write
+        self._audience = None
+
+    def leave(self, member: Hashable) -> bool:
+        """Tell whether publications were written to ``member``; none will be any more."""
+        if self._alone is not None and self._alone == member:
+            self._alone, self._audience = None, ()
+            return True
+        if self._writers is None or self._writers.pop(member, None) is None:
+            return False
+        self._writers = self._writers or None
+        self._audience = None
+        return True
 
     @property
     def following(self) -> tuple[Deliver, ...]:
@@ -95,12 +120,16 @@ class LiveChannel:
 
     def serves(self, member: Hashable) -> bool:
         """Tell whether publications are delivered to ``member``."""
-        return member in self.writers or (self.followers is not None and member in self.followers)
+        return (
+            (self._alone is not None and self._alone == member)
+            or (self._writers is not None and member in self._writers)
+            or (self.followers is not None and member in self.followers)
+        )
 
     @property
     def idle(self) -> bool:
         """Whether nobody is in the channel."""
-        return not self.writers and not self.waiters and self.followers is None
+        return self._alone is None and self._writers is None and not self.waiters and self.followers is None
 
     def accept(self, publication: Stored) -> Verdict:
         """Take a publication from the bus or from a read of the stream; what is next goes to ``pending``."""
@@ -152,8 +181,7 @@ class Hub:
 
     def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
         """Deliver ``live`` to ``member`` from now on."""
-        live.writers[member] = write
-        live._audience = None
+        live.join(member, write)
 
     def follow(self, live: LiveChannel, member: Hashable, deliver: Deliver) -> None:
         """Deliver ``live`` to the stream ``member`` from now on."""
@@ -164,8 +192,7 @@ class Hub:
 
     def detach(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
         """Stop delivering to ``member``; nothing happens if it is not there."""
-        if live.writers.pop(member, None) is not None:
-            live._audience = None
+        if live.leave(member):
             self._note_idle(live, now)
         elif live.followers is not None and live.followers.pop(member, None) is not None:
             live.followers = live.followers or None
@@ -174,20 +201,24 @@ class Hub:
 
     def wait(self, live: LiveChannel, waiter: Waiter) -> None:
         """Wake ``waiter`` with each flush of ``live``."""
+        if live.waiters is None:
+            live.waiters = {}
         live.waiters[waiter] = None
 
     def unwait(self, live: LiveChannel, waiter: Waiter, *, now: float) -> None:
         """Forget a waiter; nothing happens if it is not there."""
-        if waiter in live.waiters:
+        if live.waiters is not None and waiter in live.waiters:
             del live.waiters[waiter]
+            live.waiters = live.waiters or None
             self._note_idle(live, now)
 
     def wake(self, live: LiveChannel, frames: Sequence[bytes]) -> None:
         """Have everybody answered who waits for ``live``, where ``frames`` were published."""
+        waiters = live.waiters or {}
         if not live.durable:
-            for waiter in live.waiters:
+            for waiter in waiters:
                 waiter.hear(frames)
-        self.woken.update(live.waiters)
+        self.woken.update(waiters)
 
     def mark(self, live: LiveChannel) -> None:
         """Have ``live`` flushed with the next flush."""

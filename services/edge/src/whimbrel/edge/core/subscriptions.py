@@ -20,7 +20,7 @@ class Subscriptions:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.channels: dict[str, Channel] = {}  # open, or on their way
-        self._opening: dict[str, Open] = {}  # those on their way
+        self._opening: dict[str, Open] | None = None  # those on their way
 
     @property
     def full(self) -> bool:
@@ -35,9 +35,21 @@ class Subscriptions:
     def open(self, wanted: Sequence[Wanted], request: int | None) -> Open:
         """Note that channels are on their way; ``request`` as in ``Open``."""
         effect = Open(tuple(wanted), request)
+        if self._opening is None:
+            self._opening = {}
         for each in wanted:
             self.channels[each.name] = each.channel
             self._opening[each.name] = effect
+        return effect
+
+    def _arrived(self, name: str) -> Open | None:
+        """Forget that ``name`` is on its way, and return what asked for it."""
+        opening = self._opening
+        if opening is None:
+            return None
+        effect = opening.pop(name, None)
+        if not opening:
+            self._opening = None  # an empty mapping that was not always empty keeps its 180 bytes
         return effect
 
     def open_groups(self, groups: Iterable[str]) -> list[Effect]:
@@ -56,15 +68,15 @@ class Subscriptions:
 
     def awaits(self, name: str, effect: Open) -> bool:
         """Tell whether ``name`` is still to be opened by ``effect``."""
-        return self._opening.get(name) is effect
+        return self._opening is not None and self._opening.get(name) is effect
 
     def is_open(self, name: str, channel: Channel) -> bool:
         """Tell whether ``name`` is open, and means ``channel``."""
-        return self.channels.get(name) == channel and name not in self._opening
+        return self.channels.get(name) == channel and (self._opening is None or name not in self._opening)
 
     def settle(self, name: str, *, opened: bool) -> None:
         """Note that ``name`` is open, or could not be opened."""
-        self._opening.pop(name, None)
+        self._arrived(name)
         if not opened:
             self.channels.pop(name, None)
 
@@ -73,7 +85,7 @@ class Subscriptions:
         channel = self.channels.pop(name, None)
         if channel is None:
             return None
-        opening = self._opening.pop(name, None)
+        opening = self._arrived(name)
         if opening is None or not opening.request:
             return [Detach(channel)]
         overtaken = Refused(ErrorCode.NOT_SUBSCRIBED, f"{name} was closed again before it was open")
@@ -87,7 +99,7 @@ class Subscriptions:
             if permitted(channel):
                 continue
             del self.channels[name]
-            opening = self._opening.pop(name, None)
+            opening = self._arrived(name)
             if opening is None:
                 effects += [Detach(channel), Send(unsubscribed_frame(name, ErrorCode.PERMISSION_DENIED, why))]
             elif opening.request:  # `connected` tells of those of `connect`, and of a router's nobody has heard
@@ -98,5 +110,5 @@ class Subscriptions:
     def close_all(self) -> list[Effect]:
         """Close everything; the client is not told."""
         effects: list[Effect] = [Detach(channel) for channel in self.channels.values()]
-        self.channels, self._opening = {}, {}
+        self.channels, self._opening = {}, None
         return effects

@@ -9,9 +9,8 @@ be shown, the channel starts anew and its subscribers are told to reload.
 import asyncio
 import random
 import re
-from collections.abc import Coroutine, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
@@ -35,6 +34,19 @@ RETRY_S: Final = 0.25
 _TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
 
 
+class _Listener:
+    """What hears one channel: a third of the memory of a partial of a method."""
+
+    __slots__ = ("_live", "_receive")
+
+    def __init__(self, live: LiveChannel, receive: Callable[[LiveChannel, Delivery], None]) -> None:
+        self._live = live
+        self._receive = receive
+
+    def __call__(self, message: Delivery) -> None:
+        self._receive(self._live, message)
+
+
 class Bus:
     """Holds the channels of the pod. Readiness follows the connections; counters are plain integers."""
 
@@ -50,6 +62,7 @@ class Bus:
         self._live = live
         self._log = log
         self._subscriptions: dict[LiveChannel, Subscription] = {}
+        self._durable, self._ephemeral = self._on_durable, self._on_ephemeral  # one object each for all channels
         self._opening: dict[LiveChannel, asyncio.Future[None]] = {}
         self._unopened: list[LiveChannel] = []
         self._opens = False  # whether a task is at it
@@ -68,8 +81,8 @@ class Bus:
         else:
             live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
             self._hub.channels[channel] = live
-            receive = self._on_durable if durable else self._on_ephemeral
-            self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), partial(receive, live))
+            listener = _Listener(live, self._durable if durable else self._ephemeral)
+            self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), listener)
             self._opening[live] = asyncio.get_running_loop().create_future()
             self._unopened.append(live)
             if not self._opens:

@@ -121,12 +121,12 @@ class Fanout:
         with traces.messaging_span(
             self._tracer, "deliver", live.channel.namespace, parent=links[0], links=links[1:]
         ) as span:
-            span.set_attribute("whimbrel.subscribers", len(live.writers) + len(live.following))
+            span.set_attribute("whimbrel.subscribers", len(live.audience) + len(live.following))
             self._write(live, frames)
 
     def _write(self, live: LiveChannel, frames: list[bytes]) -> None:
-        if live.writers:
-            self._spread(self._backlogs, live, frames, live.audience, _messages)
+        if audience := live.audience:
+            self._spread(self._backlogs, live, frames, audience, _messages)
         if live.followers is not None:
             self._spread(self._streams, live, [Batch(live.name, live.epoch, frames)], live.following, list)
 

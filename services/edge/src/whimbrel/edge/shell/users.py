@@ -6,8 +6,7 @@ are known without asking; after a reconnect of the bus they are asked for anew, 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from pydantic import ValidationError
@@ -37,17 +36,28 @@ class Device(Protocol):
 
 
 class User:
-    """One watched user. ``groups`` are the router's, without a token's; None while they are not known."""
+    """One watched user. ``groups`` are the router's, without a token's; None while they are not known.
 
-    __slots__ = ("changes", "devices", "groups", "idle_since", "name", "subscription")
+    It is called with what the router tells: one object per user less than a partial of a method would be two.
+    """
 
-    def __init__(self, name: str, subscription: Subscription, now: float) -> None:
+    __slots__ = ("_heard", "changes", "devices", "groups", "idle_since", "name", "subscription")
+
+    def __init__(self, name: str, heard: "Heard", now: float) -> None:
         self.name = name
-        self.subscription = subscription
-        self.devices: set[Device] = set()
+        self.subscription: Subscription | None = None
+        self.devices: tuple[Device, ...] = ()  # a set for one device costs 216 bytes
         self.groups: frozenset[str] | None = None
         self.changes = 0  # told by the router so far
         self.idle_since = now
+        self._heard = heard
+
+    def __call__(self, message: Delivery) -> None:
+        """Take what the router tells of the user."""
+        self._heard(self, message)
+
+
+Heard = Callable[[User, Delivery], None]
 
 
 class Users:
@@ -57,6 +67,7 @@ class Users:
         self._connection = connection
         self._log = log
         self._users: dict[str, User] = {}
+        self._heard: Heard = self._changed  # one object for all
         self._reconnected = asyncio.Event()
         self._resolve: Batches[str, Rights] = Batches(
             connection, subjects.ROUTER_RESOLVE, _encode, lambda reply: ResolveReply.model_validate_json(reply).rights
@@ -74,8 +85,8 @@ class Users:
         """
         user = self._users.get(name)
         if user is None:
-            subscription = self._connection.attach(subjects.user_subject(name), partial(self._changed, name))
-            user = self._users[name] = User(name, subscription, now)
+            user = self._users[name] = User(name, self._heard, now)
+            user.subscription = self._connection.attach(subjects.user_subject(name), user)
         if not user.devices:
             user.idle_since = now
         return user
@@ -97,7 +108,8 @@ class Users:
     def attach(self, identity: Identity, device: Device, *, now: float) -> None:
         """Watch the user of ``identity``, and tell ``device`` of changes from now on."""
         user = self.watch(identity.user, now=now)
-        user.devices.add(device)
+        if device not in user.devices:
+            user.devices = (*user.devices, device)
         if user.groups is None:  # resumed by a grant, which knows them
             user.groups = group_set(identity.groups - identity.token_groups)
 
@@ -105,15 +117,12 @@ class Users:
         """Forget ``device``; nothing happens if it is not there."""
         user = self._users.get(name)
         if user is not None:
-            user.devices.discard(device)
+            user.devices = tuple(each for each in user.devices if each is not device)
             user.idle_since = now
 
     # Changes
 
-    def _changed(self, name: str, message: Delivery) -> None:
-        user = self._users.get(name)
-        if user is None:
-            return
+    def _changed(self, user: User, message: Delivery) -> None:
         try:
             change = USER_CHANGE.validate_json(message.payload)
             match change:
@@ -121,7 +130,7 @@ class Users:
                     self._move(user, joined=joined, left=left)
                 case Acked(channel=channel, offset=offset, session=origin):
                     acked = Channel.parse(channel)
-                    for device in tuple(user.devices):
+                    for device in user.devices:
                         device.acked(acked, offset, origin)
         except (ValidationError, MalformedChannel) as error:
             self._log.warning("users.unreadable_change", subject=message.subject, error=str(error))
@@ -131,7 +140,7 @@ class Users:
         user.changes += 1
         if user.groups is not None:
             user.groups = user.groups.union(joined).difference(left)
-        for device in tuple(user.devices):
+        for device in user.devices:
             device.groups_changed(joined=joined, left=left)
 
     # Upkeep
@@ -175,6 +184,7 @@ class Users:
     def _reap(self, now: float) -> None:
         gone = [user for user in self._users.values() if not user.devices and now >= user.idle_since + LINGER_S]
         for user in gone:
+            assert user.subscription is not None
             user.subscription.detach()
             del self._users[user.name]
 

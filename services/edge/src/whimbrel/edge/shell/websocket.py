@@ -18,7 +18,7 @@ _FIN_CLOSE: Final = 0x88
 class WebSocket(Connection):
     """The server's side of one socket, after the upgrade."""
 
-    __slots__ = ("_deflater", "_inlet")
+    __slots__ = ("_deflater", "_inlet", "_write")
 
     CARRIER: ClassVar[Transport] = "websocket"
     EOF_IS_GOODBYE: ClassVar[bool] = False
@@ -30,6 +30,7 @@ class WebSocket(Connection):
         super().__init__(pod, transport, presented)
         self._inlet = Inlet(pod.terms.frame_bytes, deflated=deflated)
         self._deflater = pod.deflater if deflated else None
+        self._write: Write = self._write_deflated if deflated else transport.write  # one object for all channels
 
     # Bytes in
 
@@ -98,10 +99,6 @@ class WebSocket(Connection):
         data = text_message(message)
         self.pod.counters.bytes_out += len(data)
         self._write(data)
-
-    @property
-    def _write(self) -> Write:
-        return self.transport.write if self._deflater is None else self._write_deflated
 
     def _write_deflated(self, data: bytes) -> None:
         assert self._deflater is not None
