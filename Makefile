@@ -64,7 +64,7 @@ generate: .venv/.installed  ## write what is derived from the contract: schemas,
 	$(BIN)/python -m whimbrel.protocol.contract
 
 .PHONY: bench
-bench: .venv/.installed  ## measure this machine: CPU per delivery, memory per connection, latency
+bench: .venv/.installed  ## measure this machine: CPU, memory, latency (beside others too: ARGS="--peers")
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: conformance

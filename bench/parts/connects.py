@@ -20,6 +20,7 @@ async def measure(stand: Stand) -> list[Row]:
     """Measure whole connects: upgrade, `connect`, inbox and one channel open; and what the edge does later for them."""
     whimbrel, clients = stand.whimbrel, stand.machine.clients(CLIENTS)
     await whimbrel.renew_edge()
+    naive = await stand.fresh("naive")
     loads = {server.name: await stand.load() for server in stand.servers}
     trials: dict[str, list[Trial]] = {}
 
@@ -38,8 +39,8 @@ async def measure(stand: Stand) -> list[Row]:
     for turn in range(stand.rounds):
         stand.say(f"connects: round {turn + 1}")
         users = [f"comer-{turn}-{number}" for number in range(clients)]
-        for server in (stand.floor, stand.naive, *stand.peers.values()):
-            few = users[:NAIVE_CLIENTS] if server is stand.naive else users
+        for server in (stand.floor, naive, *stand.peers.values()):
+            few = users[:NAIVE_CLIENTS] if server is naive else users
             await (await storm(server.name, server, [with_inbox(server, user, CHANNEL) for user in few])).cut()
         tokens = [whimbrel.token(user) for user in users]
         told = await again("whimbrel", [connect_frame(token, {str(CHANNEL): None}) for token in tokens])
