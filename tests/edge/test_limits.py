@@ -137,7 +137,7 @@ async def test_an_address_connects_at_its_rate_and_others_are_served(neighbours:
             refused = await edge.ask(from_address(here, raw))
             assert (refused.status, refused.json["code"]) == (429, 4009)
             assert refused.json["retry_after_ms"] <= 1000 * int(refused.headers["retry-after"])
-            assert 5000 <= refused.json["retry_after_ms"] <= 12_000, "5 s until the next, and jitter"
+            assert 4000 <= refused.json["retry_after_ms"] <= 8000, "5 s until the next, and jitter"
         assert (await edge.ask(from_address(here, poll(token, {"inbox": None})))).status == 200, "it is known by now"
         assert (await edge.ask(from_address(there, upgrade()))).status == 101
         assert (await edge.ask(from_address(f"{here}, {there}", upgrade()))).status == 101, (

@@ -19,6 +19,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 
 BURST_S: Final = 2.0  # of the pod's rate: what a pod that restarts beside this one sends over
 ADDRESS_BURST_S: Final = 10.0  # of an address's: an office behind one address comes back together
+ADDRESS_SPREAD_S: Final = 2.0  # beyond the wait until the next one
 CROWDED_S: Final = 10  # for connections that died unheard to be found out
 
 
@@ -48,7 +49,7 @@ class Admission:
                 HTTPStatus.TOO_MANY_REQUESTS,
                 CloseCode.RATE_LIMITED,
                 why,
-                retry_ms=spread_ms(2.0 * (1.0 + wait)),
+                retry_ms=int(1000 * wait) + spread_ms(ADDRESS_SPREAD_S),
             )
         if wait := self._turnstile.enter(now=now, jitter=random.random()):
             why = f"the pod takes {self._turnstile.rate:g} connects per second"
