@@ -33,6 +33,8 @@ from whimbrel.runtime.nats import Connection, Delivery
 START_S: Final = 60.0
 STOP_S: Final = 20.0
 ISSUER: Final = "whimbrel"
+# What is measured is what the edge can do, not where it would say no: a storm at full speed, a load beyond its means.
+UNLIMITED: Final = {"WHIMBREL_EDGE_CONNECTS_PER_S": "1000000", "WHIMBREL_EDGE_BROWNOUT_LAG_S": "60"}
 
 Send = Callable[[Channel, str, bytes], asyncio.Future[Delivery]]
 
@@ -67,7 +69,7 @@ class Installation:
         with (folder / "whimbrel.out").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(whimbrel, "dev", "--ports", "0", "--no-demo", "--store", str(store.root), "--json", *options),
-                env=os.environ | environment,
+                env=os.environ | UNLIMITED | environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
