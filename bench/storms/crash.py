@@ -14,7 +14,7 @@ PER_S: Final = 60.0
 ROUNDS: Final = 20  # publications of each channel before the kill, and as many after it: 10 s each
 BACK_S: Final = 30.0
 GROWTH: Final = 2.0  # of the others' p99
-RECOVERED: Final = 'whimbrel_edge_recoveries_total{source="%s"}'
+RECOVERED: Final = 'whimbrel_edge_recoveries_total{source="%s",outcome="recovered"}'
 
 
 async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
@@ -26,7 +26,7 @@ async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
         Member(KILLED, fleet.port_of(victim), str(channels[at % CHANNELS]), fleet.token(f"victim-{at}"))
         for at in range(clients)
     ] + [
-        Member(OTHERS, ports[at % len(ports)], str(channels[at % CHANNELS]), fleet.token(f"other-{at}"))
+        Member(OTHERS, ports[at % len(ports)], str(channels[at // len(ports) % CHANNELS]), fleet.token(f"other-{at}"))
         for at in range(clients // 2 * len(ports))
     ]
     async with fleet.balancing(herd):
@@ -62,5 +62,5 @@ async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
         noted("connects by resume grant", f"{found['whimbrel_edge_resumed_total']:,}"),
         noted("turned away for a moment (503)", f"{back.turned_away:,}"),
         noted("channels recovered from the ring, from the stream", f"{ring:,}, {stream:,}"),
-        at_most("channels that had to be read from the stream", stream, 0),
+        at_most("channels of them that had to be read", stream, 0),
     ]

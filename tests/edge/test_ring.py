@@ -142,3 +142,51 @@ def test_frames_of_a_run_name_their_channel_and_are_kept_in_the_same_way() -> No
 
 def test_an_empty_run_is_nothing() -> None:
     assert Run().nested() == Run().frames(b"orders:42") == b""
+
+
+# Reaching back
+
+
+def test_what_was_read_of_the_stream_serves_everybody_who_missed_the_same() -> None:
+    ring = a_ring(25, 30, head=20)
+    assert ring.since(10) is None
+    ring.reach_back(10, a_run(10, 12, 20), until=20)
+    assert offsets(ring.since(10)) == [12, 20, 25, 30]
+    assert offsets(ring.since(12)) == [20, 25, 30]
+    assert ring.since(9) is None
+
+
+def test_a_read_that_went_further_than_the_ring_begins_overlaps_it() -> None:
+    ring = a_ring(25, 30, head=20)
+    ring.reach_back(10, a_run(10, 20, 25), until=25)
+    assert offsets(ring.since(10)) == [20, 25, 30]
+
+
+@pytest.mark.parametrize("until", [10, 15, 19])
+def test_a_read_that_ends_before_the_ring_begins_is_left_outside(until: int) -> None:
+    ring = a_ring(25, head=20)
+    ring.reach_back(10, (), until=until)
+    assert ring.since(10) is None
+    assert ring.floor == 20
+
+
+def test_a_ring_does_not_outgrow_its_bounds_backwards() -> None:
+    older = a_run(*range(1, RING_PUBLICATIONS + 10))
+    ring = a_ring(1001, 1002, head=older[-1].offset)
+    ring.reach_back(0, older, until=older[-1].offset)
+    kept = ring.since(ring.floor)
+    assert kept is not None
+    assert len(kept) == RING_PUBLICATIONS
+    assert ring.floor == kept[0].prev == older[-(RING_PUBLICATIONS - 2)].prev
+    large = Stored(5, 0, b"x" * RING_BYTES)
+    full = a_ring(10, head=5)
+    full.reach_back(0, [large], until=5)
+    assert (full.floor, offsets(full.since(5))) == (5, [10])
+
+
+def test_a_channel_in_which_nothing_was_published_is_proved_once() -> None:
+    ring = a_ring(head=20, quiet=True)
+    ring.reach_back(7, (), until=ring.floor)
+    assert (ring.floor, ring.since(7)) == (7, ())
+    assert ring.accept(a_publication(25, 0)) is Verdict.NEXT
+    assert offsets(ring.since(7)) == [25]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from whimbrel.edge.shell.streams import Head, Streams
 from whimbrel.protocol.channels import Channel, inbox_of
 from whimbrel.protocol.limits import RING_PUBLICATIONS
 from whimbrel.protocol.positions import Position
+from whimbrel.runtime import jetstream
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.directget import Batch, DirectGet
 from whimbrel.runtime.errors import NoResponders
@@ -115,6 +117,56 @@ async def test_an_empty_inbox_is_told_from_a_position_that_can_be_proved_later(e
     again = await (await edge.socket()).ask("connect", token=edge.neighbours.token(user), channels={"inbox": told})
     assert again["channels"]["inbox"]["recovered"] is True
     assert edge.pod.openings.recoveries.counts["ring", "recovered"] == before + 1
+
+
+async def test_a_storm_of_quiet_inboxes_is_proved_by_few_requests(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    request = jetstream.request
+
+    async def counted(connection: Connection, api: str, *rest: Any) -> Any:
+        asked.append(api)
+        return await request(connection, api, *rest)
+
+    channels = [Channel("user", a_name("quiet")) for _ in range(20)]
+    openings = [edge.pod.openings.start(Wanted("inbox", each), now=edge.pod.now()) for each in channels]
+    await within(edge.pod.openings.prepare(openings, "nobody"))
+    before = [Position(epoch=each.live.epoch, offset=each.live.ring.head) for each in openings if each.live.ring]
+    await edge.neighbours.publish(f"orders:{a_name('noise')}", *range(4 * PARTITIONS))
+    for number in range(2 * PARTITIONS):
+        await edge.neighbours.publish(f"orders:{a_name('noise')}", number)
+    for each in openings:  # another pod, which has just opened them
+        edge.pod.hub.forget(each.live)
+    monkeypatch.setattr(jetstream, "request", counted)
+    counts = edge.pod.openings.recoveries.counts
+    ring, stream = counts["ring", "recovered"], counts["stream", "recovered"]
+    again = [
+        edge.pod.openings.start(Wanted("inbox", channel, position), now=edge.pod.now())
+        for channel, position in zip(channels, before, strict=True)
+    ]
+    await within(edge.pod.openings.prepare(again, "nobody"))
+    for opening, position in zip(again, before, strict=True):
+        result = opening.complete()
+        assert isinstance(result, Opened)
+        assert (result.recovered, result.offset, len(result.publications)) == (True, position.offset, 0)
+    assert (counts["ring", "recovered"], counts["stream", "recovered"]) == (ring + len(channels), stream)
+    assert len([each for each in asked if each.startswith("STREAM.INFO")]) <= 2 * PARTITIONS
+
+
+async def test_who_comes_after_a_read_of_the_stream_is_served_from_memory(edge: Edge) -> None:
+    channel = Channel("orders", a_name("away"))
+    offsets = await edge.neighbours.publish(str(channel), *range(5))
+    counts = edge.pod.openings.recoveries.counts
+    ring, stream = counts["ring", "recovered"], counts["stream", "recovered"]
+    for _ in range(3):
+        live = edge.pod.hub.channels.get(channel)
+        epoch = edge.pod.openings._bus.streams.epoch(channel) if live is None else live.epoch
+        wanted = Wanted(str(channel), channel, Position(epoch=epoch, offset=offsets[0]))
+        opening = edge.pod.openings.start(wanted, now=edge.pod.now())
+        await within(edge.pod.openings.prepare([opening], "nobody"))
+        result = opening.complete()
+        assert isinstance(result, Opened)
+        assert [each.offset for each in result.publications] == offsets[1:]
+    assert (counts["ring", "recovered"], counts["stream", "recovered"]) == (ring + 2, stream + 1)
 
 
 async def test_all_who_missed_the_same_share_one_read_of_the_stream(

@@ -70,6 +70,11 @@ class Opening:
         """Up to which offset everything is collected."""
         return self._at
 
+    @property
+    def publications(self) -> Sequence[Stored]:
+        """What was collected so far, oldest first."""
+        return self._publications
+
     def extend(self, publications: Sequence[Stored]) -> None:
         """Add what was read after ``at``."""
         self._publications = _then(self._publications, publications)

@@ -1,7 +1,7 @@
 """The newest publications of one channel, and the rule of `prev` (docs/websocket-api.md) towards the bus."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -105,6 +105,27 @@ class Ring:
     def extend(self, publications: Iterable[Stored]) -> list[Stored]:
         """Append what was read from the stream, oldest first; return those that were new."""
         return [each for each in publications if self.accept(each) is Verdict.NEXT]
+
+    def reach_back(self, position: int, publications: Sequence[Stored], until: int) -> None:
+        """Take in ``publications``, oldest first: all from ``position`` to ``until``. The oldest of them stay outside
+        where there is no room, and all where a gap would be left.
+
+        So one read of the stream serves everybody who missed the same.
+        """
+        if not position < self.floor <= until:
+            return
+        older: list[Stored] = []
+        size, floor = self._bytes, position
+        for each in reversed([each for each in publications if each.offset <= self.floor]):
+            size += len(each.body)
+            if len(older) + len(self._stored) >= RING_PUBLICATIONS or size > RING_BYTES:
+                floor = each.offset
+                break
+            older.append(each)
+        self._bytes += sum(len(each.body) for each in older)
+        self._stored[:0] = reversed(older)
+        self._runs = None
+        self.floor = floor
 
     @property
     def reach(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Final, cast, get_args
 
 from whimbrel.edge.core.effects import Wanted
+from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.recovery import Complete, Reason, Unrecoverable
 from whimbrel.edge.core.ring import Stored
@@ -117,8 +118,14 @@ class Openings:
         wanted, live = opening.wanted, opening.live
         assert live.ring is not None
         if wanted.position is not None:
-            opening.begin(wanted.position.offset, True)
-            await self._read_up(opening)
+            if live.ring.quiet:
+                await self._reach_back(live, wanted.position.offset)
+                self._from_memory(opening)
+            if not opening.prepared:
+                opening.begin(wanted.position.offset, True)
+                await self._read_up(opening)
+                if live.epoch == wanted.position.epoch:
+                    live.ring.reach_back(wanted.position.offset, opening.publications, opening.at)
         elif wanted.last is not None:
             self._begin_with(opening, await self._bus.streams.newest(wanted.channel, wanted.last))
         else:
@@ -127,6 +134,16 @@ class Openings:
                 opening.begin(min(mark.offset, live.ring.head), None)  # a mark is what a client says
             else:  # nothing was acknowledged yet
                 self._begin_with(opening, await self._bus.streams.after(wanted.channel, 0, HISTORY_LIMIT))
+
+    async def _reach_back(self, live: LiveChannel, position: int) -> None:
+        """Have the ring of a channel without retained publications reach back to ``position``, where nothing was
+        trimmed since: then there was none.
+        """
+        before = live.ring
+        bounds = await self._bus.streams.bounds(live.channel)
+        ring = live.ring
+        if ring is not None and ring is before and ring.quiet and bounds.first <= position + 1:
+            ring.reach_back(position, (), ring.floor)
 
     @staticmethod
     def _begin_with(opening: Opening, publications: Sequence[Stored]) -> None:

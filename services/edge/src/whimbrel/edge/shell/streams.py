@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whimbrel.edge.core.recovery import Complete, NeedsBounds, StreamBounds, Unrecoverable, chained, judge
 from whimbrel.edge.core.ring import Run, Stored
@@ -51,6 +51,8 @@ class Streams:
         self._control = control
         self._readers = cycle(readers)
         self._reading: dict[tuple[Channel, int], asyncio.Future[Complete | Unrecoverable]] = {}
+        self._bounds_asked: dict[str, asyncio.Future[StreamBounds]] = {}  # by stream, the latest request
+        self._bounds_to_ask: dict[str, asyncio.Future[StreamBounds]] = {}  # … and the one behind it
         self._known: dict[int, str] = {}  # per partition, a stored subject that exists
         self.reads = 0
         self.publications = 0
@@ -133,8 +135,7 @@ class Streams:
 
     def _read_ended(self, key: tuple[Channel, int], reading: "asyncio.Future[Complete | Unrecoverable]") -> None:
         del self._reading[key]
-        if not reading.cancelled():
-            reading.exception()  # everybody who wanted it may be gone
+        _heed(reading)
 
     async def _read_after(self, channel: Channel, position: int) -> Complete | Unrecoverable:
         read, pending = await self._read(channel, position, RECOVERY_LIMIT + 1)
@@ -145,11 +146,24 @@ class Streams:
         return verdict
 
     async def bounds(self, channel: Channel) -> StreamBounds:
-        """Return the first and last sequence of the stream that keeps ``channel``, from its leader.
+        """Return the first and last sequence of the stream that keeps ``channel``, from its leader, as of some moment
+        after the call. Who asks while a request is under way shares the next one: a storm costs few.
 
         Raises BusFault, JetStreamRefused.
         """
-        info = await jetstream.request(self._control, f"STREAM.INFO.{self._stream(channel)}")
+        stream = self._stream(channel)
+        following = self._bounds_to_ask.get(stream)
+        if following is None:
+            following = asyncio.ensure_future(self._ask_bounds(stream, self._bounds_asked.get(stream)))
+            self._bounds_to_ask[stream] = following
+            following.add_done_callback(_heed)
+        return await asyncio.shield(following)
+
+    async def _ask_bounds(self, stream: str, before: "asyncio.Future[StreamBounds] | None") -> StreamBounds:
+        if before is not None:
+            await asyncio.wait([before])
+        self._bounds_asked[stream] = self._bounds_to_ask.pop(stream)
+        info = await jetstream.request(self._control, f"STREAM.INFO.{stream}")
         return StreamBounds(info["state"]["first_seq"], info["state"]["last_seq"])
 
     async def _read(self, channel: Channel, start: int, limit: int) -> tuple[Read, int]:
@@ -217,3 +231,9 @@ class Streams:
 
     def _stream(self, channel: Channel) -> str:
         return subjects.history_stream(self._partition(channel))
+
+
+def _heed(reading: "asyncio.Future[Any]") -> None:
+    """Take note of a fault of which nobody may hear: everybody who wanted the answer may be gone."""
+    if not reading.cancelled():
+        reading.exception()
