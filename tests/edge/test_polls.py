@@ -7,8 +7,9 @@ import pytest
 from tests.edge.edges import Edge, eventually
 from tests.edge.neighbours import NAMESPACES, Neighbours, a_name
 from tests.edge.peers import Wire, poll, request
+from whimbrel.edge.shell.asks import REPEATED_BYTES, read_post
 from whimbrel.edge.shell.frontdoor import MAX_REPEATED_HEAD_BYTES, FrontDoor
-from whimbrel.edge.shell.poll import REPEATED_BYTES, Poll, read_post
+from whimbrel.edge.shell.poll import Poll
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.namespaces import Groups, Namespace
 from whimbrel.protocol.rpc import TokenVerdict
@@ -174,6 +175,95 @@ async def test_a_namespace_that_closes_between_two_polls_is_refused(edge: Edge) 
     finally:
         await edge.neighbours.rule("orders", NAMESPACES["orders"])
         await eventually(lambda: edge.pod.rules["orders"].subscribe == "authenticated")
+
+
+async def answered_once(edge: Edge, wire: Wire, token: str, *names: str) -> dict[str, object]:
+    """Have a poll wait and be answered by a publication; return where the client goes on."""
+    channels = await positions(wire, token, *names)
+    wire.send(poll(token, channels, wait=20))
+    await waiting(edge)
+    await edge.neighbours.publish(names[0], "first")
+    found: dict[str, object] = (await wire.answer()).json["channels"]
+    return found
+
+
+async def test_a_poll_is_the_same_object_again_for_a_caller_who_goes_on(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    seen = set()
+    for number in range(3):
+        wire.send(poll(token, channels, wait=20))
+        await waiting(edge)
+        seen |= edge.pod.connections
+        await edge.neighbours.publish(order, number)
+        answer = (await wire.answer()).json
+        assert [frame["data"] for frame in answer["frames"]] == [number]
+        channels = answer["channels"]
+    assert len(seen) == 1
+    wire.send(poll(token, channels, wait=0.2))
+    assert (await wire.answer()).json == {"frames": [], "channels": channels}
+    await eventually(lambda: not edge.pod.connections)
+
+
+async def test_a_group_joined_between_two_polls_is_told_by_the_next(edge: Edge) -> None:
+    user, group, order = a_name("alice"), a_name("g"), f"orders:{a_name('o')}"
+    token, wire = edge.neighbours.token(user), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    await edge.neighbours.join(user, group)
+    await eventually(lambda: group in (edge.pod.users.watch(user, now=edge.pod.now()).groups or ()))
+    wire.send(poll(token, channels, wait=1))
+    assert f"group:{group}" in (await wire.answer()).json["channels"]
+
+
+async def test_a_group_joined_while_a_repeated_poll_waits_is_told_and_asked_for_by_the_next(edge: Edge) -> None:
+    user, group, order = a_name("alice"), a_name("g"), f"orders:{a_name('o')}"
+    token, wire = edge.neighbours.token(user), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    wire.send(poll(token, channels, wait=20))
+    await waiting(edge)
+    await edge.neighbours.join(user, group)
+    told = (await wire.answer()).json["channels"]
+    assert f"group:{group}" in told
+    wire.send(poll(token, told, wait=20))
+    await waiting(edge)
+    await edge.neighbours.publish(f"group:{group}", "for members")
+    assert await data(wire) == ["for members"]
+
+
+async def test_what_was_published_between_two_polls_is_answered_at_once(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    await edge.neighbours.publish(order, "meanwhile")
+    wire.send(poll(token, channels, wait=20))
+    assert await data(wire) == ["meanwhile"]
+
+
+async def test_a_malformed_body_behind_a_repeated_head_is_refused(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    raw = poll(token, channels, wait=20)
+    wire.send(raw)
+    await waiting(edge)
+    await edge.neighbours.publish(order, "second")
+    await wire.answer()
+    wire.send(raw[:-1] + b"]")
+    assert (await wire.answer()).status == 400
+
+
+async def test_a_fault_in_a_repeated_poll_costs_its_connection_and_leaves_nothing(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Poll, "_wait", broken)
+        wire.send(poll(token, channels, wait=20))
+        assert (await wire.answer()).status == 500
+    await eventually(lambda: edge.nothing_left)
 
 
 async def test_an_interval_poll_keeps_its_channel_open(edge: Edge) -> None:

@@ -4,9 +4,9 @@ from typing import Final
 
 from tests.edge.peers import commands, poll, request, upgrade
 from whimbrel.edge.shell import handshake
+from whimbrel.edge.shell.asks import read_get, read_post
 from whimbrel.edge.shell.eventstream import read_connect
 from whimbrel.edge.shell.httpwire import Refusal, read_head
-from whimbrel.edge.shell.poll import read_get, read_post
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 from whimbrel.protocol.positions import Position, encode_cursor
 

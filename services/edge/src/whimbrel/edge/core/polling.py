@@ -16,18 +16,22 @@ from whimbrel.protocol.publications import publication_frame
 EPHEMERAL: Final = Position(epoch="ephemeral", offset=0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """What a poll asks for. Polls with the same body may share one: it stands for all of them."""
+    """What a poll asks for, never changed. Polls with the same body may share one: it stands for all of them.
 
-    channels: Mapping[str, Position | None]
-    wait: float
-    limit: int
+    ``names`` and ``positions`` are those of ``channels`` in order. ``personal``: it means another channel for another
+    user.
+    """
 
-    @property
-    def personal(self) -> bool:
-        """Whether it means another channel for another user."""
-        return INBOX in self.channels
+    __slots__ = ("channels", "limit", "names", "personal", "positions", "wait")
+
+    def __init__(self, channels: Mapping[str, Position | None], wait: float, limit: int) -> None:
+        self.channels = channels
+        self.wait = wait
+        self.limit = limit
+        self.names = tuple(channels)
+        self.positions = tuple(channels.values())
+        self.personal = INBOX in channels
 
 
 def at_head(live: LiveChannel, position: Position) -> bool:

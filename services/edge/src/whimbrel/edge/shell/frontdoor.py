@@ -141,6 +141,7 @@ class FrontDoor(asyncio.Protocol):
     """Reads a request and decides who serves it."""
 
     __slots__ = (
+        "_before",
         "_body_bytes",
         "_buffer",
         "_due",
@@ -174,6 +175,7 @@ class FrontDoor(asyncio.Protocol):
         self._request: Request | None = None  # whose body is still coming, or which is being answered
         self._body_bytes = 0  # of the request with that head
         self._poll: Poll | None = None
+        self._before: Poll | None = None  # the poll with that head which was answered last
         self._origin: str | None = None
         self._stalled = False  # the client does not take its answers
 
@@ -198,6 +200,7 @@ class FrontDoor(asyncio.Protocol):
         self._phase = Phase.ENDED
         self.pod.sockets -= 1
         self.pod.wheel.discard(self)
+        self._before = None
         if self._poll is not None:
             self._poll.cancel()
 
@@ -238,6 +241,8 @@ class FrontDoor(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until they make a request, then serve it."""
+        if self._before is not None and self._phase is Phase.IDLE and not self._buffer and self._repeats(data):
+            return
         if self._phase is Phase.ENDED:
             return
         self._buffer = self._buffer + data if self._buffer else data
@@ -245,6 +250,28 @@ class FrontDoor(asyncio.Protocol):
             self._advance()
         elif len(self._buffer) > MAX_PIPELINED_BYTES:
             self.transport.pause_reading()
+
+    def _repeats(self, data: bytes) -> bool:
+        """Take a poll that differs from the one before in its body alone, as most do; False where it is another."""
+        head = self._head
+        poll = self._before
+        if not data.startswith(head) or len(data) != len(head) + self._body_bytes or self._stalled:
+            return False
+        assert poll is not None
+        try:
+            if not poll.again(data[len(head) :]):
+                return False
+        except Refusal:
+            return False  # told in the ordinary way
+        except Exception as error:  # a fault of ours must cost one connection, not the loop
+            self.pod.log.exception("connection.failed", error)
+            poll.cancel()
+            self._failed()
+            return True
+        self._phase = Phase.ANSWERING
+        self._request = self._repeated
+        self._poll = poll
+        return True
 
     def _advance(self) -> None:
         try:
@@ -296,6 +323,7 @@ class FrontDoor(asyncio.Protocol):
             short = len(head) <= MAX_REPEATED_HEAD_BYTES
             # Never the head of one request with the length or the origin of another.
             self._head, self._repeated = (head, self._request) if short else (b"", None)
+            self._before = None
         if len(self._buffer) < self._body_bytes:
             return False
         self._request.body, self._buffer = self._buffer[: self._body_bytes], self._buffer[self._body_bytes :]
@@ -322,6 +350,7 @@ class FrontDoor(asyncio.Protocol):
         else:
             if self.pod.full and not self.pod.draining:
                 raise _overloaded("the pod serves as many clients as it may")
+            self._before = None
             self._poll = Poll(self.pod, self, request)
             self._poll.begin(request.bearer)
 
@@ -444,6 +473,7 @@ class FrontDoor(asyncio.Protocol):
         return self._request.keep_alive and not self.pod.draining
 
     def _answer(self, data: bytes, keep_alive: bool) -> None:
+        self._before = self._poll if self._head else None
         self._request = self._poll = None
         self.pod.counters.bytes_out += len(data)
         self.transport.write(data)

@@ -69,7 +69,10 @@ class Gatekeeper:
 
     def recall(self, token: str, *, now: float) -> Identity | None:
         """Return who ``token`` belongs to if both services need not be asked: what a poll does many times a minute."""
-        digest = _digest(token)
+        return self.recall_digest(token_digest(token), now=now)
+
+    def recall_digest(self, digest: bytes, *, now: float) -> Identity | None:
+        """Return what ``recall`` does for the token of this ``token_digest``."""
         identity = self._verified.get(digest)
         if identity is None or identity.expires <= time.time():
             return None
@@ -123,7 +126,7 @@ class Gatekeeper:
         return Identified(identity, self.seal(identity))
 
     async def _by_token(self, token: str, *, now: float) -> Identified | Rejected:
-        digest = _digest(token)
+        digest = token_digest(token)
         identity = self._verified.get(digest)
         if identity is None or identity.expires <= time.time():
             if len(token) > MAX_TOKEN_BYTES:
@@ -177,9 +180,9 @@ class Gatekeeper:
         return found
 
 
-def _digest(token: str) -> bytes:
-    # Shorter than the token, and nothing that could be used if it leaked; nobody finds two tokens of 128 equal bits of
-    # which auth has taken one.
+def token_digest(token: str) -> bytes:
+    """Return what a token is remembered by: shorter than itself, and nothing that could be used if it leaked."""
+    # Nobody finds two tokens of 128 equal bits of which auth has taken one.
     return hashlib.blake2b(token.encode(), digest_size=16).digest()
 
 

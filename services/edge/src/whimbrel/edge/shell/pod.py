@@ -93,6 +93,7 @@ class Pod:
         self.users = gatekeeper.users
         self.admission = Admission(settings, gatekeeper.users)
         self.rules = rules
+        self.rules_version = 0
         self.counters = counters
         self.journal = journal
         self.log = log
@@ -145,6 +146,7 @@ class Pod:
 
     def rules_changed(self) -> None:
         """Have every session follow a change of the namespaces."""
+        self.rules_version += 1
         renewed = self.openings.renew()
         for connection in tuple(self.connections):
             connection.rules_changed(renewed)

@@ -8,78 +8,33 @@ what is published is composed once for all who asked the same (``core.polling``)
 """
 
 from collections.abc import Mapping, Sequence, Set
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
-
-from pydantic import ValidationError
 
 from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Rejected, Wanted
 from whimbrel.edge.core.hub import LiveChannel, Turn
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.polling import Ask, PollAnswer, answer_poll, at_head, news
+from whimbrel.edge.core.polling import PollAnswer, answer_poll, at_head, news
 from whimbrel.edge.core.replies import unsubscribed_frame
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.edge.shell.asks import read_get, read_post
+from whimbrel.edge.shell.gatekeeper import token_digest
 from whimbrel.edge.shell.httpwire import Refusal, Request, answer
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.refusals import OUR_FAULT, bad_request, refuse
-from whimbrel.protocol.bodies import PollRequest
+from whimbrel.edge.shell.refusals import OUR_FAULT, refuse
 from whimbrel.protocol.channels import INBOX, Channel, group_channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedPosition, Refused
 from whimbrel.protocol.frames import AckedFrame, encode
-from whimbrel.protocol.limits import MAX_CHANNELS, POLL_LIMIT
-from whimbrel.protocol.positions import Cursor, Position, decode_cursor, encode_cursor
+from whimbrel.protocol.limits import MAX_CHANNELS
+from whimbrel.protocol.positions import Cursor, Position, encode_cursor
 
 POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
 # To be asked about every time: a browser sends the ETag by itself. Not by token: a new one must not lose the position.
 GET_HEADERS: Final[Mapping[str, str]] = {"cache-control": "private, no-cache", "vary": "Origin"}
-REPEATED_BYTES: Final = 1024  # bodies up to that are read once for all who send the same: a dozen channels
-REPEATED: Final = 1024  # such bodies remembered; with what they say, 4 KiB each
-
-
-def read_post(body: bytes) -> Ask:
-    """Return what a POST asks for. Raises Refusal (400)."""
-    return _read_post(body) if len(body) > REPEATED_BYTES else _read_repeated(body)
-
-
-def _read_post(body: bytes) -> Ask:
-    try:
-        return _ask(PollRequest.model_validate_json(body))
-    except ValidationError as error:
-        raise bad_request(error) from None
-
-
-_read_repeated = lru_cache(maxsize=REPEATED)(_read_post)
-
-
-def _ask(request: PollRequest) -> Ask:
-    return Ask(request.channels, request.wait, request.limit)
-
-
-def read_get(request: Request) -> tuple[Ask, Cursor]:
-    """Return what a GET asks for: `channel` (repeatable), `cursor` or If-None-Match, `wait`, `limit`; and the cursor.
-
-    Raises Refusal (400).
-    """
-    parameters = request.parameters()
-    given = {name: value for name, value in parameters if name != "channel"}
-    cursor = given.get("cursor") or request.header("if-none-match")
-    try:
-        start = decode_cursor(cursor) if cursor and cursor != "*" else Cursor("", {})
-        fields = {
-            "channels": {value: None for name, value in parameters if name == "channel"},
-            "wait": float(given.get("wait", 0)),
-            "limit": int(given.get("limit", POLL_LIMIT)),
-        }
-        return _ask(PollRequest.model_validate(fields)), start
-    except ValidationError as error:
-        raise bad_request(error) from None
-    except ValueError as error:  # a cursor or a number that cannot be read
-        raise Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, str(error)) from None
 
 
 class Door(Protocol):
@@ -128,6 +83,7 @@ class Poll:
         "_announced",
         "_ask",
         "_cursor",
+        "_digest",
         "_door",
         "_heard",
         "_identity",
@@ -136,6 +92,7 @@ class Poll:
         "_plain",
         "_positions",
         "_revalidates",
+        "_rules_version",
         "_uninvited",
         "_until",
         "_waits",
@@ -156,6 +113,8 @@ class Poll:
             self._ask = read_post(request.body)
         self._positions: Mapping[str, Position | None] = self._ask.channels
         self._identity: Identity | None = None
+        self._digest = b""  # of the token
+        self._rules_version = pod.rules_version
         self._lives: list[LiveChannel] = []  # of the channels asked for, once the poll waits for them
         self._looking = False  # a task reads what the rings do not hold
         self._waits = False
@@ -172,7 +131,8 @@ class Poll:
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         pod = self.pod
         now = pod.now()
-        identity = pod.gatekeeper.recall(token, now=now)
+        self._digest = token_digest(token)
+        identity = pod.gatekeeper.recall_digest(self._digest, now=now)
         if identity is None:
             self._door.admit()
         self._until = now + (0.0 if pod.draining else self._ask.wait)
@@ -182,6 +142,40 @@ class Poll:
             pod.spawn(self._identify(token), self._failed)
         else:
             self._open(identity, now)
+
+    def again(self, body: bytes) -> bool:
+        """Wait anew, as the next poll of the same caller: with the same head on the same connection.
+
+        False where something is not as it was, or more is to be done than to wait: nothing has happened then. Raises
+        Refusal (400).
+        """
+        if not self._plain or self._heard:
+            return False
+        pod = self.pod
+        now = pod.now()
+        identity = pod.gatekeeper.recall_digest(self._digest, now=now)
+        if identity is None or pod.full or self._rules_version != pod.rules_version:
+            return False
+        if identity is not self._identity and identity != self._identity:
+            return False
+        ask, lives = read_post(body), self._lives
+        if ask.names != self._ask.names or ask.wait <= 0:
+            return False
+        for live, position in zip(lives, ask.positions, strict=True):
+            if live.gone or position is None or not at_head(live, position):
+                return False
+        if pod.admission.crowd(identity.user, self) or pod.quotas.requests.take(identity.user, now=now):
+            return False
+        self.done = False
+        self._identity = identity
+        self._ask = ask
+        self._positions = ask.channels
+        self._until = now + ask.wait
+        pod.connections.add(self)
+        pod.counters.open["poll"] += 1
+        pod.users.attach(identity, self, now=now)
+        self._wait(lives)
+        return True
 
     async def _identify(self, token: str) -> None:
         outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
@@ -247,6 +241,7 @@ class Poll:
 
     def _look(self) -> None:
         """Answer if there is something to tell; otherwise wait on."""
+        self._plain = False
         refused: list[tuple[Wanted, Opened | NotOpened]] = []
         openings: list[Opening] = []
         for name, position in self._positions.items():
@@ -422,7 +417,8 @@ class Poll:
 
     def _end(self) -> None:
         self.done = True
-        pod, now = self.pod, self.pod.now()
+        pod = self.pod
+        now = pod.now()
         for live in self._lives:
             pod.hub.unwait(live, self, now=now)
         if self._identity is not None:
