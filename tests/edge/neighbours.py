@@ -5,7 +5,7 @@ import itertools
 import json
 import logging
 import time
-from typing import Any
+from typing import Any, Literal
 
 from tests.support.nats import PARTITIONS, NatsServer
 from tests.support.waiting import within
@@ -107,10 +107,20 @@ class Neighbours:
     async def _verify(self, payload: bytes) -> bytes:
         tokens = VerifyRequest.model_validate_json(payload).tokens
         self.verified += tokens
+        return VerifyReply(verdicts=tuple(map(self._verdict, tokens))).model_dump_json().encode()
+
+    def _verdict(self, token: str) -> TokenVerdict:
         unknown = TokenVerdict(code="unauthorized", reason="the token is not one of ours")
-        return (
-            VerifyReply(verdicts=tuple(self._tokens.get(each, unknown) for each in tokens)).model_dump_json().encode()
-        )
+        verdict = self._tokens.get(token, unknown)
+        if verdict.claims is not None and verdict.claims.exp <= time.time():
+            return TokenVerdict(code="token_expired", reason="the token has expired")
+        return verdict
+
+    def refused_token(self, code: Literal["token_expired", "revoked", "forbidden"]) -> str:
+        """Return a token that auth refuses with ``code``."""
+        token = f"{code}-{a_name('t')}"
+        self._tokens[token] = TokenVerdict(code=code, reason="as the test wants it")
+        return token
 
     def ticket(self, user: str) -> str:
         """Return a ticket that auth redeems once."""

@@ -35,6 +35,7 @@ from whimbrel.protocol.positions import Cursor, Position, encode_cursor
 POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
 # To be asked about every time: a browser sends the ETag by itself. Not by token: a new one must not lose the position.
 GET_HEADERS: Final[Mapping[str, str]] = {"cache-control": "private, no-cache", "vary": "Origin"}
+LEAVING_WAIT_S: Final = 1.0  # of a pod that leaves: who finds no other pod yet must not come back in a circle
 
 
 class Door(Protocol):
@@ -135,7 +136,7 @@ class Poll:
         identity = pod.gatekeeper.recall_digest(self._digest, now=now)
         if identity is None:
             self._door.admit()
-        self._until = now + (0.0 if pod.draining else self._ask.wait)
+        self._until = now + (min(self._ask.wait, LEAVING_WAIT_S) if pod.draining else self._ask.wait)
         pod.connections.add(self)
         pod.counters.open["poll"] += 1
         if identity is None:
