@@ -11,11 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from tests.faults.checker import violations
 from tests.faults.schedule import drawn
 from tests.faults.world import World, world
 from tests.support.dev import running
+
+IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 
 
 async def _runs(place: World, arguments: argparse.Namespace) -> int:
@@ -58,7 +61,7 @@ def main() -> int:
 
     async def everything() -> int:
         options = ("--nats-servers", arguments.nats_servers, "--edges", arguments.edges)
-        with tempfile.TemporaryDirectory() as folder, running(Path(folder), *options) as development:
+        with tempfile.TemporaryDirectory() as folder, running(Path(folder), *options, **IMPATIENT) as development:
             async with world(development) as place:
                 return await _runs(place, arguments)
 

@@ -174,9 +174,9 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developmen
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Development]:
+def running(folder: Path, *options: str, **environment: str) -> Iterator[Development]:
     """Run one installation without the example, for fixtures of another scope."""
-    one = Development(folder, "--no-demo", *options)
+    one = Development(folder, "--no-demo", *options, **environment)
     try:
         yield one.start()
     finally:
