@@ -71,10 +71,6 @@ bench: .venv/.installed  ## measure this machine: CPU, memory, latency (beside o
 conformance: .venv/.installed  ## run the Autobahn test suite against the edge's WebSocket (the first time builds a chroot, as root)
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
-.PHONY: faults
-faults: .venv/.installed
-	@$(BIN)/python -m tests.faults $(ARGS)
-
 .PHONY: lock
 lock: .venv/.installed  ## resolve dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -1,6 +1,6 @@
-"""`make faults`: random faults against a real cluster, and a checker that says what they cost.
+"""`python -m tests.faults`: random faults against a real cluster, and a checker that says what they cost.
 
-Each run draws its faults from its seed, which is printed: ``ARGS="--seed 17 --runs 1"`` has it again.
+Each run draws its faults from its seed, which is printed: ``--seed 17 --runs 1`` has it again.
 """
 
 import argparse

@@ -21,6 +21,7 @@ from tests.support.dev import Development
 
 CHANNELS: Final = 4
 CLIENTS: Final = 6
+LOOK_S: Final = 0.1
 SETTLED_S: Final = 60.0  # for everything to be well again, and for everybody to have everything
 SIGNALS: Final = {Fault.KILL: signal.SIGKILL, Fault.STOP: signal.SIGSTOP, Fault.TERM: signal.SIGTERM}
 
@@ -100,7 +101,7 @@ class World:
         while not all(self._complete(history, channel, seen) for (_, channel), seen in history.seen.items()):
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK_S)
         return True
 
     @staticmethod
