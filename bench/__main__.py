@@ -66,18 +66,23 @@ def main() -> int:
 
 async def _measure(parts: list[str], peers: list[str], *, rounds: int, as_json: bool) -> int:
     machine, company, began, rows = Machine.here(), Company(), time.monotonic(), list[Row]()
+    broken: dict[str, str] = {}
     print(machine, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="whimbrel-bench-") as folder:
         stand = await Stand.start(machine, Path(folder), rounds, peers)
         try:
             for part in parts:
-                rows += await PARTS[part](stand)
+                try:
+                    rows += await PARTS[part](stand)
+                except Broken as fault:
+                    broken[part] = str(fault)
+                    print(f"bench: no figures of {part}: {fault}", file=sys.stderr)
         finally:
             await stand.stop()
     versions = {name: server.version for name, server in stand.peers.items()}
-    run = Run(machine, rows, rounds, time.monotonic() - began, company.cores(), versions)
+    run = Run(machine, rows, rounds, time.monotonic() - began, company.cores(), versions, broken)
     print(json.dumps(run.record(), ensure_ascii=False, indent=1) if as_json else run)
-    return 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -19,18 +19,20 @@
 
 #include <sys/timerfd.h>
 
-enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, DATA_BYTES = 100, MISSED = 1000, FILES = 1 << 20 };
+enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, DATA_BYTES = 100, MISSED = 1000, KEPT = 64, FILES = 1 << 20 };
 #define PING_TEXT "\x81\x0f{\"type\":\"ping\"}"
 enum state { FRESH, UPGRADING, OPEN, ASKING, WAITING }; /* the last two are polls */
 
 struct client {
     int fd;
     enum state state;
+    uint64_t seen; /* broadcasts that a poll has been told of */
 };
 
 static struct client *clients[FILES]; /* by number, for turns */
 static size_t count;
 static int poller, listener, timer;
+static char kept[KEPT][FRAME_BYTES]; /* the latest broadcasts, for polls that were away asking again */
 static char greeting[MISSED * FRAME_BYTES];
 static size_t greeting_size;
 static struct {
@@ -59,18 +61,24 @@ static size_t framed(char *to, const char *text, size_t size) {
     return head + size;
 }
 
-static void write_to(struct client *client, const char *frame, size_t frame_size, const char *text, size_t size) {
-    static char answer[2 * FRAME_BYTES];
-    if (client->state == OPEN) {
-        put(client, frame, frame_size);
-    } else if (client->state == WAITING) {
-        int length = sprintf(answer,
-                             "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\ncontent-type: application/json\r\n"
-                             "cache-control: no-store\r\n\r\n{\"frames\":[%.*s],\"channels\":{}}",
-                             size + 27, (int)size, text);
-        client->state = ASKING;
-        put(client, answer, (size_t)length);
-    }
+static void answer_poll(struct client *client) {
+    static char body[KEPT * FRAME_BYTES], text[KEPT * FRAME_BYTES + FRAME_BYTES];
+    size_t size = (size_t)sprintf(body, "{\"frames\":[");
+    if (task.written[0] - client->seen > KEPT) die("a poll does not keep up");
+    for (bool more = false; client->seen < task.written[0]; more = true)
+        size += (size_t)sprintf(body + size, "%s%s", more ? "," : "", kept[client->seen++ % KEPT]);
+    size += (size_t)sprintf(body + size, "],\"channels\":{}}");
+    int length = sprintf(text,
+                         "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\ncontent-type: application/json\r\n"
+                         "cache-control: no-store\r\n\r\n%s",
+                         size, body);
+    client->state = ASKING;
+    put(client, text, (size_t)length);
+}
+
+static void write_to(struct client *client, const char *frame, size_t size) {
+    if (client->state == OPEN) put(client, frame, size);
+    else if (client->state == WAITING) answer_poll(client);
 }
 
 static void set_timer(int64_t due) {
@@ -97,8 +105,9 @@ static void on_timer(void) {
         uint64_t first = written * task.width; /* of the clients of a unicast, counted on and on */
         size_t size = publication(text, task.unicast, task.unicast ? first / count : written, task.due);
         size_t frame_size = framed(frame, text, size);
+        if (!task.unicast) memcpy(kept[written % KEPT], text, size + 1);
         for (size_t at = 0; at < (task.unicast ? task.width : count); at++)
-            write_to(clients[task.unicast ? (first + at) % count : at], frame, frame_size, text, size);
+            write_to(clients[task.unicast ? (first + at) % count : at], frame, frame_size);
     }
     if (task.left) {
         set_timer(task.due);
@@ -155,10 +164,11 @@ static void on_readable(struct client *client) {
         client->state = UPGRADING;
         put(client, UPGRADED, sizeof UPGRADED - 1);
     } else if (client->state == FRESH) { /* the first poll is answered at once, as one without positions is */
-        client->state = WAITING;
-        write_to(client, NULL, 0, "{}", 2);
+        client->seen = task.written[0];
+        answer_poll(client);
     } else if (client->state == ASKING) {
         client->state = WAITING;
+        if (client->seen < task.written[0]) answer_poll(client);
     } else if (client->state == UPGRADING) {
         client->state = OPEN;
         put(client, greeting, greeting_size);

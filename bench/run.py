@@ -13,7 +13,10 @@ BUSY_CORES: Final = 0.2  # taken by others while we measured: a tenth of a machi
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``others_cores`` were kept busy by others meanwhile; ``peers`` are versions by name."""
+    """``others_cores`` were kept busy by others meanwhile; ``peers`` are versions by name.
+
+    ``broken`` tells why a part has no rows.
+    """
 
     machine: Machine
     rows: Sequence[Row]
@@ -21,6 +24,7 @@ class Run:
     seconds: float
     others_cores: float
     peers: Mapping[str, str]
+    broken: Mapping[str, str]
 
     @property
     def busy(self) -> bool:
@@ -34,6 +38,7 @@ class Run:
             "busy": self.busy,
             "others_cores": round(self.others_cores, 2),
             "peers": dict(self.peers),
+            "broken": dict(self.broken),
             "rounds": self.rounds,
             "seconds": round(self.seconds, 1),
             "rows": [row.record() for row in self.rows],
@@ -43,4 +48,13 @@ class Run:
         others = f"others took {self.others_cores:.2f} cores meanwhile"
         versions = ", ".join(f"{name} {version}" for name, version in self.peers.items())
         head = f"{'BUSY: ' if self.busy else ''}{self.machine}, {others}"
-        return "\n".join(["", head, *([versions] if versions else []), "", *table(self.rows)])
+        return "\n".join(
+            [
+                "",
+                head,
+                *([versions] if versions else []),
+                "",
+                *table(self.rows),
+                *(f"no figures of {part}: {why}" for part, why in self.broken.items()),
+            ]
+        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from bench.baseline import Baseline
 from bench.installation import Installation
@@ -15,9 +15,6 @@ from bench.machine import Machine
 from bench.peers import PEERS
 from bench.peers.packages import Absent
 from bench.trial import Server
-
-ADMITTING: Final = {f"WHIMBREL_EDGE_{limit}_PER_S": "1000000" for limit in ("CONNECTS", "ADDRESS_CONNECTS")}
-"""Thousands of connects within a second from one machine are what the edge's limits are there to refuse."""
 
 
 @dataclass
@@ -38,7 +35,7 @@ class Stand:
     async def start(cls, machine: Machine, folder: Path, rounds: int, peers: Sequence[str] = ()) -> Self:
         """Start the servers; of ``peers`` those that can be had here. Raises Broken."""
         async with AsyncExitStack() as starting:
-            whimbrel = await Installation.start(folder, **ADMITTING)
+            whimbrel = await Installation.start(folder)
             starting.push_async_callback(whimbrel.stop)
             floor = await Baseline.floor(whimbrel.token)
             starting.push_async_callback(floor.stop)

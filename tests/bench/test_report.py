@@ -65,14 +65,14 @@ def test_a_goal_is_neither_met_nor_missed_where_nothing_was_measured() -> None:
 @pytest.mark.parametrize(("load", "others", "busy"), [(0.4, 0.1, False), (1.6, 0.1, True), (0.4, 0.3, True)])
 def test_a_run_says_whether_others_worked_here(load: float, others: float, busy: bool) -> None:
     machine = Machine(**{**MACHINE.record(), "load": load})
-    run = Run(machine, [], rounds=3, seconds=1, others_cores=others, peers={})
+    run = Run(machine, [], rounds=3, seconds=1, others_cores=others, peers={}, broken={})
     assert run.record()["busy"] is busy
     assert ("BUSY" in str(run)) is busy
 
 
 def test_a_run_for_machines_has_every_round() -> None:
     figures = {"naive": Spread.of([30, 20, 25]), "whimbrel": Spread.of([5, 4, 6])}
-    run = Run(MACHINE, [Row("idle", "KiB", at_most(4), figures)], 3, 61.23, 0.123, {"bun": "1.4.5"}).record()
+    run = Run(MACHINE, [Row("idle", "KiB", at_most(4), figures)], 3, 61.23, 0.123, {"bun": "1.4.5"}, {}).record()
     assert (run["seconds"], run["others_cores"], run["peers"]) == (61.2, 0.12, {"bun": "1.4.5"})
     assert run["rows"] == [
         {
@@ -88,6 +88,12 @@ def test_a_run_for_machines_has_every_round() -> None:
             "beside": {},
         }
     ]
+
+
+def test_a_part_that_broke_has_a_reason_instead_of_figures() -> None:
+    run = Run(MACHINE, [], 3, 1, 0, {}, {"polling": "floor: 1 missing"})
+    assert run.record()["broken"] == {"polling": "floor: 1 missing"}
+    assert str(run).endswith("no figures of polling: floor: 1 missing")
 
 
 def test_clients_are_as_many_as_the_machine_lets_a_process_open() -> None:
