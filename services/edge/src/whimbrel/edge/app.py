@@ -1,6 +1,7 @@
 """Puts the edge together; the only file that constructs."""
 
 import asyncio
+import resource
 import socket
 from asyncio import FIRST_COMPLETED
 from typing import Final
@@ -30,6 +31,7 @@ from whimbrel.runtime.kv import Bucket, KvView
 from whimbrel.runtime.namespaces import Namespaces
 from whimbrel.runtime.service import Service
 
+OTHER_FILES: Final = 256  # beside the clients' sockets: the bus, logs, certificates
 READERS: Final = 2  # connections for recovery: a direct get runs inside the server's loop for its connection
 
 
@@ -37,6 +39,7 @@ async def run(service: Service) -> None:
     """Serve until the process is asked to stop, then send the clients elsewhere."""
     settings = service.settings
     assert isinstance(settings, Settings)
+    _allow_files(settings.max_sockets + OTHER_FILES, service)
     certificate: Certificate | None = None
     if settings.tls_certificate is not None and settings.tls_key is not None:
         certificate = Certificate(settings.tls_certificate, settings.tls_key, service.log)
@@ -102,3 +105,13 @@ async def run(service: Service) -> None:
         await journal.close()
         for view in (namespaces, keys, revoked):
             await view.close()
+
+
+def _allow_files(wanted: int, service: Service) -> None:
+    """Raise the process' limit of open files to ``wanted``, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        service.log.info("edge.few_files", allowed=most, wanted=wanted)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from itertools import islice
 from typing import Final
 
-LEDGER_PARTIES: Final = 50_000  # about 250 bytes each, 12 MiB in a flood; else only who was active in the last seconds
+LEDGER_PARTIES: Final = 50_000  # 174 bytes each, 9 MB in a flood; else only who was active in the last seconds
 SWEEP_S: Final = 0.1
 SWEPT_AT_ONCE: Final = 1024  # 0.1 ms; 10,000 a second are forgotten as fast as they may come
 
