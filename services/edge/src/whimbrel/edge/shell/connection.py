@@ -1,196 +1,45 @@
-"""One session over one socket that stays open: the session's effects out, whatever carries them.
+"""The channels of a session over one socket that stays open, and what becomes of them where the socket is slow.
 
-Part of the hot path: no task, no queue and no library object per socket. What is written goes to the kernel at once;
-what the kernel does not take counts as the outbox. Past its high watermark the socket is no longer written live: its
-channels are left at their positions and caught up from history once it has drained.
+Part of the hot path. What is written goes to the kernel at once; what the kernel does not take counts as the outbox.
+Past its high watermark the socket is no longer written live: its channels are left at their positions and caught up
+from history once it has drained.
 
 ``WebSocket`` and ``EventStream`` say how frames become bytes, and how a stream of them ends.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Sequence, Set
-from typing import ClassVar, Final, assert_never
+from abc import abstractmethod
+from collections.abc import Sequence
 
-from whimbrel.edge.core.effects import (
-    Close,
-    Detach,
-    Effect,
-    Execute,
-    Identified,
-    Identify,
-    Open,
-    Rejected,
-    Send,
-    Wanted,
-)
-from whimbrel.edge.core.heartbeat import Slot
+from whimbrel.edge.core.effects import Identified, Open, Send, Wanted
 from whimbrel.edge.core.hub import LiveChannel
-from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.outbox import Advice, Outbox
 from whimbrel.edge.core.replies import subscribed_frames
-from whimbrel.edge.core.session import LEAVING, Session
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import NotOpened, Opened, in_parts, publication_frames
+from whimbrel.edge.shell.conversation import Conversation
 from whimbrel.edge.shell.pod import Pod, wall
-from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.positions import Position
 
-CLOSE_WAIT_S: Final = 2.0  # for the peer's end; data under way is lost if we reset the connection at once
 
-
-class Connection(asyncio.Protocol, ABC):
+class Connection(Conversation):
     """The server's side of one socket that carries a session."""
 
-    __slots__ = (
-        "_behind",
-        "_closing",
-        "_outbox",
-        "_watched",
-        "opened_at",
-        "pod",
-        "session",
-        "slot",
-        "transport",
-    )
-
-    CARRIER: ClassVar[Transport]
-    EOF_IS_GOODBYE: ClassVar[bool]  # whether a client who leaves can say so in no other way
+    __slots__ = ("_behind", "_outbox")
 
     def __init__(self, pod: Pod, transport: asyncio.Transport, presented: Identified | None) -> None:
-        self.pod = pod
-        self.transport = transport
-        self.slot: Slot | None = None
-        self.session: Session = pod.new_session()
-        self.session.presented = presented
-        self._closing = False
+        super().__init__(pod, transport, presented)
         self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
         self._outbox: Outbox | None = None  # while the kernel does not take everything
-        self.opened_at = wall()
-        self._watched: str | None = None  # the user whose changes this socket is told of
         # To be told of what the kernel did not take. Not 0: uvloop's TLS would pause and resume at every other write.
         transport.set_write_buffer_limits(high=1)
-        pod.connections.add(self)
-        pod.counters.open[self.CARRIER] += 1
-        pod.counters.accepted[self.CARRIER] += 1
-        if presented is not None:
-            self._watch(presented.identity)
-        self._schedule()
-
-    # What a transport says in its own way
-
-    @abstractmethod
-    def _send(self, message: bytes) -> None:
-        """Write one message: the JSON of a frame, or of an array of frames."""
-
-    @abstractmethod
-    def _say_end(self, code: CloseCode) -> None:
-        """Tell the client that nothing follows; ``disconnect`` was sent before."""
 
     @abstractmethod
     def _join(self, live: LiveChannel) -> None:
         """Have what ``live`` brings from now on written to this socket."""
-
-    # The end
-
-    def _failed(self) -> None:
-        self._perform(self.session.close(CloseCode.INTERNAL, "a fault in the edge"))
-
-    def eof_received(self) -> None:
-        """Close our half too."""
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Forget the client; one line tells how the session ended."""
-        pod, session = self.pod, self.session
-        goodbye = self._closing or (error is None and self.EOF_IS_GOODBYE)
-        self._closing = True  # what is still on its way finds nobody
-        self._perform(session.lost())
-        pod.forget(self)
-        pod.sockets -= 1
-        pod.slow.discard(self)
-        pod.wheel.discard(self)
-        pod.counters.open[self.CARRIER] -= 1
-        code = session.closed_with
-        pod.counters.closed[("client" if goodbye else "network") if code is None else code.slug] += 1
-        if self._watched is not None:
-            pod.users.detach(self._watched, self, now=pod.now())
-        pod.journal.ended(self, goodbye=goodbye)
-
-    # Effects out
-
-    def _perform(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Send(message):
-                    if not self._closing:
-                        self._send(message)
-                        self.session.tally.sent += 1
-                case Close(code):
-                    self._close(code)
-                case Identify():
-                    self._identify(effect)
-                case Open():
-                    self._open(effect)
-                case Detach(channel):
-                    self._detach(channel)
-                case Execute():
-                    durable = self.pod.durable(effect.channel.namespace)
-                    self.pod.spawn(self._execute(effect, durable), self._failed)
-                case _:
-                    assert_never(effect)
-
-    def _close(self, code: CloseCode) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        self._say_end(code)
-        wait_s = 0.0 if code is CloseCode.NO_PONG else CLOSE_WAIT_S  # who answered no ping answers no close
-        self.pod.wheel.schedule(self, self.pod.now() + wait_s)
-
-    def _identify(self, effect: Identify) -> None:
-        gatekeeper, token = self.pod.gatekeeper, effect.token
-        outcome = gatekeeper.identify_at_once(token, effect.resume, now=self.pod.now())
-        if outcome is not None:
-            self._identified(effect, outcome)
-        else:
-            assert token is not None
-            self.pod.spawn(self._ask(effect, token), self._failed)
-
-    async def _ask(self, effect: Identify, token: str) -> None:
-        self._identified(effect, await self.pod.gatekeeper.ask(token, now=self.pod.now()))
-
-    def _identified(self, effect: Identify, outcome: Identified | Rejected) -> None:
-        if effect.refresh_id is not None:
-            self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
-            self._schedule()
-            return
-        if isinstance(outcome, Identified):
-            outcome = self.pod.admission.crowd(outcome.identity.user, self) or outcome
-        self._perform(self.session.identified(outcome, wall=wall()))
-
-    async def _execute(self, effect: Execute, durable: bool) -> None:
-        session = self.session
-        assert session.identity is not None
-        reply = await self.pod.requests.answer(
-            effect.frame,
-            effect.channel,
-            user=session.identity.user,
-            session=session.id,
-            durable=durable,
-        )
-        session.finished()
-        if reply is not None and session.state is State.OPEN:
-            self._perform([Send(reply)])
-
-    def _detach(self, channel: Channel) -> None:
-        if self._behind is not None:
-            self._behind = {name: each for name, each in self._behind.items() if each.channel != channel}
-        live = self.pod.hub.channels.get(channel)
-        if live is not None:
-            self._leave(live, now=self.pod.now())
 
     # Channels
 
@@ -243,42 +92,17 @@ class Connection(asyncio.Protocol, ABC):
             self.session.tally.sent += live.delivered
             self.pod.hub.detach(live, self, now=now)
 
+    def _detach(self, channel: Channel) -> None:
+        if self._behind is not None:
+            self._behind = {name: each for name, each in self._behind.items() if each.channel != channel}
+        live = self.pod.hub.channels.get(channel)
+        if live is not None:
+            self._leave(live, now=self.pod.now())
+
     @property
     def behind(self) -> bool:
         """Whether it reads too slowly, and is caught up from history."""
         return self._behind is not None
-
-    # The user
-
-    def _watch(self, identity: Identity) -> None:
-        if self._watched is not None and self._watched != identity.user:
-            self.pod.users.detach(self._watched, self, now=self.pod.now())
-        self._watched = identity.user
-        self.pod.users.attach(identity, self, now=self.pod.now())
-
-    def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Follow the router's change of the user's memberships; a repeat changes nothing."""
-        before = self.session.known
-        if before is not None:
-            identity = before.changed(joined=joined, left=left)
-            if identity != before:  # the router tells each change twice
-                told = Identified(identity, self.pod.gatekeeper.seal(identity))
-                self._perform(self.session.rights_changed(told))
-
-    def acked(self, channel: Channel, offset: int, origin: str) -> None:
-        """Pass on that session ``origin`` of the user acknowledged."""
-        self._perform(self.session.acked(channel, offset, origin))
-
-    def advised(self, policy: bytes) -> None:
-        """Pass on a ``policy`` frame."""
-        self._perform(self.session.advised(policy))
-
-    def rules_changed(self, renewed: Set[Channel]) -> None:
-        """Follow a change of the namespaces; ``renewed`` channels became durable or ephemeral."""
-        if renewed and not renewed.isdisjoint(self.session.subscriptions.channels.values()):
-            self._perform(self.session.close(CloseCode.STATE_LOST, "a channel became durable or ephemeral"))
-        else:
-            self._perform(self.session.rules_changed())
 
     # A slow socket
 
@@ -371,26 +195,15 @@ class Connection(asyncio.Protocol, ABC):
         self._perform([Send(message) for message in publication_frames(name.encode(), last)])
         self.pod.counters.caught_up += 1
 
-    # Time
+    # Time, and the end
 
     def tick(self, *, now: float) -> None:
         """Do what time asks for, and schedule the next look."""
-        if self._closing:
-            self.transport.abort()
-            return
         if self._outbox is not None:
             self.session.alive(now=now)  # how should it answer what it has not taken? The outbox watches it
-        self._perform(self.session.tick(now=now, wall=wall()))
-        self._schedule()
+        super().tick(now=now)
 
-    def _schedule(self) -> None:
-        if not self._closing:
-            self.pod.wheel.schedule(self, self.session.deadline(now=self.pod.now(), wall=wall()))
-
-    def tell_drain(self, *, after_ms: int) -> None:
-        """Say when to move elsewhere; until then everything goes on."""
-        self._perform(self.session.leaving(after_ms))
-
-    def drain(self) -> None:
-        """Close: the time to move is over."""
-        self._perform(self.session.close(CloseCode.DRAINING, LEAVING))
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the client."""
+        self.pod.slow.discard(self)
+        super().connection_lost(error)

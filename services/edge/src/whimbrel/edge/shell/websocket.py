@@ -5,7 +5,8 @@ from typing import ClassVar, Final, assert_never
 
 from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.hub import LiveChannel, Write
-from whimbrel.edge.shell.connection import CLOSE_WAIT_S, Connection
+from whimbrel.edge.shell.connection import Connection
+from whimbrel.edge.shell.conversation import CLOSE_WAIT_S
 from whimbrel.edge.shell.fanout import text_message
 from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation
 from whimbrel.edge.shell.pod import Pod, wall
