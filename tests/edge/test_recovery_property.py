@@ -35,7 +35,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Subscriber:
-    """A client that follows the contract's rule (§2) and nothing else."""
+    """A client that follows the rule of `prev` (docs/websocket-api.md) and nothing else."""
 
     def __init__(self) -> None:
         self.position: int | None = None

@@ -67,7 +67,7 @@ class DomainTeam:
 
 
 class Follower:
-    """A client's positions, and the rule of the contract (§2) by which it applies publications."""
+    """A client's positions, and the rule (docs/websocket-api.md) by which it applies publications."""
 
     def __init__(self) -> None:
         self.positions: dict[str, dict[str, Any] | None] = {}

@@ -1,6 +1,7 @@
 """Headers are looked up in raw bytes."""
 
-from whimbrel.runtime.delivery import Delivery, description, encode_headers, fields, header, number, stamped, status
+from whimbrel.runtime.delivery import Delivery, description, fields, header, number, stamped, status
+from whimbrel.runtime.wire import encode_headers
 
 RAW = b"NATS/1.0\r\nNats-Sequence: 1\r\ntraceparent:  00-a \r\nNats-Sequence: 42\r\nempty:\r\n\r\n"
 

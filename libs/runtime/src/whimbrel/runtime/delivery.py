@@ -3,13 +3,9 @@
 Parsing headers into a mapping costs more than everything else on the way in; the few that matter are looked up by name.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from whimbrel.runtime.errors import MalformedMessage
-
-_PREFIX: Final = b"NATS/1.0"
 _END: Final = b"\r\n"
 
 
@@ -106,27 +102,3 @@ def fields(raw: bytes | None) -> dict[str, str]:
         if colon:
             found.setdefault(name.decode("utf-8", "replace"), value.strip().decode("utf-8", "replace"))
     return found
-
-
-def encode_headers(headers: Mapping[str, str]) -> bytes:
-    """Return the raw bytes of ``headers``.
-
-    Raises MalformedMessage for a name or value that would break out of its line.
-    """
-    lines = [_PREFIX]
-    for name, value in headers.items():
-        if not name or not name.isascii() or not name.isprintable() or ":" in name or " " in name:
-            raise MalformedMessage(f"{name!r} cannot be the name of a header")
-        if "\r" in value or "\n" in value:
-            raise MalformedMessage(f"the value of header {name} contains a line break")
-        lines.append(f"{name}: {value}".encode())
-    return _END.join(lines) + b"\r\n\r\n"
-
-
-def check_subject(subject: str) -> None:
-    """Refuse a subject that could break out of its protocol line: a security boundary, not a grammar check.
-
-    Raises MalformedMessage.
-    """
-    if not subject or subject.split(None, 1) != [subject] or "\0" in subject:
-        raise MalformedMessage(f"{subject!r} cannot be a subject")

@@ -14,12 +14,13 @@ from typing import Final
 import nats.errors
 from nats.js import JetStreamContext
 
-from whimbrel.runtime.delivery import Delivery, check_subject, encode_headers
-from whimbrel.runtime.errors import BusUnavailable, MalformedMessage, RequestRefused, RequestTimeout
+from whimbrel.runtime.delivery import Delivery
+from whimbrel.runtime.errors import BusUnavailable, RequestRefused, RequestTimeout
 from whimbrel.runtime.fastclient import FastClient
 from whimbrel.runtime.inbox import ERROR_CODE, ERROR_TEXT, Inbox
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.subscriptions import Deliver, Registry, Subscription
+from whimbrel.runtime.wire import check_subject, encode_publish
 
 __all__ = ["Connection", "Delivery", "Subscription"]
 
@@ -29,7 +30,6 @@ PING_INTERVAL_S: Final = 2  # with 2 outstanding, a half-open connection is noti
 MAX_OUTSTANDING_PINGS: Final = 2
 STUCK_S: Final = 30.0  # nats-py has not reconnected by then: begin again with a new client
 FLUSH_TIMEOUT_S: Final = 10
-MAX_SUBJECT_BYTES: Final = 1024  # two of them fit in the server's control line of 4 KiB
 MAX_RESPONDING: Final = 256  # requests in work per responder; more are refused, so that the requester can go elsewhere
 REPEAT_LOG_S: Final = 10.0  # during an outage, one line as often as this
 
@@ -239,7 +239,8 @@ class Connection:
 
         Raises BusUnavailable, MalformedMessage.
         """
-        self.client.write(_pub(subject, payload, headers, reply, self.client.max_payload))
+        client = self.client
+        client.write(encode_publish(subject, payload, headers, reply, max_payload=client.max_payload))
 
     async def publish(
         self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
@@ -336,21 +337,6 @@ class Connection:
         if request.reply:
             with contextlib.suppress(BusUnavailable):
                 self.send(request.reply, b"", headers={ERROR_CODE: str(code), ERROR_TEXT: reason})
-
-
-def _pub(subject: str, payload: bytes, headers: Mapping[str, str] | None, reply: str, max_payload: int) -> bytes:
-    check_subject(subject)
-    if reply:
-        check_subject(reply)
-    if len(subject) > MAX_SUBJECT_BYTES:
-        raise MalformedMessage(f"a subject of {len(subject)} characters is longer than {MAX_SUBJECT_BYTES}")
-    raw = encode_headers(headers) if headers else b""
-    size = len(raw) + len(payload)
-    if size > max_payload:  # the server would close the connection
-        raise MalformedMessage(f"a message of {size} bytes is larger than the server's {max_payload}")
-    if raw:
-        return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(raw), size, raw, payload)
-    return b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), size, payload)
 
 
 def _random() -> float:

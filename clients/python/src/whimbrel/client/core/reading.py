@@ -1,4 +1,4 @@
-"""Where the client stands in one channel, and the rule that gives exactly once, in order (contract §2).
+"""Where the client stands in one channel, and the rule that gives exactly once, in order.
 
 A publication of a durable channel carries ``offset`` and ``prev``. At position ``q``:
 ``offset ≤ q`` is a duplicate · ``prev ≤ q < offset`` is applied · ``prev > q`` is a gap: ask again from ``q``.

@@ -7,7 +7,7 @@ from whimbrel.protocol import limits
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All in seconds. The defaults are the contract's (§9)."""
+    """All in seconds. The defaults are those of docs/websocket-api.md."""
 
     open_s: float = limits.OPEN_TIMEOUT_S
     connect_s: float = limits.CONNECT_TIMEOUT_S  # from an open socket to `connected`

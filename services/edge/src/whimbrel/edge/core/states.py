@@ -1,7 +1,7 @@
 """States of a session, and the one table of its changes.
 
-A cause that is not listed for a state changes nothing and raises ``IllegalStep``: a fault of ours, for what a client may
-send is judged before. The diagram in docs/explanation/edge.md is drawn from ``TRANSITIONS``.
+A cause that is not listed for a state changes nothing and raises ``IllegalStep``: a fault of ours, for what a client
+sends is judged before. The diagram in docs/explanation/edge.md is drawn from ``TRANSITIONS``.
 """
 
 from collections.abc import Mapping
