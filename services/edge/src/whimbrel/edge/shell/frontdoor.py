@@ -23,10 +23,13 @@ from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.core.heartbeat import Slot
 from whimbrel.edge.shell import handshake
 from whimbrel.edge.shell.admission import spread_ms
+from whimbrel.edge.shell.door import POST_HEADERS, Composed
 from whimbrel.edge.shell.eventstream import EventStream, read_connect
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
+from whimbrel.edge.shell.intervalpoll import IntervalPoll
+from whimbrel.edge.shell.longpoll import LongPoll
 from whimbrel.edge.shell.pod import Pod
-from whimbrel.edge.shell.poll import POST_HEADERS, Composed, Poll
+from whimbrel.edge.shell.poll import Poll
 from whimbrel.edge.shell.refusals import OUR_FAULT, RETRY_MS, refuse
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.codes import CloseCode, ErrorCode
@@ -351,7 +354,8 @@ class FrontDoor(asyncio.Protocol):
             if self.pod.full and not self.pod.draining:
                 raise _overloaded("the pod serves as many clients as it may")
             self._before = None
-            self._poll = Poll(self.pod, self, request)
+            kind = LongPoll if request.method == "POST" else IntervalPoll
+            self._poll = kind(self.pod, self, request)
             self._poll.begin(request.bearer)
 
     def _check_room(self) -> None:

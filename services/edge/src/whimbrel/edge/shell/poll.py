@@ -1,76 +1,36 @@
-"""Polling: ``POST /v1/poll`` (long-poll) and ``GET /v1/poll`` (interval polling with ETag and 304).
+"""Polling, whether by ``POST /v1/poll`` (``LongPoll``) or ``GET /v1/poll`` (``IntervalPoll``).
 
 A poll carries its credentials and positions, so any pod answers it. Where the token is remembered and the rings reach
 back far enough, the answer is written in the same turn of the loop; otherwise a task asks for what is missing.
 
-Part of the hot path: a poll that has everything waits without asking anybody, at the cost of one entry per channel, and
-what is published is composed once for all who asked the same (``core.polling``).
+Part of the hot path: a poll that has everything waits without asking anybody, at the cost of one entry per channel.
 """
 
 from collections.abc import Mapping, Sequence, Set
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
-from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Rejected, Wanted
 from whimbrel.edge.core.hub import LiveChannel, Turn
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.polling import PollAnswer, answer_poll, at_head, news
+from whimbrel.edge.core.polling import Ask, PollAnswer, answer_poll, at_head
 from whimbrel.edge.core.replies import unsubscribed_frame
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
-from whimbrel.edge.shell.asks import read_get, read_post
+from whimbrel.edge.shell.door import Door
 from whimbrel.edge.shell.gatekeeper import token_digest
-from whimbrel.edge.shell.httpwire import Refusal, Request, answer
+from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import OUR_FAULT, refuse
 from whimbrel.protocol.channels import INBOX, Channel, group_channel
 from whimbrel.protocol.codes import ErrorCode
-from whimbrel.protocol.errors import MalformedPosition, Refused
+from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import AckedFrame, encode
 from whimbrel.protocol.limits import MAX_CHANNELS
-from whimbrel.protocol.positions import Cursor, Position, encode_cursor
+from whimbrel.protocol.positions import Position
 
-POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
-# To be asked about every time: a browser sends the ETag by itself. Not by token: a new one must not lose the position.
-GET_HEADERS: Final[Mapping[str, str]] = {"cache-control": "private, no-cache", "vary": "Origin"}
 LEAVING_WAIT_S: Final = 1.0  # of a pod that leaves: who finds no other pod yet must not come back in a circle
-
-
-class Door(Protocol):
-    """The connection that a poll came on: it gets one answer, by one of these."""
-
-    def admit(self) -> None:
-        """Count the request as a connect: its token is new to this pod. Raises Refusal (429, 503)."""
-
-    def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
-        """Answer the request."""
-
-    def repeat(self, composed: "Composed") -> None:
-        """Answer the request as many others are answered."""
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error."""
-
-    def wait_until(self, at: float) -> None:
-        """Have the poll's ``tick`` called at ``at``."""
-
-
-class Composed:
-    """A POST's answer for all who asked the same."""
-
-    __slots__ = ("_whole", "body")
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self._whole = b""
-
-    def whole(self) -> bytes:
-        """Return the HTTP answer as it is without CORS where the connection is kept."""
-        if not self._whole:
-            self._whole = answer(HTTPStatus.OK, self.body, POST_HEADERS)
-        return self._whole
 
 
 class Poll:
@@ -83,16 +43,13 @@ class Poll:
     __slots__ = (
         "_announced",
         "_ask",
-        "_cursor",
         "_digest",
         "_door",
         "_heard",
         "_identity",
         "_lives",
         "_looking",
-        "_plain",
         "_positions",
-        "_revalidates",
         "_rules_version",
         "_uninvited",
         "_until",
@@ -101,29 +58,49 @@ class Poll:
         "pod",
     )
 
-    def __init__(self, pod: Pod, door: Door, request: Request) -> None:
-        """Raises Refusal where the request is malformed."""
+    def __init__(self, pod: Pod, door: Door, ask: Ask) -> None:
         self.pod = pod
         self.done = False
         self._door = door
-        self._revalidates = request.method != "POST"
-        self._cursor: Cursor | None = None
-        if self._revalidates:
-            self._ask, self._cursor = read_get(request)
-        else:
-            self._ask = read_post(request.body)
-        self._positions: Mapping[str, Position | None] = self._ask.channels
+        self._ask = ask
+        self._positions: Mapping[str, Position | None] = ask.channels
         self._identity: Identity | None = None
         self._digest = b""  # of the token
         self._rules_version = pod.rules_version
         self._lives: list[LiveChannel] = []  # of the channels asked for, once the poll waits for them
         self._looking = False  # a task reads what the rings do not hold
         self._waits = False
-        self._plain = False  # it waits for exactly what it asked for
         self._heard: list[bytes] = []  # frames without a position that came while waiting
         self._uninvited: Set[str] = frozenset()  # groups' channels that are being opened without having been asked for
         self._announced: list[bytes] = []  # what the answer tells of them
         self._until = 0.0
+
+    # What the two kinds do in their own way
+
+    def again(self, body: bytes) -> bool:
+        """Wait anew, as the next poll of the same caller: with the same head on the same connection.
+
+        False where something is not as it was, or more is to be done than to wait: nothing has happened then. Raises
+        Refusal (400).
+        """
+        return False
+
+    def _go_on(self, identity: Identity) -> None:
+        """Take up what belongs to ``identity`` alone, now that it is known."""
+
+    def _wait_for_news(self, lives: list[LiveChannel]) -> None:
+        """Wait for ``lives``, exactly the channels that were asked for and named in order."""
+        self._wait(lives)
+
+    def _answered_at_once(self, turn: Turn) -> bool:
+        """Answer by what others who asked the same are answered by, or from the rings; False where that cannot be."""
+        return False
+
+    def _tell(self, found: PollAnswer, identity: Identity) -> None:
+        """Answer the request."""
+        raise NotImplementedError
+
+    # Begin
 
     def begin(self, token: str | None) -> None:
         """Answer at once where memory allows; otherwise ask, read or wait. Raises Refusal (401, 429, 503)."""
@@ -143,40 +120,6 @@ class Poll:
             pod.spawn(self._identify(token), self._failed)
         else:
             self._open(identity, now)
-
-    def again(self, body: bytes) -> bool:
-        """Wait anew, as the next poll of the same caller: with the same head on the same connection.
-
-        False where something is not as it was, or more is to be done than to wait: nothing has happened then. Raises
-        Refusal (400).
-        """
-        if not self._plain or self._heard:
-            return False
-        pod = self.pod
-        now = pod.now()
-        identity = pod.gatekeeper.recall_digest(self._digest, now=now)
-        if identity is None or pod.full or self._rules_version != pod.rules_version:
-            return False
-        if identity is not self._identity and identity != self._identity:
-            return False
-        ask, lives = read_post(body), self._lives
-        if ask.names != self._ask.names or ask.wait <= 0:
-            return False
-        for live, position in zip(lives, ask.positions, strict=True):
-            if live.gone or position is None or not at_head(live, position):
-                return False
-        if pod.admission.crowd(identity.user, self) or pod.quotas.requests.take(identity.user, now=now):
-            return False
-        self.done = False
-        self._identity = identity
-        self._ask = ask
-        self._positions = ask.channels
-        self._until = now + ask.wait
-        pod.connections.add(self)
-        pod.counters.open["poll"] += 1
-        pod.users.attach(identity, self, now=now)
-        self._wait(lives)
-        return True
 
     async def _identify(self, token: str) -> None:
         outcome = await self.pod.gatekeeper.identify(token, None, now=self.pod.now())
@@ -201,8 +144,7 @@ class Poll:
             self._door.refuse(refuse(crowd))
             return
         self._identity = identity
-        if self._cursor is not None:
-            self._positions = from_cursor(self._positions, self._cursor.of(identity.user))
+        self._go_on(identity)
         if identity.groups:
             self._invite(identity)
         self.pod.users.attach(identity, self, now=now)
@@ -210,8 +152,7 @@ class Poll:
         if lives is None:
             self._look()
         elif now < self._until:
-            self._plain = not self._revalidates
-            self._wait(lives)
+            self._wait_for_news(lives)
         else:
             self._finish_as_it_is()
 
@@ -242,7 +183,6 @@ class Poll:
 
     def _look(self) -> None:
         """Answer if there is something to tell; otherwise wait on."""
-        self._plain = False
         refused: list[tuple[Wanted, Opened | NotOpened]] = []
         openings: list[Opening] = []
         for name, position in self._positions.items():
@@ -309,30 +249,12 @@ class Poll:
         if self.done or self._looking:
             return
         try:
-            if not self._plain or not self._answered_as(turn):
+            if not self._answered_at_once(turn):
                 self._look()
         except Exception as error:  # a fault of ours must cost one poll, not those behind it
             self.pod.log.exception("connection.failed", error)
             self.cancel()
             self._door.refuse(OUR_FAULT)
-
-    def _answered_as(self, turn: Turn) -> bool:
-        """Answer from the rings; False where that cannot be."""
-        ask = self._ask
-        composed = turn.get(ask) if not self._heard else None
-        if composed is None:
-            body = news(ask, self._lives, self._heard)
-            if body is None:
-                return False
-            if not body:
-                return True
-            composed = Composed(body)
-            if not self._heard and not ask.personal:
-                turn[ask] = composed
-        self._end()
-        self.pod.counters.accepted["poll"] += 1
-        self._door.repeat(composed)
-        return True
 
     def _failed(self) -> None:
         if not self.done:
@@ -394,22 +316,7 @@ class Poll:
         self._end()
         self.pod.counters.accepted["poll"] += 1
         found.frames[:0] = self._announced
-        if not self._revalidates:
-            self._door.reply(HTTPStatus.OK, found.encode(), POST_HEADERS)
-            return
-        try:
-            headers = {
-                "etag": f'"{encode_cursor(self._identity.user, found.positions)}"',
-                **GET_HEADERS,
-            }
-        except MalformedPosition as error:
-            why = f"{error}: use POST /v1/poll"
-            self._door.refuse(Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.LIMIT_EXCEEDED, why))
-            return
-        if found.frames:
-            self._door.reply(HTTPStatus.OK, found.encode(), {"content-type": "application/json", **headers})
-        else:
-            self._door.reply(HTTPStatus.NOT_MODIFIED, b"", headers)
+        self._tell(found, self._identity)
 
     def cancel(self) -> None:
         """The client is gone."""

@@ -1,0 +1,44 @@
+"""What a poll knows of the connection that it came on."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from whimbrel.edge.shell.httpwire import Refusal, answer
+
+POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
+
+
+class Door(Protocol):
+    """The connection that a poll came on: it gets one answer, by one of these."""
+
+    def admit(self) -> None:
+        """Count the request as a connect: its token is new to this pod. Raises Refusal (429, 503)."""
+
+    def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer the request."""
+
+    def repeat(self, composed: "Composed") -> None:
+        """Answer the request as many others are answered."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+
+    def wait_until(self, at: float) -> None:
+        """Have the poll's ``tick`` called at ``at``."""
+
+
+class Composed:
+    """A POST's answer for all who asked the same."""
+
+    __slots__ = ("_whole", "body")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._whole = b""
+
+    def whole(self) -> bytes:
+        """Return the HTTP answer as it is without CORS where the connection is kept."""
+        if not self._whole:
+            self._whole = answer(HTTPStatus.OK, self.body, POST_HEADERS)
+        return self._whole
