@@ -20,7 +20,9 @@ from tests.edge.people import (
     the_open,
 )
 from whimbrel.edge.core.effects import Close, Detach, Execute, Identified, Identify, Open, Rejected, Send
-from whimbrel.edge.core.session import MAX_IN_FLIGHT, MAX_WAITING, NOTHING_OWED, PING, Session
+from whimbrel.edge.core.entry import MAX_WAITING
+from whimbrel.edge.core.intake import NOTHING_OWED
+from whimbrel.edge.core.session import MAX_IN_FLIGHT, PING, Session
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.channels import Channel
@@ -111,7 +113,7 @@ def test_a_connect_without_any_credentials_is_unauthorized() -> None:
 
 def test_a_bearer_header_stands_in_for_the_token() -> None:
     session = a_new_session()
-    session.presented = Identified(alice(), "grant-1")
+    session.present(Identified(alice(), "grant-1"))
     assert the_open(say(session, {"type": "connect", "id": 1})).wanted[0].name == "inbox"
 
 
@@ -516,7 +518,7 @@ def test_a_channel_that_a_namespace_closed_meanwhile_is_refused_in_connected() -
 
 def test_rights_that_change_between_the_upgrade_and_connect_count() -> None:
     session = a_new_session()
-    session.presented = Identified(alice("vip"), "grant-1")
+    session.present(Identified(alice("vip"), "grant-1"))
     assert session.rights_changed(Identified(alice("staff"), "grant-2")) == []
     wanted = the_open(say(session, {"type": "connect", "id": 1})).wanted
     assert [each.name for each in wanted] == ["inbox", "group:staff"]
@@ -524,7 +526,7 @@ def test_rights_that_change_between_the_upgrade_and_connect_count() -> None:
 
 def test_a_presented_token_that_expired_before_connect_is_refused() -> None:
     session = a_new_session()
-    session.presented = Identified(alice(expires=NOON + 5), "grant-1")
+    session.present(Identified(alice(expires=NOON + 5), "grant-1"))
     assert close_code(say(session, {"type": "connect", "id": 1}, wall=NOON + 6)) == 4010
 
 

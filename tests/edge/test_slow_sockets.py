@@ -159,7 +159,7 @@ async def pipe_and_socket(edge: Edge) -> tuple[Pipe, WebSocket]:
     pipe = Pipe()
     edge.pod.sockets += 1
     socket = WebSocket(edge.pod, cast(asyncio.Transport, pipe), None)
-    socket.session.presented = Identified(replace(alice(expires=2**40), user=a_name("alice")), None)
+    socket.session.present(Identified(replace(alice(expires=2**40), user=a_name("alice")), None))
     socket.data_received(message({"type": "connect", "id": 1}))
     await eventually(lambda: pipe.written)
     return pipe, socket
@@ -295,7 +295,7 @@ async def test_a_loop_that_was_held_up_hears_its_clients_before_it_judges_them(n
         connection.session.alive(now=edge.pod.now() - 1)
         connection.tick(now=edge.pod.now())  # a ping goes out, and its answer comes while nobody listens
         threading.Event().wait(timeout=1)  # the loop is held up
-        await eventually(lambda: not connection.session.liveness._pinged)
+        await eventually(lambda: not connection.session._pinged)
         assert connection.session.closed_with is None
         assert not ended.is_set()
         await edge.forget_clients()

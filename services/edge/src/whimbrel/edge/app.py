@@ -8,12 +8,12 @@ from typing import Final
 
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.settings import Settings
+from whimbrel.edge.shell.building import Building
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.certificate import Certificate
 from whimbrel.edge.shell.commands import application
 from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.fanout import Fanout
-from whimbrel.edge.shell.frontdoor import Building
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters

@@ -6,38 +6,24 @@ Methods take ``now`` (seconds of a monotonic clock) or ``wall`` (Unix seconds) w
 in order. ``deadline`` says when to call ``tick`` next. A session does not know what carries it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
 
-from whimbrel.edge.core.effects import (
-    Close,
-    Effect,
-    Execute,
-    Identified,
-    Identify,
-    Rejected,
-    Send,
-    Wanted,
-)
+from whimbrel.edge.core.effects import Close, Effect, Execute, Identified, Identify, Rejected, Send
+from whimbrel.edge.core.entry import MAX_WAITING, Entry
 from whimbrel.edge.core.identity import Identity
-from whimbrel.edge.core.liveness import Due, Liveness, Terms
-from whimbrel.edge.core.quotas import BURST_S, Quotas
-from whimbrel.edge.core.rates import pay
-from whimbrel.edge.core.replies import (
-    connected_frames,
-    disconnect_frame,
-    error_frame,
-    subscribed_frames,
-)
+from whimbrel.edge.core.intake import NOTHING_OWED, Intake
+from whimbrel.edge.core.liveness import Due, Terms
+from whimbrel.edge.core.quotas import Quotas
+from whimbrel.edge.core.replies import connected_frames, disconnect_frame, error_frame, subscribed_frames
 from whimbrel.edge.core.rights import action_of, permit, still_permitted
 from whimbrel.edge.core.states import Cause, State, step
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.core.subscriptions import Subscriptions
-from whimbrel.edge.core.tally import Tally
-from whimbrel.protocol.channels import INBOX, Channel, group_channel, inbox_of
+from whimbrel.protocol.channels import Channel, group_channel
 from whimbrel.protocol.codes import CloseCode, ErrorCode
-from whimbrel.protocol.errors import FrameTooLarge, MalformedFrame, Refused
+from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import (
     Ack,
     AckedFrame,
@@ -54,120 +40,53 @@ from whimbrel.protocol.frames import (
     Resume,
     Subscribe,
     Unsubscribe,
-    decode,
     encode,
 )
 from whimbrel.protocol.namespaces import Namespace
-from whimbrel.protocol.positions import Position
 
 PING: Final = encode(Ping())
 PONG: Final = encode(Pong())
-NOTHING_OWED: Final = 0.0  # one object for all idle sessions
 LEAVING: Final = "the pod is leaving"
 MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
-MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
 RETIRE_MS: Final = 1000  # over which those who grew old together come back
-FLOOD_BURSTS: Final = 2.0  # who is that far ahead of the rate has gone on in spite of 109, and is closed
 
 
-class Session:
+class Session(Intake):
     """One client's authenticated conversation.
 
     All sessions share ``rules``, the pod's live table of namespaces, and ``quotas``, what each user may ask of it.
     """
 
     __slots__ = (
-        "_connect",
+        "_entry",
         "_in_flight",
-        "_paid",
-        "_waiting",
         "closed_with",
         "id",
         "identity",
-        "liveness",
-        "presented",
         "quotas",
         "rules",
-        "state",
         "subscriptions",
-        "tally",
-        "terms",
     )
 
     def __init__(
         self, session_id: str, terms: Terms, rules: Mapping[str, Namespace], quotas: Quotas, *, now: float
     ) -> None:
+        super().__init__(terms, now=now)
         self.id = session_id
-        self.terms = terms
         self.rules = rules
         self.quotas = quotas
-        self.state = State.AWAITING_CONNECT
         self.identity: Identity | None = None
-        self.presented: Identified | None = None  # who the HTTP request said it is, by header or ticket
         self.subscriptions = Subscriptions(terms.channels)
-        self.liveness = Liveness(now=now)
         self.closed_with: CloseCode | None = None
-        self.tally = Tally()
-        self._connect: Connect | None = None  # while it is being answered
-        self._waiting: list[ClientFrame | Refused] | None = None
+        self._entry: Entry | None = Entry()  # until it is open
         self._in_flight = 0
-        self._paid = NOTHING_OWED  # when all bytes and frames that came are paid for, by the rates of the terms
+
+    def present(self, identified: Identified) -> None:
+        """Note who the HTTP request said the client is, by header or ticket."""
+        assert self._entry is not None
+        self._entry.presented = identified
 
     # --- what the client sends
-
-    def receive(self, message: bytes, *, now: float, wall: float) -> list[Effect]:
-        """Take one message of the client; any message counts as life."""
-        self.liveness.heard(now=now)
-        if self.state is State.CLOSED:
-            return []
-        try:
-            frames = decode(message, limit=self.terms.frame_bytes)
-        except FrameTooLarge as error:
-            return self.close(CloseCode.FRAME_TOO_LARGE, str(error))
-        except MalformedFrame as error:
-            return self.close(CloseCode.PROTOCOL_ERROR, str(error))
-        self.tally.received += len(frames)
-        owed = self._pay(len(frames) / self.terms.frames_per_s, now)
-        if owed > BURST_S:
-            return self._too_fast(frames, owed)
-        return self._take(frames, now=now, wall=wall)
-
-    def alive(self, *, now: float) -> list[Effect]:
-        """Note a sign of life of the client, a frame of the transport itself."""
-        self.liveness.heard(now=now)
-        owed = self._pay(1.0 / self.terms.frames_per_s, now)
-        return self._too_fast((), owed) if owed > BURST_S else []
-
-    def received(self, size: int, *, now: float) -> list[Effect]:
-        """Count ``size`` bytes that the client sent, before it is known what they are."""
-        owed = self._pay(size / self.terms.bytes_per_s, now)
-        return self._too_fast((), owed) if owed > BURST_S else []
-
-    def _pay(self, seconds: float, now: float) -> float:
-        """Return how many seconds the client is ahead of its rates; frames and bytes draw on the same time."""
-        self._paid = pay(self._paid, seconds, now=now)
-        return self._paid - now
-
-    def _too_fast(self, frames: Sequence[ClientFrame | Refused], owed: float) -> list[Effect]:
-        why = f"at most {self.terms.frames_per_s:g} frames or {self.terms.bytes_per_s:g} bytes per second"
-        if owed > FLOOD_BURSTS * BURST_S:
-            return self.close(CloseCode.RATE_LIMITED, why, after_ms=int(owed * 1000))
-        refusal = Refused(ErrorCode.RATE_LIMITED, why, retry_ms=int((owed - BURST_S) * 1000) + 1)
-        asked = [frame for frame in frames if not isinstance(frame, Ping | Pong)]
-        self.tally.rate_limited += len(asked)
-        return [Send(error_frame(refusal, _id_of(frame))) for frame in asked]
-
-    def _take(self, frames: Sequence[ClientFrame | Refused], *, now: float, wall: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for frame in frames:
-            if self.state is State.CLOSED:
-                break
-            try:
-                effects += self._on(frame, now=now, wall=wall)
-            except Refused as refusal:
-                self.tally.rate_limited += refusal.code is ErrorCode.RATE_LIMITED
-                effects.append(Send(error_frame(refusal, _id_of(frame))))
-        return effects
 
     def _on(self, frame: ClientFrame | Refused, *, now: float, wall: float) -> list[Effect]:
         match frame:
@@ -190,9 +109,9 @@ class Session:
         self.quotas.request(self._known.user, now=now)
         match frame:
             case Subscribe():
-                return self._on_subscribe(frame)
+                return self.subscriptions.subscribe(frame, self._known, self.rules)
             case Unsubscribe():
-                return self._on_unsubscribe(frame)
+                return self.subscriptions.unsubscribe(frame)
             case Refresh():
                 self._begin_request()
                 return [Identify(frame.token, None, refresh_id=frame.id)]
@@ -201,12 +120,13 @@ class Session:
         raise AssertionError(frame)
 
     def _on_connect(self, frame: Connect, *, wall: float) -> list[Effect]:
-        if self.state is not State.AWAITING_CONNECT:
+        entry = self._entry
+        if entry is None or self.state is not State.AWAITING_CONNECT:
             raise Refused(ErrorCode.BAD_REQUEST, "the session is connected already; `refresh` renews the token")
         self.state = step(self.state, Cause.CONNECT)
-        self._connect = frame
-        if self.presented is not None and frame.token is None:
-            return self.identified(self.presented, wall=wall)
+        entry.connect = frame
+        if entry.presented is not None and frame.token is None:
+            return self.identified(entry.presented, wall=wall)
         if frame.token is None and frame.resume is None:
             return self.close(CloseCode.UNAUTHORIZED, "`connect` carries no token; fetch one and reconnect")
         return [Identify(frame.token, frame.resume)]
@@ -216,32 +136,10 @@ class Session:
         return self._on_connect(frame.model_copy(update={"token": None, "resume": None}), wall=wall)
 
     def _hold(self, frame: ClientFrame | Refused) -> list[Effect]:
-        if self._waiting is None:
-            self._waiting = []
-        if len(self._waiting) >= MAX_WAITING:
-            return self.close(CloseCode.RATE_LIMITED, f"over {MAX_WAITING} frames before `connected`; wait for it")
-        self._waiting.append(frame)
-        return []
-
-    def _on_subscribe(self, frame: Subscribe) -> list[Effect]:
-        held = frame.channel in self.subscriptions.channels
-        # A client that found a gap subscribes again from its position (docs/websocket-api.md); else it is a mistake.
-        if held and frame.position is None:
-            raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
-        if not held and self.subscriptions.full:
-            raise Refused(ErrorCode.LIMIT_EXCEEDED, self.subscriptions.no_room.message)
-        channel = permit(self._known, "subscribe", frame.channel, self.rules)
-        before = self.subscriptions.close(frame.channel) or []
-        wanted = self._wanted(frame.channel, channel, frame.position, frame.last)
-        return [*before, self.subscriptions.open([wanted], frame.id)]
-
-    def _on_unsubscribe(self, frame: Unsubscribe) -> list[Effect]:
-        if frame.channel == INBOX:
-            raise Refused(ErrorCode.BAD_REQUEST, "the inbox is always subscribed")
-        effects = self.subscriptions.close(frame.channel)
-        if effects is None:
-            raise Refused(ErrorCode.NOT_SUBSCRIBED, f"{frame.channel} is not open")
-        return [*effects, Send(encode(Ok(id=frame.id)))]
+        assert self._entry is not None, "the session is neither open nor closed"
+        if self._entry.hold(frame):
+            return []
+        return self.close(CloseCode.RATE_LIMITED, f"over {MAX_WAITING} frames before `connected`; wait for it")
 
     def _on_request(self, frame: Publish | Ack | History | Presence, *, now: float) -> list[Effect]:
         if isinstance(frame, Publish):
@@ -267,19 +165,10 @@ class Session:
         if isinstance(outcome, Rejected):
             return self.close(outcome.close, outcome.reason, after_ms=outcome.after_ms)
         self.state = step(self.state, Cause.IDENTIFIED)
-        self.presented = outcome  # its grant goes out with `connected`
-        self.identity = identity = outcome.identity
-        assert self._connect is not None
-        asked = {INBOX: None, **{str(group_channel(group)): None for group in sorted(identity.groups)}}
-        wanted: list[Wanted] = []
-        for name, position in {**asked, **self._connect.channels}.items():
-            if len(wanted) >= self.terms.channels:
-                break
-            try:
-                channel = inbox_of(identity.user) if name == INBOX else permit(identity, "subscribe", name, self.rules)
-            except Refused:
-                continue  # answered in ``opened``
-            wanted.append(self._wanted(name, channel, position, None))
+        assert self._entry is not None
+        self._entry.presented = outcome
+        self.identity = outcome.identity
+        wanted = self._entry.wanted(outcome.identity, self.rules, self.terms.channels)
         return [self.subscriptions.open(wanted, 0)]
 
     def opened(
@@ -304,29 +193,16 @@ class Session:
 
     def _connected(self, results: Mapping[str, Opened | NotOpened], *, now: float, wall: float) -> list[Effect]:
         self.state = step(self.state, Cause.OPENED)
-        connect, identified = self._connect, self.presented
-        assert connect is not None
-        assert identified is not None
-        every = dict(results)
-        for name in connect.channels:
-            if name not in every:
-                every[name] = self._refused(name)
-        waiting = self._waiting or []
-        self._connect = self.presented = self._waiting = None
-        messages = connected_frames(connect.id, self.id, identified, self.terms, every, wall=wall)
+        entry, self._entry = self._entry, None
+        assert entry is not None
+        assert entry.connect is not None
+        assert entry.presented is not None
+        every = entry.answers(results, self._known, self.rules, self.subscriptions)
+        messages = connected_frames(entry.connect.id, self.id, entry.presented, self.terms, every, wall=wall)
         effects: list[Effect] = [Send(message) for message in messages]
         groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
         effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
-        return effects + self._take(waiting, now=now, wall=wall)
-
-    def _refused(self, name: str) -> NotOpened:
-        try:
-            permit(self._known, "subscribe", name, self.rules)
-        except Refused as refusal:
-            return NotOpened(refusal.code, refusal.message)
-        if self.subscriptions.full:
-            return self.subscriptions.no_room
-        return NotOpened(ErrorCode.UNAVAILABLE, "the channel's namespace changed meanwhile; subscribe again")
+        return effects + self._take(entry.waiting or (), now=now, wall=wall)
 
     def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:
         """Answer ``refresh``: a good token of the same user renews the session in place."""
@@ -337,15 +213,15 @@ class Session:
             outcome = Rejected(CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, "the token is another user's")
         if isinstance(outcome, Rejected):
             return [Send(error_frame(Refused(outcome.error, outcome.reason, frame_id=request)))]
-        self.liveness.renewed()
+        self.renewed()
         answer = Send(encode(Ok(id=request, expires_in=max(0, int(outcome.identity.expires - wall)))))
         return [answer, *self.rights_changed(outcome)]
 
     def rights_changed(self, outcome: Identified) -> list[Effect]:
         """Follow a change of the user's rights: close what is no longer allowed, open the new groups' channels."""
         if self.state is not State.OPEN:
-            if self.presented is not None:  # `connected` is written by what is known then
-                self.presented = outcome
+            if self._entry is not None and self._entry.presented is not None:
+                self._entry.presented = outcome  # `connected` is written by what is known then
             if self.state is State.OPENING:
                 self.identity = outcome.identity
             return self.rules_changed()
@@ -385,22 +261,22 @@ class Session:
     def deadline(self, *, now: float, wall: float) -> float:
         """Return when ``tick`` wants to be called."""
         if self.state is not State.OPEN:
-            return self.liveness.overdue(self.terms)
-        due = self.liveness.deadline(self.terms, expires=self._known.expires, now=now, wall=wall)
-        return min(due, self.liveness.aged(self.terms, share=self._share))
+            return self.overdue(self.terms)
+        due = self.next_due(self.terms, expires=self._known.expires, now=now, wall=wall)
+        return min(due, self.aged(self.terms, share=self._share))
 
     def tick(self, *, now: float, wall: float) -> list[Effect]:
         """Do what time asks for: the connect timeout, heartbeats, the token's end, and the connection's."""
         if self.state is State.CLOSED:
             return []
         if self.state is not State.OPEN:
-            return self._overdue() if self.liveness.late(self.terms, now=now) else []
-        if now >= self.liveness.aged(self.terms, share=self._share):
+            return self._overdue() if self.late(self.terms, now=now) else []
+        if now >= self.aged(self.terms, share=self._share):
             why = f"a connection lives {self.terms.max_age:g} s at most"
             return self.close(CloseCode.CONNECTION_AGE, why, after_ms=int(self._share * RETIRE_MS))
         expires = self._known.expires
         effects: list[Effect] = []
-        for due in self.liveness.due(self.terms, expires=expires, now=now, wall=wall):
+        for due in self.due(self.terms, expires=expires, now=now, wall=wall):
             match due:
                 case Due.PING:
                     effects.append(Send(PING))
@@ -452,20 +328,11 @@ class Session:
     @property
     def known(self) -> Identity | None:
         """Who the client is, or said to be in its HTTP request; None where nobody knows yet."""
-        if self.identity is None and self.presented is not None:
-            return self.presented.identity
+        if self.identity is None and self._entry is not None and self._entry.presented is not None:
+            return self._entry.presented.identity
         return self.identity
 
     @property
     def _known(self) -> Identity:
         assert self.identity is not None, "the state table admits nobody unknown here"
         return self.identity
-
-    @staticmethod
-    def _wanted(name: str, channel: Channel, position: Position | None, last: int | None) -> Wanted:
-        from_mark = name == INBOX and position is None and last is None
-        return Wanted(name, channel, position, last, from_mark)
-
-
-def _id_of(frame: ClientFrame | Refused) -> int | None:
-    return frame.frame_id if isinstance(frame, Refused) else getattr(frame, "id", None)

@@ -1,13 +1,18 @@
 """The channels of one session, by the names that its client uses: open, or on their way."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from whimbrel.edge.core.effects import Detach, Effect, Open, Send, Wanted
+from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame, subscribed_frames, unsubscribed_frame
+from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened
-from whimbrel.protocol.channels import Channel, group_channel
+from whimbrel.protocol.channels import INBOX, Channel, group_channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
+from whimbrel.protocol.frames import Ok, Subscribe, Unsubscribe, encode
+from whimbrel.protocol.namespaces import Namespace
+from whimbrel.protocol.positions import Position
 
 
 class Subscriptions:
@@ -31,6 +36,31 @@ class Subscriptions:
     def no_room(self) -> NotOpened:
         """What a client is told of a channel for which there is no room."""
         return NotOpened(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.limit} channels")
+
+    # What the client asks
+
+    def subscribe(self, frame: Subscribe, identity: Identity, rules: Mapping[str, Namespace]) -> list[Effect]:
+        """Open a channel, or open it anew. Raises Refused."""
+        held = frame.channel in self.channels
+        # A client that found a gap subscribes again from its position (docs/websocket-api.md); else it is a mistake.
+        if held and frame.position is None:
+            raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
+        if not held and self.full:
+            raise Refused(ErrorCode.LIMIT_EXCEEDED, self.no_room.message)
+        channel = permit(identity, "subscribe", frame.channel, rules)
+        before = self.close(frame.channel) or []
+        return [*before, self.open([wanted(frame.channel, channel, frame.position, frame.last)], frame.id)]
+
+    def unsubscribe(self, frame: Unsubscribe) -> list[Effect]:
+        """Close a channel. Raises Refused."""
+        if frame.channel == INBOX:
+            raise Refused(ErrorCode.BAD_REQUEST, "the inbox is always subscribed")
+        effects = self.close(frame.channel)
+        if effects is None:
+            raise Refused(ErrorCode.NOT_SUBSCRIBED, f"{frame.channel} is not open")
+        return [*effects, Send(encode(Ok(id=frame.id)))]
+
+    # On their way
 
     def open(self, wanted: Sequence[Wanted], request: int | None) -> Open:
         """Note that channels are on their way; ``request`` as in ``Open``."""
@@ -80,6 +110,8 @@ class Subscriptions:
         if not opened:
             self.channels.pop(name, None)
 
+    # The end of some
+
     def close(self, name: str) -> list[Effect] | None:
         """Close ``name`` for its client; None where it is not there."""
         channel = self.channels.pop(name, None)
@@ -112,3 +144,10 @@ class Subscriptions:
         effects: list[Effect] = [Detach(channel) for channel in self.channels.values()]
         self.channels, self._opening = {}, None
         return effects
+
+
+def wanted(name: str, channel: Channel, position: Position | None, last: int | None) -> Wanted:
+    """Return what a client wants who asks for ``name``; with neither a position nor a number, an inbox begins at the
+    user's read mark.
+    """
+    return Wanted(name, channel, position, last, name == INBOX and position is None and last is None)

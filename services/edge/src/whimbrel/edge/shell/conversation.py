@@ -52,7 +52,6 @@ class Conversation(asyncio.Protocol, ABC):
         self.transport = transport
         self.slot: Slot | None = None
         self.session: Session = pod.new_session()
-        self.session.presented = presented
         self._closing = False
         self.opened_at = wall()
         self._watched: str | None = None  # the user whose changes this socket is told of
@@ -60,6 +59,7 @@ class Conversation(asyncio.Protocol, ABC):
         pod.counters.open[self.CARRIER] += 1
         pod.counters.accepted[self.CARRIER] += 1
         if presented is not None:
+            self.session.present(presented)
             self._watch(presented.identity)
         self._schedule()
 

@@ -112,7 +112,7 @@ class EventStream(Connection):
     def _send(self, message: bytes) -> None:
         if message is PING:  # nobody can answer: it is for the proxies, and for the kernel to find who is gone
             self.transport.write(HEARTBEAT)
-            self.session.liveness.heard(now=self.pod.now())
+            self.session.heard(now=self.pod.now())
         elif isinstance(message, Joined):
             self._outgoing += message.frames
         else:

@@ -15,27 +15,20 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from whimbrel.edge.core.asking import from_cursor
-from whimbrel.edge.core.effects import Identified, Rejected
 from whimbrel.edge.core.heartbeat import Slot
-from whimbrel.edge.shell import handshake
-from whimbrel.edge.shell.admission import spread_ms
+from whimbrel.edge.shell import arrivals, handshake
+from whimbrel.edge.shell.backoffice import BackOffice
 from whimbrel.edge.shell.door import POST_HEADERS, Composed
-from whimbrel.edge.shell.eventstream import EventStream, read_connect
-from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, problem, read_head
+from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, cors_headers, problem, read_head
 from whimbrel.edge.shell.intervalpoll import IntervalPoll
 from whimbrel.edge.shell.longpoll import LongPoll
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.poll import Poll
-from whimbrel.edge.shell.refusals import OUR_FAULT, RETRY_MS, refuse
-from whimbrel.edge.shell.websocket import WebSocket
-from whimbrel.protocol.codes import CloseCode, ErrorCode
-from whimbrel.protocol.frames import Connect
+from whimbrel.edge.shell.refusals import OUR_FAULT
+from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.limits import MAX_BODY_BYTES
-from whimbrel.protocol.positions import Cursor
 from whimbrel.runtime.serving import KEEP_ALIVE_S
 
 HOT: Final = tuple(
@@ -54,7 +47,6 @@ MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a re
 NEVER: Final = math.inf
 MAX_REPEATED_HEAD_BYTES: Final = 4 * 1024  # kept with each connection that polls; longer ones are read every time
 LINGER_S: Final = 2.0  # for a client who is still sending what was refused: a reset would take the answer from it
-EXPOSED: Final = "ETag, Retry-After"
 
 
 class Phase(Enum):
@@ -64,80 +56,6 @@ class Phase(Enum):
     READING = auto()
     ANSWERING = auto()  # a poll, or an upgrade whose token is being checked; what comes behind it waits
     ENDED = auto()  # handed over, refused or gone
-
-
-class Building:
-    """Makes the protocol of each connection that a listening server takes."""
-
-    def __init__(self, pod: Pod) -> None:
-        self.pod = pod
-
-    def __call__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> asyncio.Protocol:
-        """Return the protocol of a new connection, as uvicorn calls its ``http`` class."""
-        return FrontDoor(self.pod, config, server_state, app_state)
-
-
-class BackOffice(HttpToolsProtocol):
-    """uvicorn's protocol for a request that is not hot; behind its answer the connection goes back to the front door.
-
-    uvicorn has no timer for a request that comes slowly: the pod's wheel is one.
-    """
-
-    def __init__(self, door: "FrontDoor") -> None:
-        super().__init__(door.config, door.server_state, door.app_state)
-        self.door = door
-        self.slot: Slot | None = None
-        self._whole = False  # the request was read to its end: what follows is another one, not its body
-
-    def on_message_begin(self) -> None:
-        """Give the client ``request_timeout_s`` for the rest."""
-        self._whole = False
-        pod = self.door.pod
-        pod.wheel.schedule(self, pod.now() + pod.settings.request_timeout_s)
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """The request is here."""
-        self._whole = True
-        self.door.pod.wheel.discard(self)
-        super().on_message_complete()
-
-    def pause_writing(self) -> None:
-        """Give the client ``stuck_s`` to take its answer."""
-        self.door.pod.wheel.schedule(self, self.door.pod.now() + self.door.pod.settings.stuck_s)
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """The client has taken it."""
-        self.door.pod.wheel.discard(self)
-        super().resume_writing()
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes of this request, or give those of the next one back."""
-        if self._whole and self.cycle.response_complete and not self.pipeline:
-            self._unset_keepalive_if_required()
-            self.connections.discard(self)
-            self.parser = cast(Any, None)  # the parser and this object know each other: a cycle otherwise
-            self.transport.set_protocol(self.door)
-            self.door.take_back(data)
-        else:
-            super().data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client."""
-        self.door.pod.wheel.discard(self)
-        self.door.pod.sockets -= 1
-        super().connection_lost(exc)
-
-    def tick(self, *, now: float) -> None:
-        """No whole request came in time, or the answer was not taken."""
-        self.transport.abort()
 
 
 class FrontDoor(asyncio.Protocol):
@@ -269,7 +187,7 @@ class FrontDoor(asyncio.Protocol):
         except Exception as error:  # a fault of ours must cost one connection, not the loop
             self.pod.log.exception("connection.failed", error)
             poll.cancel()
-            self._failed()
+            self.failed()
             return True
         self._phase = Phase.ANSWERING
         self._request = self._repeated
@@ -290,9 +208,9 @@ class FrontDoor(asyncio.Protocol):
             self.refuse(refusal)
         except Exception as error:  # a fault of ours must cost one connection, not the loop
             self.pod.log.exception("connection.failed", error)
-            self._failed()
+            self.failed()
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
         if self._poll is not None:
             self._poll.cancel()
         if self._phase is Phase.ENDED:
@@ -318,7 +236,7 @@ class FrontDoor(asyncio.Protocol):
                     raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode.TOO_LARGE, why)
                 return False
             if not self._buffer.startswith(HOT):
-                self._hand_over()
+                self._to_office()
                 return False
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
@@ -332,14 +250,12 @@ class FrontDoor(asyncio.Protocol):
         self._request.body, self._buffer = self._buffer[: self._body_bytes], self._buffer[self._body_bytes :]
         return True
 
-    def _hand_over(self) -> None:
-        self._phase = Phase.ENDED
-        self.pod.wheel.discard(self)
+    def _to_office(self) -> None:
+        request = self.hand_over()
         office = BackOffice(self)
         self.transport.set_protocol(office)
         office.connection_made(self.transport)
-        buffer, self._buffer = self._buffer, b""
-        office.data_received(buffer)
+        office.data_received(request)
 
     # Serve
 
@@ -347,33 +263,16 @@ class FrontDoor(asyncio.Protocol):
         self._phase = Phase.ANSWERING
         self._due = NEVER
         if request.path == "/v1/ws":
-            self._upgrade(request)
+            arrivals.upgrade(self, request)
         elif request.path == "/v1/sse":
-            self._open_stream(request)
+            arrivals.open_stream(self, request)
         else:
             if self.pod.full and not self.pod.draining:
-                raise _overloaded("the pod serves as many clients as it may")
+                raise arrivals.overloaded("the pod serves as many clients as it may")
             self._before = None
             kind = LongPoll if request.method == "POST" else IntervalPoll
             self._poll = kind(self.pod, self, request)
             self._poll.begin(request.bearer)
-
-    def _check_room(self) -> None:
-        if self.pod.full:
-            raise _overloaded("the pod is leaving" if self.pod.draining else "the pod holds as many clients as it may")
-        if self.pod.brownout.active:
-            why = "the pod sheds load: polls are served, streams by other pods or later"
-            after_ms = spread_ms(self.pod.settings.brownout_poll_s)
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=after_ms)
-
-    def _upgrade(self, request: Request) -> None:
-        self._check_room()
-        accepted = handshake.accept(request, deflate=self.pod.deflater is not None)
-        self.admit()
-        if "authorization" in request.headers or request.ticket is not None:
-            self.pod.spawn(self._upgrade_identified(request, accepted), self._failed)
-        else:
-            self._become_websocket(accepted, None)
 
     def admit(self) -> None:
         """Count the request as a connect. Raises Refusal (429, 503)."""
@@ -382,86 +281,29 @@ class FrontDoor(asyncio.Protocol):
         forwarded = self._request.headers.get(admission.forwarded_header, ())
         admission.connect(self.transport.get_extra_info("peername"), forwarded, now=self.pod.now())
 
-    async def _upgrade_identified(self, request: Request, accepted: handshake.Accepted) -> None:
-        outcome = await self._identify(request)
-        if self._phase is Phase.ENDED:
-            return
-        if isinstance(outcome, Identified):
-            outcome = self.pod.admission.crowd(outcome.identity.user) or outcome
-        if isinstance(outcome, Rejected):
-            self.refuse(refuse(outcome))
-        else:
-            self._become_websocket(accepted, outcome)
+    @property
+    def gone(self) -> bool:
+        """Whether the client left meanwhile, or was refused."""
+        return self._phase is Phase.ENDED
 
-    async def _identify(self, request: Request) -> Identified | Rejected:
-        """Check the header of a request, or else its ticket: which of both is there counts, not which is good."""
-        gatekeeper, now = self.pod.gatekeeper, self.pod.now()
-        if "authorization" not in request.headers and request.ticket is not None:
-            return await gatekeeper.redeem(request.ticket, now=now)
-        if request.bearer is None:
-            why = "the Authorization header must be `Bearer <token>`"
-            return Rejected(CloseCode.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
-        return await gatekeeper.identify(request.bearer, None, now=now)
-
-    def _become_websocket(self, accepted: handshake.Accepted, presented: Identified | None) -> None:
+    def hand_over(self) -> bytes:
+        """Leave the connection to another protocol, and return what came behind the request."""
         self._phase = Phase.ENDED
         self.pod.wheel.discard(self)
-        self.transport.write(accepted.answer)
-        socket = WebSocket(self.pod, self.transport, presented, deflated=accepted.deflated)
-        self.transport.set_protocol(socket)
-        self.transport.resume_reading()
         rest, self._buffer = self._buffer, b""
-        if rest:
-            socket.data_received(rest)
-
-    def _open_stream(self, request: Request) -> None:
-        self._check_room()
-        connect, cursor = read_connect(request)
-        presented = (connect.token, connect.resume, request.bearer, request.ticket)
-        if all(each is None for each in presented):
-            why = "send the access token in `Authorization: Bearer`, in the body's `connect` frame, or as a ticket"
-            raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
-        self.admit()
-        self.pod.spawn(self._open_stream_identified(request, connect, cursor), self._failed)
-
-    async def _open_stream_identified(self, request: Request, connect: Connect, cursor: Cursor) -> None:
-        token = connect.token or request.bearer
-        if token is not None or connect.resume is not None:
-            outcome = await self.pod.gatekeeper.identify(token, connect.resume, now=self.pod.now())
-        else:
-            outcome = await self._identify(request)
-        if self._phase is Phase.ENDED:
-            return
-        if isinstance(outcome, Identified):
-            outcome = self.pod.admission.crowd(outcome.identity.user) or outcome
-        if isinstance(outcome, Rejected):
-            self.refuse(refuse(outcome))
-            return
-        asked = from_cursor(connect.channels, cursor.of(outcome.identity.user))
-        self._phase = Phase.ENDED
-        self.pod.wheel.discard(self)
-        stream = EventStream(self.pod, self.transport, outcome, self._cors())
-        self.transport.set_protocol(stream)
-        self.transport.resume_reading()
-        self._buffer = b""
-        stream.begin(connect.model_copy(update={"channels": asked}))
+        return rest
 
     # Answer
 
-    def _cors(self) -> dict[str, str]:
-        if self._origin is None:
-            return {}
-        return {
-            "access-control-allow-origin": self._origin,
-            "access-control-expose-headers": EXPOSED,
-            "vary": "Origin",
-        }
+    def cors(self) -> dict[str, str]:
+        """Return the headers that let the page of the request read the answer."""
+        return cors_headers(self._origin)
 
     def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer the request."""
         assert self._request is not None
         keep_alive = self._keeps_alive
-        data = answer(status, body, {**headers, **self._cors()}, keep_alive=keep_alive)
+        data = answer(status, body, {**headers, **self.cors()}, keep_alive=keep_alive)
         self._answer(data[: len(data) - len(body)] if self._request.method == "HEAD" else data, keep_alive)
 
     def repeat(self, composed: Composed) -> None:
@@ -500,12 +342,8 @@ class FrontDoor(asyncio.Protocol):
         self._phase = Phase.ENDED
         self._request = self._poll = None
         self._buffer = b""
-        self.transport.write(problem(refusal, self._cors(), keep_alive=False))
+        self.transport.write(problem(refusal, self.cors(), keep_alive=False))
         if self.transport.can_write_eof():  # not with TLS: there the client goes by `connection: close`
             self.transport.write_eof()
         self.transport.resume_reading()
         self._wait(LINGER_S)
-
-
-def _overloaded(why: str) -> Refusal:
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=RETRY_MS)

@@ -17,6 +17,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.limits import MAX_BODY_BYTES
 
 MAX_HEAD_BYTES: Final = 32 * 1024  # a token has at most 8 KiB, a cursor 4; browsers add 1–2 KiB of cookies
+EXPOSED: Final = "ETag, Retry-After"  # headers that a page may read
 
 
 @dataclass(slots=True)
@@ -151,6 +152,13 @@ def answer(
         lines.append("connection: close")
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def cors_headers(origin: str | None) -> dict[str, str]:
+    """Return the headers that let pages of ``origin`` read an answer; none where the request stated none."""
+    if origin is None:
+        return {}
+    return {"access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED, "vary": "Origin"}
 
 
 def stream_head(headers: Mapping[str, str]) -> bytes:
