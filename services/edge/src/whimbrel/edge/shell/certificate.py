@@ -55,7 +55,7 @@ class Certificate:
         else:
             self._seen = state
             self.loads["loaded"] += 1
-            self._log.info("tls.loaded", certificate=str(self._chain), expires=self.expires)
+            self._log.info("tls.loaded", certificate=str(self._chain), expires=int(self.expires))
 
     async def run(self) -> None:
         """Look every LOOK_S seconds. Ends when cancelled."""
@@ -104,5 +104,5 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).lower().replace("_", " ")
+        return (error.reason or "PEM that OpenSSL cannot read").replace("_", " ").lower()
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
