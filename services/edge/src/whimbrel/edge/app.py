@@ -22,10 +22,11 @@ from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.requests import Requests
 from whimbrel.edge.shell.streams import Streams
+from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.edge.shell.users import Users
 from whimbrel.edge.shell.watch import Watch
 from whimbrel.protocol import subjects
-from whimbrel.runtime import http, jetstream
+from whimbrel.runtime import http, jetstream, traces
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.kv import Bucket, KvView
 from whimbrel.runtime.namespaces import Namespaces
@@ -64,15 +65,17 @@ async def run(service: Service) -> None:
     users = Users(control, service.log)
     journal = Journal(control, Bucket(control, readers[0], subjects.PODS), service.instance, hub, service.log)
     await journal.open()
+    tracing = Tracing(service.tracer, traces.root_ratio())
     pod = Pod(
         settings,
         hub,
-        Openings(bus, marks, namespaces.current),
-        Requests(hub, bus, marks, control, service.log),
+        Openings(bus, marks, namespaces.current, tracing),
+        Requests(hub, bus, marks, control, tracing, service.log),
         Gatekeeper(control, users, keys, revoked),
         namespaces.current,
         counters,
         journal,
+        tracing,
         service.log,
     )
     watch = Watch(pod, service.vitals, service.health)

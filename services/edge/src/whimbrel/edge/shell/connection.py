@@ -53,9 +53,10 @@ class Connection(Conversation):
 
     async def _open_slowly(self, openings: Sequence[Opening], effect: Open) -> None:
         user = self.session.identity.user if self.session.identity is not None else ""
-        await self.pod.openings.prepare(openings, user)
+        connect = self.pod.tracing.connect_of(self)
+        await self.pod.openings.prepare(openings, user, connect)
         while not self._opened(openings, effect):
-            await self.pod.openings.prepare(openings, user)
+            await self.pod.openings.prepare(openings, user, connect)
 
     def _opened(self, openings: Sequence[Opening], effect: Open) -> bool:
         """Attach all channels and tell the client, in one turn; False where something must be read first."""
@@ -74,6 +75,7 @@ class Connection(Conversation):
         self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
         if effect.request == 0 and self.session.state is State.OPEN:
             self.pod.journal.begun(self)
+            self.pod.tracing.connected(self)
         self._schedule()
         return True
 

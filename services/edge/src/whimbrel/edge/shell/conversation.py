@@ -58,6 +58,7 @@ class Conversation(asyncio.Protocol, ABC):
         pod.connections.add(self)
         pod.counters.open[self.CARRIER] += 1
         pod.counters.accepted[self.CARRIER] += 1
+        pod.tracing.connecting(self)
         if presented is not None:
             self.session.present(presented)
             self._watch(presented.identity)
@@ -136,6 +137,7 @@ class Conversation(asyncio.Protocol, ABC):
             return
         if isinstance(outcome, Identified):
             outcome = self.pod.admission.crowd(outcome.identity.user, self) or outcome
+        self.pod.tracing.identified(self)
         self._perform(self.session.identified(outcome, wall=wall()))
 
     async def _execute(self, effect: Execute, durable: bool) -> None:
@@ -229,3 +231,4 @@ class Conversation(asyncio.Protocol, ABC):
         if self._watched is not None:
             pod.users.detach(self._watched, self, now=pod.now())
         pod.journal.ended(self, goodbye=goodbye)
+        pod.tracing.gone(self)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Final, cast, get_args
 
+from opentelemetry.trace import Span, StatusCode
+
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
@@ -18,6 +20,7 @@ from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.streams import TROUBLE
+from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.protocol.channels import ROUTER_NAMESPACES, Channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.limits import HISTORY_LIMIT
@@ -54,10 +57,11 @@ class Recoveries:
 class Openings:
     """Opens channels through the bus."""
 
-    def __init__(self, bus: Bus, marks: ReadMarks, rules: Mapping[str, Namespace]) -> None:
+    def __init__(self, bus: Bus, marks: ReadMarks, rules: Mapping[str, Namespace], tracing: Tracing) -> None:
         self._bus = bus
         self._marks = marks
         self._rules = rules
+        self._tracing = tracing
         self.recoveries = Recoveries()
 
     def start(self, wanted: Wanted, *, now: float) -> Opening:
@@ -79,11 +83,22 @@ class Openings:
         """
         return self._bus.renew({name: rule.durable for name, rule in self._rules.items()})
 
-    async def prepare(self, openings: Sequence[Opening], user: str) -> None:
-        """Read what is missing until every opening can be completed, or refuse it with 108."""
-        await asyncio.gather(*(self._prepare(each, user) for each in openings if each.complete() is None))
+    async def prepare(self, openings: Sequence[Opening], user: str, parent: Span | None = None) -> None:
+        """Read what is missing until every opening can be completed, or refuse it with 108; traced under ``parent``."""
+        await asyncio.gather(*(self._prepare(each, user, parent) for each in openings if each.complete() is None))
 
-    async def _prepare(self, opening: Opening, user: str) -> None:
+    async def _prepare(self, opening: Opening, user: str, parent: Span | None) -> None:
+        with self._tracing.recovering(opening.wanted.channel.namespace, parent) as span:
+            await self._read(opening, user)
+            result = opening.complete() if span.is_recording() else None
+            if isinstance(result, NotOpened):
+                span.set_status(StatusCode.ERROR, result.code.slug)
+            elif result is not None:
+                span.set_attribute("whimbrel.publications", len(result.publications))
+                if result.recovered is not None:
+                    span.set_attribute("whimbrel.recovered", result.recovered)
+
+    async def _read(self, opening: Opening, user: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._bus.opened(opening.live)

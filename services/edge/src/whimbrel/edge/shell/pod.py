@@ -20,6 +20,7 @@ from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.requests import Requests
+from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.protocol.bodies import TransportsReply
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.frames import Heartbeat, PollAdvice
@@ -81,6 +82,7 @@ class Pod:
         rules: Mapping[str, Namespace],
         counters: Counters,
         journal: Journal,
+        tracing: Tracing,
         log: Logger,
     ) -> None:
         self.settings = settings
@@ -96,6 +98,7 @@ class Pod:
         self.rules_version = 0
         self.counters = counters
         self.journal = journal
+        self.tracing = tracing
         self.log = log
         self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()

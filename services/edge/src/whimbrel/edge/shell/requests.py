@@ -14,12 +14,13 @@ from whimbrel.edge.core.replies import error_frame, history_frame
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.streams import TROUBLE
+from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import Ack, History, Ok, Presence, Publish, encode
-from whimbrel.protocol.publications import MSG_ID, encode_body
+from whimbrel.protocol.publications import MSG_ID, TRACEPARENT, encode_body
 from whimbrel.protocol.rpc import Acked, ReadMark
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.logs import Logger
@@ -31,11 +32,14 @@ RETRY_MS: Final = 1000
 class Requests:
     """Carries out requests and returns the frame that answers them."""
 
-    def __init__(self, hub: Hub, bus: Bus, marks: ReadMarks, connection: Connection, log: Logger) -> None:
+    def __init__(
+        self, hub: Hub, bus: Bus, marks: ReadMarks, connection: Connection, tracing: Tracing, log: Logger
+    ) -> None:
         self._hub = hub
         self._bus = bus
         self._marks = marks
         self._connection = connection
+        self._tracing = tracing
         self._log = log
 
     async def answer(
@@ -65,12 +69,14 @@ class Requests:
         event_id = frame.key or uuid.uuid4().hex
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = encode_body(frame.event, event_id, now, pydantic_core.to_json(frame.data))
-        if not durable:
-            await self._connection.publish(subjects.live_subject(channel), body)
-            return encode(Ok(id=frame.id))
-        headers = {MSG_ID: _message_id(user, channel, event_id)}
-        ack = await jetstream.publish(self._connection, subjects.publish_subject(channel), body, headers)
-        return encode(Ok(id=frame.id, offset=ack.seq))
+        with self._tracing.publishing(channel.namespace) as traceparent:
+            headers = {} if traceparent is None else {TRACEPARENT: traceparent}
+            if not durable:
+                await self._connection.publish(subjects.live_subject(channel), body, headers=headers)
+                return encode(Ok(id=frame.id))
+            headers[MSG_ID] = _message_id(user, channel, event_id)
+            ack = await jetstream.publish(self._connection, subjects.publish_subject(channel), body, headers)
+            return encode(Ok(id=frame.id, offset=ack.seq))
 
     def _ack(self, frame: Ack, channel: Channel, user: str, session: str, durable: bool) -> bytes | None:
         live = self._hub.channels.get(channel)
