@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whimbrel.auth.core.families import (
@@ -126,13 +126,11 @@ def test_a_token_is_not_in_a_repr() -> None:
     assert first.handle not in repr(first)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_a_text_that_is_no_refresh_token_is_none(text: str) -> None:
     assert RefreshToken.parse(text) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 8)), max_size=12))
 def test_while_nobody_presents_an_old_token_there_is_one_line_of_tokens(steps: list[tuple[int, float]]) -> None:
     """A client repeats each refresh as often as it likes within the grace, then goes on with the newest token."""

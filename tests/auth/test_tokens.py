@@ -5,7 +5,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.auth import forge
@@ -229,13 +229,11 @@ def test_a_reason_never_quotes_the_token() -> None:
         assert canary not in verify(text, KEYS, now=NOW).reason
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_verifier(text: str) -> None:
     assert code(text) == "unauthorized"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_no_signed_bytes_break_the_verifier(header: bytes, payload: bytes) -> None:
     shop = hs256(SHOP_HEADER, payload.decode("latin-1"), forge.SHOP_SECRET)

@@ -33,7 +33,7 @@ worst: st.SearchStrategy[Step] = st.one_of(
 preferences: st.SearchStrategy[Preference] = st.sampled_from(["auto", "websocket", "poll"])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     preference=preferences,
     capacity=st.sampled_from([1, 3, 1000]),
@@ -51,7 +51,7 @@ def test_losses_repeats_cuts_and_slow_reading_lose_nothing(
     assert len(world.heard) >= len(world.published)  # nothing was forgotten, so nothing may be left to a reset
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(preference=preferences, steps=st.lists(st.one_of(ordinary, bad, worst), min_size=30, max_size=100))
 def test_what_the_stream_has_forgotten_is_told_by_a_reset(preference: Preference, steps: list[Step]) -> None:
     world = World(preference)

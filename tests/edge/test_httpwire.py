@@ -107,7 +107,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=FUZZ, deadline=None)
+@settings(max_examples=FUZZ)
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=20).map(b"".join))
 def test_no_head_does_anything_but_be_read_or_refused(noise: bytes) -> None:
     for raw in (noise, b"GET /v1/poll" + noise, b"GET /v1/poll HTTP/1.1\r\n" + noise):

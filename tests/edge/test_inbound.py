@@ -215,7 +215,7 @@ SENSIBLE = st.sampled_from([TEXT, TEXT, TEXT, PING, PONG, CONTINUED])
 ANY = st.integers(0, 15)
 
 
-@settings(max_examples=FUZZ, deadline=None)
+@settings(max_examples=FUZZ)
 @given(st.lists(frames_of(SENSIBLE), max_size=8), st.lists(st.integers(0, 5000), max_size=5))
 def test_sensible_frames_are_read_as_the_library_reads_them_however_they_are_cut(
     frames: list[bytes], at: list[int]
@@ -224,7 +224,7 @@ def test_sensible_frames_are_read_as_the_library_reads_them_however_they_are_cut
     assert by_us(cut(data, at)) == by_the_library(data)
 
 
-@settings(max_examples=FUZZ, deadline=None)
+@settings(max_examples=FUZZ)
 @given(st.lists(frames_of(ANY) | st.binary(max_size=20), max_size=6), st.lists(st.integers(0, 2000), max_size=5))
 def test_any_bytes_are_read_as_the_library_reads_them_and_never_raise(frames: list[bytes], at: list[int]) -> None:
     data = b"".join(frames)

@@ -219,7 +219,7 @@ class Model(RuleBasedStateMachine):
 
 
 def test_no_gap_no_duplicate_no_reordering_or_an_explicit_reset() -> None:
-    run_state_machine_as_test(Model, settings=settings(max_examples=80, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Model, settings=settings(max_examples=80, stateful_step_count=40))
 
 
 def test_the_property_catches_a_pod_that_trusts_every_position(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Memberships as they are stored, and the groups that follow from them."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whimbrel.router.core.memberships import Membership, decode, encode, rights
@@ -9,7 +9,6 @@ from whimbrel.router.core.memberships import Membership, decode, encode, rights
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128)
 
 
-@settings(deadline=None)
 @given(TEXT, TEXT)
 def test_any_user_and_group_survive_the_store(user: str, group: str) -> None:
     membership = Membership(user=user, group=group)

@@ -1,7 +1,7 @@
 """The namespaces file: what it means, and what is said about a wrong one."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whimbrel.protocol.namespaces import ROUTER_OWNED, Groups, Namespace
@@ -117,7 +117,6 @@ def test_all_faults_are_told_at_once_in_the_order_of_their_lines() -> None:
     assert [fault.split(":")[0] for fault in told.split("; ")] == ["line 1", "line 2", "line 3", "line 4"]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_parser(text: str) -> None:
     try:

@@ -1,6 +1,6 @@
 """Resume keys: young enough to sign, kept long enough to verify."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whimbrel.protocol.limits import RESUME_GRANT_S
@@ -38,7 +38,6 @@ def test_the_keys_of_a_file_from_the_future_are_not_trusted_to_sign_for_ever() -
     assert len(rotate(ahead, key(NOW))) <= MAX_RESUME_KEYS
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(ROTATE_S, 5 * ROTATE_S), min_size=1, max_size=10), st.integers(0, RESUME_GRANT_S))
 def test_every_grant_verifies_as_long_as_it_lives(pauses: list[int], age: int) -> None:
     """Whatever the pauses between rotations: a grant signed at any moment finds its key until it expires."""
