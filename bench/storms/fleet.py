@@ -16,12 +16,14 @@ from bench.pacing import beats
 from bench.program import Broken
 from bench.publications import TIME
 from bench.storms.herd import Herd
+from whimbrel.edge.settings import Settings
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.publications import MSG_ID, encode_body
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.nats import Delivery
 
+LIMITS: Final = ("connects_per_s", "brownout_lag_s")  # a storm meets the edge as it is, not as it is measured
 LOOK_S: Final = 0.1  # between two looks of the load balancer; real ones look every few seconds, and miss more
 ANSWER_S: Final = 2.0
 PAUSE_S: Final = 0.02
@@ -36,7 +38,8 @@ class Fleet(Installation):
     @classmethod
     async def of(cls, folder: Path, edges: int, **settings: str) -> Self:
         """Start it; ``settings`` of the edges as in the environment, without the prefix. Raises Broken."""
-        environment = {f"WHIMBREL_EDGE_{name.upper()}": value for name, value in settings.items()}
+        limits = {name: str(Settings.model_fields[name].default) for name in LIMITS} | settings
+        environment = {f"WHIMBREL_EDGE_{name.upper()}": value for name, value in limits.items()}
         return await cls.start(folder, "--edges", str(edges), **environment)
 
     @property
