@@ -69,10 +69,49 @@ def test_a_loss_is_told_with_code_reason_and_the_next_try() -> None:
 
 def test_the_edge_says_when_it_wants_its_clients_back() -> None:
     session = an_open_session()
-    farewell = edge("disconnect", code=4000, slug="draining", reason="bye", reconnect=True, after_ms=7000)
+    farewell = edge("disconnect", code=4008, slug="overloaded", reason="bye", reconnect=True, after_ms=7000)
     effects = session.received(1, farewell, 1)
     assert of(HangUp, effects) == [HangUp(1)]
     assert session.deadline == 8
+
+
+LEAVING = edge("disconnect", code=4000, slug="draining", reason="bye", reconnect=True, after_ms=7000)
+
+
+def test_when_the_edge_leaves_the_new_link_is_made_before_the_old_one_breaks() -> None:
+    session = an_open_session()
+    subscribe(session)
+    session.received(1, edge("subscribed", id=2, channel="orders:42", epoch="e1", offset=7), 0)
+    assert session.received(1, LEAVING, 1) == []
+    assert session.deadline == 8
+    assert session.tick(7.9) == []
+    [dial] = of(Dial, session.tick(8))
+    assert session.state is State.CONNECTED
+    assert sent(session.received(1, edge("ping"), 8)) == [Pong()], "the old link goes on"
+    [connect] = sent(session.opened(dial.link, 8))
+    assert connect.channels == {"orders:42": Position(epoch="e1", offset=7)}
+    channels = {"orders:42": {"epoch": "e1", "offset": 7, "recovered": True, "publications": []}}
+    effects = session.received(dial.link, connected(channels=channels), 8)
+    assert of(HangUp, effects) == [HangUp(1)]
+    assert of(Changed, effects) == [], "nobody outside has to know"
+
+
+def test_a_move_that_fails_is_tried_again_while_the_old_link_serves() -> None:
+    session = an_open_session()
+    session.received(1, LEAVING, 1)
+    [dial] = of(Dial, session.tick(8))
+    assert session.lost(dial.link, Loss(BROKEN, "refused"), 8) == []
+    assert session.deadline == 8.5
+    [again] = of(Dial, session.tick(8.5))
+    assert again.link != dial.link
+    assert session.state is State.CONNECTED
+
+
+def test_an_edge_that_closes_before_the_move_is_due_is_taken_at_its_word() -> None:
+    session = an_open_session()
+    session.received(1, LEAVING, 1)
+    [change] = of(Changed, session.lost(1, Loss(4000, "draining"), 2))
+    assert change.change.retry_s == 6
 
 
 @pytest.mark.parametrize("code", [4500, 4501, 4502, 4503, 4507, 4999])

@@ -1,10 +1,11 @@
 """When to connect, over what, and when to give a link up.
 
-At most two links exist: ``link`` carries the session; ``candidate`` is another transport on trial, which takes over
-once it is up, so that the change costs no gap in time (make before break).
+At most two links exist: ``link`` carries the session; ``candidate`` is another transport on trial, or the way to another
+edge where this one leaves. It takes over once it is up, so that the change costs no gap in time (make before break).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from whimbrel.client.core.backoff import Backoff
 from whimbrel.client.core.effects import Changed, Dial, Effect, HangUp
@@ -35,6 +36,7 @@ class Connecting:
         self._links = 0
         self._dial_at: float | None = None
         self._probe_at: float | None = None
+        self._move_at: float | None = None
         self.state = State.DISCONNECTED
         self.link: Link | None = None
         self.candidate: Link | None = None
@@ -49,7 +51,7 @@ class Connecting:
     def deadline(self) -> float | None:
         """When to call ``silent``, ``dial_is_due`` and ``probe`` next."""
         silences = [until for link in (self.link, self.candidate) if link and (until := self._patience(link))]
-        times = [*silences, self._dial_at, self._probe_at]
+        times = [*silences, self._dial_at, self._probe_at, self._move_at]
         return min((time for time in times if time is not None and time != float("inf")), default=None)
 
     def of(self, link_id: int) -> Link | None:
@@ -82,6 +84,7 @@ class Connecting:
         link.stage, link.since, link.heard = Stage.UP, now, now
         self._outlook = opened(self._outlook, link.transport)
         self._probe_at = None if self._outlook.is_best else self._next_probe(now)
+        self._move_at = None
         if link is self.candidate:
             before, self.link, self.candidate = self.link, link, None
             self.state = step(self.state, Cause.SWITCHED)
@@ -100,7 +103,9 @@ class Connecting:
         link, self.link = self.link, None
         assert link is not None
         effects = self._forget_candidate()
-        self._probe_at = None
+        if loss.after_s is None and self._move_at is not None:  # what the edge said holds, though it did not wait
+            loss = replace(loss, after_s=max(0.0, self._move_at - now))
+        self._probe_at = self._move_at = None
         was = self._outlook.current
         if loss.code == CloseCode.TRANSPORT_DISABLED:
             others = without(self._outlook, link.transport)
@@ -123,6 +128,8 @@ class Connecting:
         if self.candidate is not None and self.candidate.id == link_id:
             self.candidate = None
             self._probe_at = self._next_probe(now)
+            if self.link is not None and self.link.leaving:
+                self._move_at = now + self._backoff.delay(self._jitter())
         return []
 
     def end(self, code: int, reason: str) -> list[Effect]:
@@ -130,7 +137,7 @@ class Connecting:
         self.state = step(self.state, Cause.ENDED)
         self.ended_by = (code, reason)
         hung_up: list[Effect] = [HangUp(link.id) for link in (self.link, self.candidate) if link is not None]
-        self.link = self.candidate = self._dial_at = self._probe_at = None
+        self.link = self.candidate = self._dial_at = self._probe_at = self._move_at = None
         return hung_up
 
     # --- time and advice
@@ -161,6 +168,18 @@ class Connecting:
             return []
         self._probe_at = None
         return self._try(self._outlook.best, now)
+
+    def leave(self, link: Link, after_s: float, now: float) -> None:
+        """The edge of ``link`` leaves, and wants it moved in ``after_s``; until then everything goes on."""
+        link.leaving = True
+        self._move_at = now + after_s
+
+    def move(self, now: float) -> list[Effect]:
+        """Open the way to another edge, if it is time."""
+        if self._move_at is None or now < self._move_at:
+            return []
+        self._move_at = None
+        return self.renew(now)
 
     def renew(self, now: float) -> list[Effect]:
         """Open the transport in use once more, to begin afresh on it."""

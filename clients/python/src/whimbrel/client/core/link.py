@@ -27,6 +27,7 @@ class Link:
     heard: float = 0.0
     stage: Stage = Stage.DIALLING
     asked: frozenset[str] = field(default=frozenset())  # channels of its `connect`
+    leaving: bool = False  # its edge said so
     silence_s: float = float("inf")  # the edge is given up after so long without a frame
 
 

@@ -247,7 +247,7 @@ class Session:
             effects += [HangUp(link.id), *self.lost(link.id, loss, now)]
         if self._connecting.dial_is_due(now):
             effects += self._dial(now)
-        effects += self._connecting.probe(now)
+        effects += [*self._connecting.move(now), *self._connecting.probe(now)]
         up = self._up
         return effects if up is None else [*effects, *self._readings.due(up, now)]
 
@@ -276,6 +276,9 @@ class Session:
                 return self._credential.refresh() if self._credential.renewable else []
             case Policy():
                 return self._connecting.advised(frame.transports, now)
+            case Disconnect(code=CloseCode.DRAINING) if frame.after_ms > 0 and link.stage is Stage.UP:
+                self._connecting.leave(link, frame.after_ms / 1000, now)
+                return []
             case Disconnect():
                 loss = Loss(frame.code, frame.reason or frame.slug, frame.after_ms / 1000, refused=True)
                 return [HangUp(link.id), *self.lost(link.id, loss, now)]
