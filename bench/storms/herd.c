@@ -250,6 +250,7 @@ static void welcome(struct link *link, const char *text, const char *end, int64_
     tallies[client->group].counts.opened++;
     note_return(client, now);
     client->lost_ns = client->due_ns = 0;
+    client->port = 0; /* from now on it goes wherever it is sent */
     struct link *other = &client->link[link == &client->link[0]];
     if (other->state != CLOSED) { /* made before it breaks */
         tallies[client->group].moves++;
@@ -395,7 +396,6 @@ static void begin(struct client *client) {
     if (link->fd < 0) die("socket: %s", strerror(errno));
     snprintf(source, sizeof source, "127.0.0.%zu", 2 + number % SOURCES); /* 28,000 ports each */
     struct sockaddr_in from = address_of(source, 0), to = address_of("127.0.0.1", client->port ? client->port : ports[rand() % edges]);
-    client->port = 0; /* only the first time */
     setsockopt(link->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (client->group == GROUPS - 1) setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small); /* what is stuck is stuck in the edge */

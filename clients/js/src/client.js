@@ -43,6 +43,8 @@ export class Whimbrel extends Emitter {
   #promises = new Map();
   /** @type {Link | null} */
   #link = null;
+  /** @type {Link | null} on its way to another edge */
+  #next = null;
   /** @type {Effect[]} */
   #queue = [];
   #performing = false;
@@ -242,10 +244,16 @@ export class Whimbrel extends Emitter {
       case "token":
         return void this.#askToken();
       case "open":
-        return this.#open(effect.transport);
+        this.#link = this.#open(effect.transport);
+        return;
+      case "prepare":
+        this.#next?.close();
+        this.#next = this.#open(effect.transport);
+        return;
       case "drop":
         this.#link?.close();
-        this.#link = null;
+        this.#next?.close();
+        this.#link = this.#next = null;
         return;
       case "probe":
         return void probeWebSocket(this.#base, this.#host, PROBE_TIMEOUT_MS).then((opens) => this.#perform(this.#session.probed(opens, this.#host.now())));
@@ -312,7 +320,7 @@ export class Whimbrel extends Emitter {
     this.#perform(this.#session.token(text, this.#host.now()));
   }
 
-  /** @param {Transport} transport */
+  /** @param {Transport} transport @returns {Link} */
   #open(transport) {
     /** @param {() => Effect[]} effects */
     const current = (effects) => {
@@ -320,15 +328,27 @@ export class Whimbrel extends Emitter {
     };
     /** @type {LinkEvents} */
     const events = {
-      opened: () => current(() => this.#session.opened()),
+      opened: () => {
+        if (this.#next !== link) return current(() => this.#session.opened());
+        this.#link?.close();
+        this.#link = link;
+        this.#next = null;
+        this.#perform(this.#session.moved(this.#host.now()));
+      },
       receive: (frames) => current(() => this.#session.receive(frames, this.#host.now())),
-      lost: (loss) =>
+      lost: (loss) => {
+        if (this.#next === link) {
+          this.#next = null;
+          return this.#perform(this.#session.stayed(this.#host.now()));
+        }
         current(() => {
           this.#link = null;
           return this.#session.lost(loss, this.#host.now());
-        }),
+        });
+      },
     };
-    const link = (this.#link = transport === "websocket" ? openWebSocket(this.#base, events, this.#host) : openPoll(this.#base, events, this.#host));
+    const link = transport === "websocket" ? openWebSocket(this.#base, events, this.#host) : openPoll(this.#base, events, this.#host);
+    return link;
   }
 
   // --- surroundings

@@ -52,6 +52,46 @@ test("the edge names the time of the retry, and that wins over a page that comes
   assert.ok(scene.codes.includes(4000));
 });
 
+test("when the edge leaves, the client opens its new connection before it closes the old one", async () => {
+  const scene = new Scene();
+  const client = scene.client();
+  scene.follow(client, "orders:42");
+  await scene.pass(100);
+  const [before] = scene.edge.sockets;
+  scene.edge.leave(7_000);
+  await scene.pass(6_900);
+  scene.edge.publish("orders:42", 1);
+  await scene.pass(50);
+  assert.deepEqual([...scene.edge.sockets], [before]);
+  for (const number of [2, 3, 4, 5, 6, 7, 8, 9]) {
+    scene.edge.publish("orders:42", number);
+    await scene.pass(10);
+  }
+  assert.equal(scene.edge.sockets.size, 1);
+  assert.notEqual([...scene.edge.sockets][0], before);
+  assert.deepEqual(scene.seen, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(scene.states, ["connecting", "connected"]);
+  assert.equal(client.counters.connects, 2);
+  assert.equal(client.state, "connected");
+});
+
+test("a move that fails is tried again while the old connection serves", async () => {
+  const scene = new Scene();
+  const client = scene.client();
+  scene.follow(client, "orders:42");
+  await scene.pass(100);
+  scene.edge.leave(1_000);
+  scene.edge.upgrades = false;
+  await scene.pass(2_000);
+  scene.edge.publish("orders:42", 1);
+  await scene.pass(100);
+  assert.deepEqual(scene.live, [1]);
+  scene.edge.upgrades = true;
+  await scene.pass(3_000);
+  assert.equal(client.counters.connects, 2);
+  assert.deepEqual(scene.states, ["connecting", "connected"]);
+});
+
 test("a terminal code closes the client, and says why", async () => {
   const scene = new Scene();
   scene.client();

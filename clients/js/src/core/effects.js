@@ -11,6 +11,7 @@
  *
  * @typedef {{type: "token"}} AskToken ask the application's token provider, then call `token` or `tokenFailed`
  * @typedef {{type: "open", transport: Transport}} Open
+ * @typedef {{type: "prepare", transport: Transport}} Prepare open another beside the one in use, then take it instead and call `moved`, or `stayed`
  * @typedef {{type: "send", frames: object[]}} Send
  * @typedef {{type: "drop"}} Drop close the transport; nothing that it still reports counts
  * @typedef {{type: "probe", transport: Transport}} Probe find out whether this transport opens, then call `probed`
@@ -24,7 +25,7 @@
  * @typedef {{type: "fail", id: number, error: Reason}} Fail
  * @typedef {{type: "error", error: Reason}} Report
  *
- * @typedef {AskToken | Open | Send | Drop | Probe | StateChanged | TransportChanged | ChannelChanged | Reset | Deliver | Acked | Settle
+ * @typedef {AskToken | Open | Prepare | Send | Drop | Probe | StateChanged | TransportChanged | ChannelChanged | Reset | Deliver | Acked | Settle
  *   | Fail | Report} Effect
  */
 

@@ -1,6 +1,7 @@
 // The client's conversation with the edge, over whatever transport: what happened and the time go in, effects come out.
 //
 //   disconnected ─retry→ connecting ─welcome→ connected ─lost→ disconnected          any ─end→ closed
+//   connected ─move→ connecting, when the edge leaves: another transport is open already, and nobody outside is told
 //
 // Times are milliseconds of one clock. `deadline` says when to call `tick` next.
 
@@ -23,6 +24,7 @@ import { step } from "./states.js";
  * @typedef {{code: number, reason: string, afterMs?: number, reconnect?: boolean}} Loss
  */
 
+const MOVE_AGAIN_MS = 1_000; // between two tries to move from an edge that leaves
 const PROBE_MS = 300_000; // how often a better transport is tried while a worse one serves
 
 export class Session {
@@ -42,6 +44,8 @@ export class Session {
   #connectedAt = 0;
   #refreshId = 0;
   #probeAt = Infinity;
+  #moveAt = Infinity; // when to open a way to another edge, for this one leaves
+  #moving = false; // it is open, and not welcome yet
   #requests = new Requests();
   #liveness = new Liveness();
 
@@ -72,7 +76,7 @@ export class Session {
 
   get deadline() {
     if (this.state === "closed") return Infinity;
-    const reading = this.state === "connected" ? Math.min(this.#liveness.deadline, this.#probeAt, this.channels.deadline) : Infinity;
+    const reading = this.state === "connected" ? Math.min(this.#liveness.deadline, this.#probeAt, this.#moveAt, this.channels.deadline) : Infinity;
     return Math.min(this.#retry.at, this.#openBy, this.#credentials.retryAt, this.#requests.deadline, reading);
   }
 
@@ -190,6 +194,7 @@ export class Session {
       else {
         this.#send(this.channels.retry(now));
         if (now >= this.#probeAt) this.#probe(now);
+        if (now >= this.#moveAt) this.#prepare();
       }
     }
     return this.#effects();
@@ -232,6 +237,32 @@ export class Session {
   lost(loss, now) {
     this.#linked = false;
     this.#cut(loss, false, now);
+    return this.#effects();
+  }
+
+  /**
+   * Another transport is open and was taken instead: go on with it from where the channels are.
+   *
+   * @param {number} now
+   */
+  moved(now) {
+    this.state = step(this.state, "move");
+    this.#moving = true;
+    this.#answered = false;
+    this.#openBy = now + this.#choice.timeoutMs;
+    this.#probeAt = Infinity;
+    this.#refreshId = 0;
+    this.channels.lost();
+    return this.opened();
+  }
+
+  /**
+   * It did not open: the one in use serves until the edge closes it.
+   *
+   * @param {number} now
+   */
+  stayed(now) {
+    this.#moveAt = now + MOVE_AGAIN_MS * (0.5 + this.#random());
     return this.#effects();
   }
 
@@ -286,6 +317,10 @@ export class Session {
         if (this.#choice.obey(frame.transports)) this.#switch(now);
         return;
       case "disconnect":
+        if (frame.code === CLOSE_CODES.draining && frame.after_ms > 0 && this.state === "connected") {
+          this.#moveAt = now + frame.after_ms;
+          return;
+        }
         return this.#lost({ code: frame.code, reason: frame.reason || frame.slug, afterMs: frame.after_ms, reconnect: frame.reconnect }, now);
     }
   }
@@ -316,7 +351,9 @@ export class Session {
     this.#credentials.resume = frame.resume ?? "";
     this.#credentials.accepted(frame.expires_in, now);
     if (this.#choice.best !== this.#choice.current) this.#probeLater(now);
-    this.#move("welcome", codes.NORMAL, "");
+    if (this.#moving) this.state = step(this.state, "welcome");
+    else this.#move("welcome", codes.NORMAL, "");
+    this.#moving = false;
     this.channels.connected(frame.channels, now, this.#out);
     this.#send([...this.channels.ask(), ...this.#requests.frames]);
   }
@@ -362,6 +399,7 @@ export class Session {
    * @param {boolean} [atOnce]
    */
   #lost({ code, reason, afterMs = 0, reconnect = !codes.isTerminal(code) }, now, atOnce = false) {
+    if (this.#moveAt < Infinity && !afterMs) afterMs = Math.max(0, this.#moveAt - now); // what the edge said holds
     const livedMs = this.state === "connected" ? now - this.#connectedAt : 0;
     this.#unlink();
     if (code === CLOSE_CODES.token_expired || code === CLOSE_CODES.unauthorized) reconnect = this.#credentials.refused() || reconnect;
@@ -395,7 +433,8 @@ export class Session {
   #unlink() {
     if (this.#linked) this.#out.push({ type: "drop" });
     this.#linked = false;
-    this.#openBy = this.#probeAt = Infinity;
+    this.#openBy = this.#probeAt = this.#moveAt = Infinity;
+    this.#moving = false;
     this.#refreshId = 0;
     this.#liveness.forget();
     this.channels.lost();
@@ -407,6 +446,11 @@ export class Session {
   #check(now) {
     this.#send([{ type: "ping" }]);
     this.#liveness.asked(now);
+  }
+
+  #prepare() {
+    this.#moveAt = Infinity;
+    this.#out.push({ type: "prepare", transport: this.#choice.current });
   }
 
   /** @param {number} now */

@@ -89,6 +89,11 @@ export class Edge {
     }
   }
 
+  /** Ask for a move, and serve on. @param {number} afterMs */
+  leave(afterMs) {
+    for (const socket of this.sockets) socket.say({ type: "disconnect", code: 4000, slug: "draining", reason: "", reconnect: true, after_ms: afterMs });
+  }
+
   /**
    * @param {string} channel
    * @param {Position | null | undefined} position
