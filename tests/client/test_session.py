@@ -105,6 +105,8 @@ def test_a_move_that_fails_is_tried_again_while_the_old_link_serves() -> None:
     [again] = of(Dial, session.tick(8.5))
     assert again.link != dial.link
     assert session.state is State.CONNECTED
+    session.lost(again.link, Loss(4008, "overloaded", after_s=3, refused=True), 9)
+    assert session.deadline == 12, "the edge that refused knows better when it will take it"
 
 
 def test_an_edge_that_closes_before_the_move_is_due_is_taken_at_its_word() -> None:

@@ -1,7 +1,8 @@
 """When to connect, over what, and when to give a link up.
 
-At most two links exist: ``link`` carries the session; ``candidate`` is another transport on trial, or the way to another
-edge where this one leaves. It takes over once it is up, so that the change costs no gap in time (make before break).
+At most two links exist: ``link`` carries the session; ``candidate`` is another transport on trial, or the way to
+another edge where this one leaves. It takes over once it is up, so that the change costs no gap in time (make before
+break).
 """
 
 from collections.abc import Callable, Sequence
@@ -123,13 +124,13 @@ class Connecting:
         """There was no token to connect with."""
         return self._again(Loss(CloseCode.TOKEN_EXPIRED, reason), now, lived_s=0.0, at_once=False)
 
-    def candidate_lost(self, link_id: int, now: float) -> list[Effect]:
-        """Another transport was on trial and does not work."""
+    def candidate_lost(self, link_id: int, loss: Loss, now: float) -> list[Effect]:
+        """The candidate does not open: the link in use serves on."""
         if self.candidate is not None and self.candidate.id == link_id:
             self.candidate = None
             self._probe_at = self._next_probe(now)
             if self.link is not None and self.link.leaving:
-                self._move_at = now + self._backoff.delay(self._jitter())
+                self._move_at = now + (loss.after_s or self._backoff.delay(self._jitter()))
         return []
 
     def end(self, code: int, reason: str) -> list[Effect]:

@@ -198,7 +198,7 @@ class Session:
     def lost(self, link_id: int, loss: Loss, now: float) -> list[Effect]:
         """A link ended, or did not open."""
         if self._connecting.link is None or self._connecting.link.id != link_id:
-            return self._connecting.candidate_lost(link_id, now)
+            return self._connecting.candidate_lost(link_id, loss, now)
         if loss.code == CloseCode.TOKEN_EXPIRED:
             self._credential.expire()
             if not self._credential.renewable:
