@@ -77,6 +77,16 @@ async def test_a_changed_setting_is_applied_to_what_exists_and_the_epoch_stays(c
     assert (config["max_msgs_per_subject"], config["max_age"]) == (RETAINED_PER_CHANNEL, jetstream.HISTORY_AGE)
 
 
+async def test_a_stream_that_an_earlier_version_had_compressed_is_written_plain(connect: Connect) -> None:
+    router = await connect()
+    await jetstream.declare(router, partitions=PARTITIONS, replicas=1)
+    compressed = await config_of(router, subjects.EVENTS) | {"compression": "s2"}
+    await jetstream.request(router, f"STREAM.UPDATE.{subjects.EVENTS}", compressed)
+    await jetstream.declare(router, partitions=PARTITIONS, replicas=1)
+    names = (await jetstream.request(router, "STREAM.NAMES"))["streams"]
+    assert {(await config_of(router, name))["compression"] for name in names} == {"none"}
+
+
 async def test_a_layout_of_another_version_is_refused(connect: Connect) -> None:
     router = await connect()
     await jetstream.declare(router, partitions=PARTITIONS, replicas=1)

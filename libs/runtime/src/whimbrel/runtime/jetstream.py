@@ -136,7 +136,9 @@ def _stream(
         "duplicate_window": DUPLICATE_WINDOW_S * _S,
         "allow_direct": True,
         "deny_delete": True,  # single messages; an operator may still purge
-        "compression": "s2",
+        # Never s2: a replica that truncates its last block after a crash writes it back compressed and appends plain
+        # records behind it (nats-server 2.15.1). It can read neither then; two such replicas, and a stream is mute.
+        "compression": "none",
         "metadata": {LAYOUT: str(LAYOUT_VERSION), **(metadata or {})},
         **own,
     }
