@@ -56,12 +56,16 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=0.005, help="s between a channel's events (default %(default)s)")
     parser.add_argument("--nats-servers", default="3", choices=("1", "3", "5"))
     parser.add_argument("--edges", default="2")
+    parser.add_argument("--folder", type=Path, help="where to keep the store and the logs (default: nowhere)")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)  # the clients' libraries tell of each connection that we cut
 
     async def everything() -> int:
         options = ("--nats-servers", arguments.nats_servers, "--edges", arguments.edges)
-        with tempfile.TemporaryDirectory() as folder, running(Path(folder), *options, **IMPATIENT) as development:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            running(arguments.folder or Path(folder), *options, **IMPATIENT) as development,
+        ):
             async with world(development) as place:
                 return await _runs(place, arguments)
 
