@@ -4,6 +4,7 @@ from tests.edge.people import a_publication, a_run
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
+from whimbrel.edge.core.recovery import Unrecoverable
 from whimbrel.edge.core.ring import Ring
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.channels import Channel
@@ -94,7 +95,7 @@ def test_a_channel_begun_anew_in_the_same_epoch_asks_the_stream_again() -> None:
 def test_who_cannot_be_given_everything_starts_at_the_head_with_nothing() -> None:
     opening = an_opening(head=10)
     opening.begin(3, True, a_run(5))
-    opening.give_up()
+    opening.give_up(Unrecoverable("trimmed"))
     assert opening.complete() == Opened("e1", 10, recovered=False)
 
 

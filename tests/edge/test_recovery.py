@@ -45,15 +45,15 @@ def test_a_position_beyond_the_streams_end_is_of_another_history() -> None:
 def test_more_than_the_limit_is_not_recovered_whether_read_or_left() -> None:
     exactly = read(*range(17, 18 + RECOVERY_LIMIT))
     assert len(links(judge(17, exactly, 0, None))) == RECOVERY_LIMIT
-    assert judge(17, exactly, 1, None) == Unrecoverable("too_many")
-    assert judge(16, exactly, 0, StreamBounds(1, 5000)) == Unrecoverable("too_many")
+    assert judge(17, exactly, 1, None) == Unrecoverable("too_many", RECOVERY_LIMIT + 1)
+    assert judge(16, exactly, 0, StreamBounds(1, 5000)) == Unrecoverable("too_many", RECOVERY_LIMIT + 1)
 
 
 def test_more_than_4_mib_is_not_recovered() -> None:
     half = b"x" * (RECOVERY_BYTES // 2)
     fits = [(17, b"x" * RECOVERY_BYTES, b""), (18, half, b""), (19, half, b"")]
     assert links(judge(17, fits, 0, None)) == [(18, 17), (19, 18)], "what the client has already does not count"
-    assert judge(17, [*fits, (20, b"x", b"")], 0, None) == Unrecoverable("too_large")
+    assert judge(17, [*fits, (20, b"x", b"")], 0, None) == Unrecoverable("too_large", 3)
 
 
 def test_a_channel_with_as_many_newer_ones_as_are_retained_may_have_lost_some(monkeypatch: pytest.MonkeyPatch) -> None:

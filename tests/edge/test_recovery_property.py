@@ -195,8 +195,8 @@ class Model(RuleBasedStateMachine):
         match self.read(opening.at):
             case Complete(publications):
                 opening.extend(publications)
-            case Unrecoverable():
-                opening.give_up()
+            case Unrecoverable() as why:
+                opening.give_up(why)
 
     # What must always hold
 

@@ -58,6 +58,17 @@ async def test_a_connect_is_one_trace_with_the_recoveries_that_had_to_read(
     assert edge.pod.tracing._connects == {}
 
 
+async def test_a_gap_leads_from_the_ledger_to_its_trace(
+    edge: Edge, neighbours: Neighbours, finished: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = f"orders:{a_name('lost')}"
+    positions = {channel: {"epoch": "of-another-life", "offset": 7}}
+    await (await edge.socket()).ask("connect", token=neighbours.token(a_name("alice")), channels=positions)
+    await eventually(lambda: "connect websocket" in {span.name for span in finished.get_finished_spans()})
+    [told] = [each.__dict__["fields"] for each in caplog.records if each.getMessage() == "client.reloads"]
+    assert told["trace"] == f"{one(finished, 'connect websocket').context.trace_id:032x}"
+
+
 async def test_a_connect_that_fails_says_why(edge: Edge, finished: InMemorySpanExporter) -> None:
     peer = await edge.socket()
     peer.say({"type": "connect", "id": 1, "token": "forged"})

@@ -17,7 +17,7 @@ APPLICATIONS: dict[str, Any] = {
     "auth": auth.application(
         Mock(), Mock(), Mock(), guard=GUARD, bearer=auth.Bearer(Mock(), clock=time.time), origins=[]
     ),
-    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), guard=GUARD),
+    "router": router.application(Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), Mock(), guard=GUARD),
 }
 SERVED = [(service, route) for service in APPLICATIONS for route in ROUTES[service]]
 

@@ -9,6 +9,7 @@ from tests.router.asking import assert_problem
 from tests.router.conftest import LOG, SERVICE_KEY
 from whimbrel.protocol import subjects
 from whimbrel.router.shell.deadletters import DeadLetters
+from whimbrel.router.shell.gaps import Gaps
 from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.http import application
 from whimbrel.router.shell.metrics import Counts
@@ -39,6 +40,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         Status(bus),
         letters,
         Sessions(bus, reads, clock=lambda: 0),
+        Gaps(reads),
         LOG,
         guard=service_key(SERVICE_KEY),
     )

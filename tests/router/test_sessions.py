@@ -8,7 +8,7 @@ from tests.router.asking import assert_problem, bucket
 from tests.router.conftest import Connect, Router
 from whimbrel.protocol import subjects
 from whimbrel.protocol.sessions import PodBeat, SessionBatch, SessionBegun, SessionRecord, SessionsAnswer
-from whimbrel.router.shell import sessions
+from whimbrel.router.shell import newest
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.nats import Connection, Delivery
 
@@ -47,7 +47,7 @@ async def test_a_session_that_lives_is_told_by_its_pod(router: Router, connect: 
 async def test_an_end_is_found_however_many_batches_were_written_since(
     router: Router, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "WINDOW", 3)
+    monkeypatch.setattr(newest, "WINDOW", 3)
     edge = await connect("edge")
     await write(edge, begun=[begun("s1", "alice")])
     await write(edge, ended=[ended("s1", "alice", 1010.0)])

@@ -17,6 +17,7 @@ COMMANDS = (
     "listen",
     "status",
     "why",
+    "gaps",
     "groups",
     "dlq",
     "kill",

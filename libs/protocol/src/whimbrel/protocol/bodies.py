@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from whimbrel.protocol.frames import Frame, Heartbeat, PollAdvice, Slug
+from whimbrel.protocol.gaps import Gap
 from whimbrel.protocol.limits import (
     MAX_CHANNELS,
     MAX_FRAMES_PER_MESSAGE,
@@ -236,6 +237,15 @@ class SessionsReply(Frame):
 
     sessions: tuple[SessionReply, ...]
     """Those that live, then those that ended, the latest first."""
+
+
+class GapsReply(Frame):
+    """Answer of `GET /v1/gaps`."""
+
+    gaps: tuple[Gap, ...]
+    """The latest first."""
+    complete: bool
+    """False: there are more that were asked for, further back."""
 
 
 class DeadLetter(Frame):

@@ -15,6 +15,7 @@ from whimbrel.protocol.channels import Channel, escape_token
 EVENTS: Final = "EVENTS"
 DLQ: Final = "DLQ"
 SESSIONS: Final = "SESSIONS"  # how sessions began and ended
+GAPS: Final = "GAPS"  # who was told to reload, and why
 EVENT_PARTITIONS: Final = 8  # of stream EVENTS; fixed in the account's mapping
 
 # Key-value buckets
@@ -49,6 +50,7 @@ EVENTS_STORED: Final = "e.>"  # events as stream EVENTS keeps them, after the ma
 DLQ_ALL: Final = "dlq.>"
 LIVE_ALL: Final = "live.>"
 SESSIONS_ALL: Final = "sessions.*"
+GAPS_ALL: Final = "gaps.*"
 
 
 def history_stream(partition: int) -> str:
@@ -105,6 +107,11 @@ def user_subject(user: str) -> str:
 def sessions_subject(pod: str) -> str:
     """Return where ``pod`` writes which sessions began and ended."""
     return f"sessions.{pod}"
+
+
+def gaps_subject(pod: str) -> str:
+    """Return where ``pod`` writes whom it told to reload."""
+    return f"gaps.{pod}"
 
 
 def bucket_stream(bucket: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from whimbrel.protocol import subjects
+from whimbrel.protocol import gaps, subjects
 from whimbrel.protocol.limits import RETAINED_PER_CHANNEL
 from whimbrel.protocol.sessions import KEPT_S, SESSIONS_BYTES
 from whimbrel.protocol.versions import LAYOUT_VERSION
@@ -118,6 +118,14 @@ def streams(*, partitions: int, replicas: int) -> Iterator[Config]:
         max_bytes=SESSIONS_BYTES,
         max_msg_size=MAX_MESSAGE_BYTES,
     )
+    yield _stream(
+        subjects.GAPS,
+        [subjects.GAPS_ALL],
+        replicas,
+        max_age=gaps.KEPT_S * _S,
+        max_bytes=gaps.GAPS_BYTES,
+        max_msg_size=MAX_MESSAGE_BYTES,
+    )
     for bucket in BUCKETS:
         yield _bucket(bucket, replicas)
 
@@ -201,7 +209,8 @@ async def layout(connection: Connection) -> Layout:
     first = _declared(subjects.history_stream(0), await _info(connection, subjects.history_stream(0)))
     partitions = int(first[PARTITIONS])
     history = subjects.all_history_streams(partitions)
-    names = [*history, subjects.EVENTS, subjects.DLQ, subjects.SESSIONS, *map(subjects.bucket_stream, BUCKETS)]
+    kept = (subjects.EVENTS, subjects.DLQ, subjects.SESSIONS, subjects.GAPS)
+    names = [*history, *kept, *map(subjects.bucket_stream, BUCKETS)]
     found = await asyncio.gather(*(_info(connection, name) for name in names))
     declared = [_declared(name, info) for name, info in zip(names, found, strict=True)]
     epochs = [metadata[EPOCH] for metadata in declared]

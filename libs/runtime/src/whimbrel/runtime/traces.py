@@ -108,6 +108,12 @@ def traceparent(span: Span) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
+def trace_id(span: Span) -> str:
+    """Return by what the trace of ``span`` is looked up, empty where it is not sampled."""
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid and context.trace_flags.sampled else ""
+
+
 @contextmanager
 def messaging_span(
     tracer: Tracer,

@@ -14,6 +14,7 @@ from whimbrel.edge.shell.certificate import Certificate
 from whimbrel.edge.shell.commands import application
 from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.fanout import Fanout
+from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
@@ -60,7 +61,8 @@ async def run(service: Service) -> None:
     hub = Hub()
     counters = Counters()
     fanout = Fanout(hub, service.tracer, counters)
-    bus = Bus(hub, fanout, live, Streams(layout, control, readers), service.log)
+    gaps = Gaps(control, service.instance, service.log)
+    bus = Bus(hub, fanout, live, Streams(layout, control, readers), gaps, service.log)
     marks = ReadMarks(control, readers[0], service.log)
     users = Users(control, service.log)
     journal = Journal(control, Bucket(control, readers[0], subjects.PODS), service.instance, hub, service.log)
@@ -76,6 +78,7 @@ async def run(service: Service) -> None:
         counters,
         journal,
         tracing,
+        gaps,
         service.log,
     )
     watch = Watch(pod, service.vitals, service.health)
@@ -89,7 +92,7 @@ async def run(service: Service) -> None:
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 
-    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks, journal)]
+    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks, journal, gaps)]
     tls: http.Tls | None = None
     if certificate is not None:
         certificate.expose(service.metrics)
@@ -105,7 +108,7 @@ async def run(service: Service) -> None:
         for task in (*upkeep, serving):
             task.cancel()
         await asyncio.gather(*upkeep, serving, return_exceptions=True)
-        await journal.close()
+        await asyncio.gather(journal.close(), gaps.close())
         for view in (namespaces, keys, revoked):
             await view.close()
 

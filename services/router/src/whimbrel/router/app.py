@@ -12,6 +12,7 @@ from whimbrel.protocol.namespaces import ROUTER_OWNED
 from whimbrel.router.core.namespaces import MalformedNamespaces, Table, parse
 from whimbrel.router.settings import RouterSettings
 from whimbrel.router.shell.deadletters import DeadLetters
+from whimbrel.router.shell.gaps import Gaps
 from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.http import application
 from whimbrel.router.shell.metrics import Counts
@@ -55,6 +56,7 @@ async def run(service: Service) -> None:
         Status(bus),
         DeadLetters(bus, reads, service.log),
         Sessions(bus, reads, clock=time.time),
+        Gaps(reads),
         service.log,
         guard=guard,
     )

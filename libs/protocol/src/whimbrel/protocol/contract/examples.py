@@ -172,6 +172,21 @@ _SESSION: Final = {
     "advice": "The client read too slowly for too long. Reconnect; history fills the gap.",
     "pod_heard_at": None,
 }
+_GAP: Final[dict[str, Any]] = {
+    "at": 1767225600.5,
+    "pod": "edge-7d4b9c6f5-x2x8k",
+    "cause": "trimmed",
+    "during": "return",
+    "channel": "orders:42",
+    "user": "alice",
+    "session": "p3Vw0mJr2xQe9aKd",
+    "transport": "websocket",
+    "asked": {"epoch": "c0ffee0123456789", "offset": 17},
+    "found": {"epoch": "c0ffee0123456789", "offset": 5040},
+    "missed": None,
+    "trace": "",
+    "clients": 1,
+}
 _LETTER: Final[Example] = {
     "sequence": 3,
     "time": "2026-11-23T09:30:05.120Z",
@@ -233,6 +248,7 @@ BODIES: Final[dict[str, Example]] = {
     "StatusReply": {"services": [_SERVICE], "streams": [_STREAM], "lag": [_LAG], "dead_letters": 0},
     "SessionReply": _SESSION,
     "SessionsReply": {"sessions": [_SESSION]},
+    "GapsReply": {"gaps": [_GAP], "complete": True},
     "DeadLetter": _LETTER,
     "DeadLettersReply": {"letters": [_LETTER], "after": 17, "complete": True},
     "ReplayReply": {"event_sequence": 1042, "repeated": False},

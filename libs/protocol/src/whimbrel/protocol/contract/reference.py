@@ -122,6 +122,7 @@ def _subjects() -> list[list[str]]:
         [f"`{subjects.ROUTER_AUTHORIZE}`", "tools → router", "may this user do this in this channel?"],
         [f"`{subjects.EDGE_SESSIONS}`", "router → every edge", "what is known of a session, or of a user's sessions"],
         [f"`{subjects.sessions_subject('<pod>')}`", "edge → SESSIONS", "sessions that began and ended"],
+        [f"`{subjects.gaps_subject('<pod>')}`", "edge → GAPS", "clients that were told to reload, and why"],
         [f"`{subjects.STATUS}`", "router → every process", "who runs, since when, in what state"],
         [f"`{subjects.NOTIFIERS}`", "notifier → notifier", "how many partitions of EVENTS each holds"],
         [f"`{of_user}`", "router, edge → edge", "joined or left groups; acknowledged on another device"],
@@ -144,6 +145,7 @@ def _streams() -> list[list[str]]:
         ],
         [f"`{subjects.DLQ}`", f"`{subjects.DLQ_ALL}`", "events that could not be delivered"],
         [f"`{subjects.SESSIONS}`", f"`{subjects.SESSIONS_ALL}`", "which sessions began and ended, for a day"],
+        [f"`{subjects.GAPS}`", f"`{subjects.GAPS_ALL}`", "which clients were told to reload, and why, for a week"],
     ]
 
 

@@ -127,6 +127,12 @@ class LiveChannel:
         )
 
     @property
+    def members(self) -> list[Hashable]:
+        """Those to whom publications are delivered; polls wait, and ask again."""
+        alone = () if self._alone is None else (self._alone,)
+        return [*alone, *(self._writers or ()), *(self.followers or ())]
+
+    @property
     def idle(self) -> bool:
         """Whether nobody is in the channel."""
         return self._alone is None and self._writers is None and not self.waiters and self.followers is None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.recovery import Unrecoverable
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.codes import ErrorCode
@@ -17,12 +18,26 @@ from whimbrel.protocol.codes import ErrorCode
 class Opening:
     """One channel on its way to one subscriber."""
 
-    __slots__ = ("_at", "_epoch", "_offset", "_prepared", "_publications", "_recovered", "live", "refused", "wanted")
+    __slots__ = (
+        "_at",
+        "_epoch",
+        "_offset",
+        "_prepared",
+        "_publications",
+        "_recovered",
+        "live",
+        "refused",
+        "trace",
+        "unrecoverable",
+        "wanted",
+    )
 
     def __init__(self, wanted: Wanted, live: LiveChannel) -> None:
         self.wanted = wanted
         self.live = live
         self.refused: NotOpened | None = None
+        self.unrecoverable: Unrecoverable | None = None  # why the subscriber, who gave a position, is to reload
+        self.trace = ""  # id of the trace in which it was prepared, if that is sampled
         self._prepared = False
         self._epoch = ""
         self._offset = 0  # where the publications begin
@@ -52,8 +67,10 @@ class Opening:
             return Opened("", 0)
         assert live.ring is not None
         if live.epoch != self._epoch:  # the history was lost while it was read
-            return Opened(live.epoch, live.ring.head, recovered=None if self._recovered is None else False)
-        if self._recovered is False:
+            if self._recovered is None:
+                return Opened(live.epoch, live.ring.head)
+            self.give_up(Unrecoverable("epoch"))
+        if self.unrecoverable is not None:
             return Opened(live.epoch, live.ring.head, recovered=False)
         more = live.ring.since(self._at)
         if more is None:
@@ -81,9 +98,11 @@ class Opening:
         if publications:
             self._at = publications[-1].offset
 
-    def give_up(self) -> None:
+    def give_up(self, why: Unrecoverable) -> None:
         """Completeness cannot be shown: the subscriber reloads."""
-        self._recovered = False
+        self._prepared = True
+        self._epoch = self.live.epoch
+        self.unrecoverable = why
 
 
 def _then(publications: Sequence[Stored], more: Sequence[Stored]) -> Sequence[Stored]:

@@ -10,12 +10,10 @@ nothing was trimmed;
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from whimbrel.edge.core.ring import Run, Stored
+from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.limits import RECOVERY_BYTES, RECOVERY_LIMIT, RETAINED_PER_CHANNEL
-
-Reason = Literal["epoch", "trimmed", "too_many", "too_large", "ahead", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,10 @@ class NeedsBounds:
 
 @dataclass(frozen=True, slots=True)
 class Unrecoverable:
-    """Completeness cannot be shown, and why."""
+    """Completeness cannot be shown, and why; ``missed``: publications retained after the position, where counted."""
 
-    reason: Reason
+    cause: Cause
+    missed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,17 @@ def judge(
     """
     anchored = bool(read) and read[0][0] == position
     newer = read[1:] if anchored else read
-    if len(newer) + pending > RECOVERY_LIMIT:
-        return Unrecoverable("too_many")
+    count = len(newer) + pending
+    if count > RECOVERY_LIMIT:
+        return Unrecoverable("too_many", count)
     if sum(len(body) for _, body, _ in newer) > RECOVERY_BYTES:
-        return Unrecoverable("too_large")
+        return Unrecoverable("too_large", count)
     if not anchored:
         if bounds is None:
             return NeedsBounds()
         if position > bounds.last:
             return Unrecoverable("ahead")
-        if bounds.first > position + 1 or len(newer) + pending >= RETAINED_PER_CHANNEL:
+        if bounds.first > position + 1 or count >= RETAINED_PER_CHANNEL:
             return Unrecoverable("trimmed")
     return Complete(Run(chained(newer, position)))
 

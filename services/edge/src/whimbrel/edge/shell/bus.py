@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
-from whimbrel.edge.core.recovery import Complete, Reason, Unrecoverable
+from whimbrel.edge.core.recovery import Complete, Unrecoverable
 from whimbrel.edge.core.ring import Ring, Stored, Verdict
 from whimbrel.edge.shell.fanout import Fanout
+from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.streams import TROUBLE, UNREADABLE, Head, Streams
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
@@ -50,7 +51,7 @@ class _Listener:
 class Bus:
     """Holds the channels of the pod. Readiness follows the connections; counters are plain integers."""
 
-    def __init__(self, hub: Hub, fanout: Fanout, live: Connection, streams: Streams, log: Logger) -> None:
+    def __init__(self, hub: Hub, fanout: Fanout, live: Connection, streams: Streams, gaps: Gaps, log: Logger) -> None:
         self.streams = streams
         self.gaps = 0  # times that live delivery was found to have missed something
         self.resets = 0  # times that it could not be made up for
@@ -60,6 +61,7 @@ class Bus:
         self._hub = hub
         self._fanout = fanout
         self._live = live
+        self._ledger = gaps
         self._log = log
         self._subscriptions: dict[LiveChannel, Subscription] = {}
         self._durable, self._ephemeral = self._on_durable, self._on_ephemeral  # one object each for all channels
@@ -204,16 +206,18 @@ class Bus:
                             live.accept(publication)
                         self._hub.mark(live)
                         self._fanout.flush()
-                    case Unrecoverable(reason):
-                        self.reset(live, live.newest, reason)
+                    case Unrecoverable():
+                        self.reset(live, live.newest, verdict)
         finally:
             live.catching_up = False
 
-    def reset(self, live: LiveChannel, head: int, reason: Reason) -> None:
-        """Begin ``live`` anew at ``head`` and tell everybody in it to reload: ``reason`` says what was lost."""
+    def reset(self, live: LiveChannel, head: int, why: Unrecoverable) -> None:
+        """Begin ``live`` anew at ``head`` and tell everybody in it to reload: ``why`` says what was lost."""
         self.resets += 1
-        self._log.warning("channel.reset", channel=str(live.channel), reason=reason, head=head)
+        self._log.warning("channel.reset", channel=str(live.channel), cause=why.cause, head=head)
+        before = live.now()
         live.begin_anew(self.streams.epoch(live.channel), head)
+        self._ledger.reset(live, before, why)
         self._hub.mark(live)
         self._fanout.flush()
 
@@ -224,7 +228,7 @@ class Bus:
         for live in durable:
             head = heads[live.channel]
             if live.epoch != self.streams.epoch(live.channel):
-                self.reset(live, head.offset, "epoch")
+                self.reset(live, head.offset, Unrecoverable("epoch"))
             elif head.published:
                 live.newest = max(live.newest, head.offset)
                 if live.behind:

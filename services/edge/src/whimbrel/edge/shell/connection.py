@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from whimbrel.edge.core.effects import Identified, Open, Send, Wanted
+from whimbrel.edge.core.gaps import During
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.outbox import Advice, Outbox
@@ -23,6 +24,7 @@ from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.positions import Position
+from whimbrel.runtime import traces
 
 
 class Connection(Conversation):
@@ -70,6 +72,8 @@ class Connection(Conversation):
             completed.append((opening, result))
         for opening, result in completed:
             if isinstance(result, Opened):
+                if result.recovered is False:
+                    self._note_gap(opening, result, "return")
                 self._attach(opening, result)
         results = {opening.wanted.name: result for opening, result in completed}
         self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
@@ -88,6 +92,13 @@ class Connection(Conversation):
             wanted = opening.wanted
             end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
             self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
+
+    def _note_gap(self, opening: Opening, result: Opened, during: During) -> None:
+        session = self.session
+        user = "" if session.known is None else session.known.user
+        if (connect := self.pod.tracing.connect_of(self)) is not None:
+            opening.trace = traces.trace_id(connect)
+        self.pod.gaps.opened(opening, result, during, user=user, session=session.id, transport=self.CARRIER)
 
     def _leave(self, live: LiveChannel, *, now: float) -> None:
         if live.serves(self):
@@ -182,6 +193,8 @@ class Connection(Conversation):
             return
         name = opening.wanted.name
         if result.recovered is False:
+            self._note_gap(opening, result, "behind")
+            self.session.tally.reloads += 1
             self._attach(opening, result)
             self._perform([Send(message) for message in subscribed_frames(name, result, None)])
             return

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, StatusCode
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.recovery import Complete, Reason, Unrecoverable
+from whimbrel.edge.core.recovery import Complete, Unrecoverable
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
@@ -23,8 +23,10 @@ from whimbrel.edge.shell.streams import TROUBLE
 from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.protocol.channels import ROUTER_NAMESPACES, Channel
 from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.limits import HISTORY_LIMIT
 from whimbrel.protocol.namespaces import Namespace
+from whimbrel.runtime import traces
 from whimbrel.runtime.metrics import Metrics
 
 PATIENCE_S: Final = 10.0  # the bus may be reconnecting; after that the channel is refused with 108
@@ -39,7 +41,7 @@ class Recoveries:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        stream = {("stream", outcome): 0 for outcome in (RECOVERED, *get_args(Reason))}
+        stream = {("stream", outcome): 0 for outcome in (RECOVERED, *get_args(Cause))}
         self.counts = Counter({("ring", RECOVERED): 0, ("ring", "epoch"): 0, **stream})
 
     def expose(self, metrics: Metrics) -> None:
@@ -90,6 +92,7 @@ class Openings:
     async def _prepare(self, opening: Opening, user: str, parent: Span | None) -> None:
         with self._tracing.recovering(opening.wanted.channel.namespace, parent) as span:
             await self._read(opening, user)
+            opening.trace = traces.trace_id(span)
             result = opening.complete() if span.is_recording() else None
             if isinstance(result, NotOpened):
                 span.set_status(StatusCode.ERROR, result.code.slug)
@@ -97,6 +100,8 @@ class Openings:
                 span.set_attribute("whimbrel.publications", len(result.publications))
                 if result.recovered is not None:
                     span.set_attribute("whimbrel.recovered", result.recovered)
+                if opening.unrecoverable is not None:
+                    span.set_attribute("whimbrel.cause", opening.unrecoverable.cause)
 
     async def _read(self, opening: Opening, user: str) -> None:
         try:
@@ -118,7 +123,7 @@ class Openings:
         elif wanted.position is not None:
             if wanted.position.epoch != live.epoch:
                 self.recoveries.counts["ring", "epoch"] += 1
-                opening.begin(ring.head, False)
+                opening.give_up(Unrecoverable("epoch"))
             elif ring.floor <= wanted.position.offset <= ring.head:
                 self.recoveries.counts["ring", RECOVERED] += 1
                 opening.begin(wanted.position.offset, True)
@@ -178,9 +183,9 @@ class Openings:
             case Complete(publications):
                 self.recoveries.counts["stream", RECOVERED] += 1
                 opening.extend(publications)
-            case Unrecoverable(reason) if given:
-                self.recoveries.counts["stream", reason] += 1
-                opening.give_up()
+            case Unrecoverable(cause) if given:
+                self.recoveries.counts["stream", cause] += 1
+                opening.give_up(verdict)
             case Unrecoverable():
                 # The read mark is too far back: the newest are given, the rest can be had by `history`.
                 self._begin_with(opening, await self._bus.streams.newest(opening.wanted.channel, HISTORY_LIMIT))

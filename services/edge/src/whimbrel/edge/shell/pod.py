@@ -15,6 +15,7 @@ from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.admission import Admission
 from whimbrel.edge.shell.deflate import Deflater
+from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.journal import Journal
 from whimbrel.edge.shell.metrics import Counters
@@ -83,6 +84,7 @@ class Pod:
         counters: Counters,
         journal: Journal,
         tracing: Tracing,
+        gaps: Gaps,
         log: Logger,
     ) -> None:
         self.settings = settings
@@ -99,6 +101,7 @@ class Pod:
         self.counters = counters
         self.journal = journal
         self.tracing = tracing
+        self.gaps = gaps
         self.log = log
         self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()
@@ -185,6 +188,7 @@ class Pod:
         self.openings.recoveries.expose(metrics)
         self.gatekeeper.expose(metrics)
         self.journal.expose(metrics)
+        self.gaps.expose(metrics)
         if self.deflater is not None:
             self.deflater.expose(metrics)
 

@@ -219,6 +219,11 @@ class Poll:
             if result is None:
                 return False
             results.append((opening.wanted, result))
+        for opening, (_, result) in zip(openings, results[len(refused) :], strict=True):
+            if isinstance(result, Opened) and result.recovered is False:
+                assert self._identity is not None
+                user = self._identity.user
+                self.pod.gaps.opened(opening, result, "return", user=user, session="", transport="poll")
         self._looking = False
         uninvited = answer_poll([each for each in results if each[0].name in self._uninvited], limit=0)
         found = answer_poll([each for each in results if each[0].name not in self._uninvited], limit=self._ask.limit)

@@ -122,7 +122,7 @@ class Streams:
             if position >= reach():
                 return Complete(collected)
             await asyncio.sleep(STALE_WAIT_S * random.uniform(0.2, 1.0))
-        return Unrecoverable("unavailable")
+        return Unrecoverable("stale")
 
     async def _after(self, channel: Channel, position: int) -> Complete | Unrecoverable:
         """Read what follows ``position``; whoever wants the same meanwhile shares the read, as all do after a cut."""

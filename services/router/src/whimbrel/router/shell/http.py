@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Res
 from whimbrel.protocol.bodies import (
     DeadLetter,
     DeadLettersReply,
+    GapsReply,
     GroupsReply,
     MembersReply,
     NamespacesReply,
@@ -17,12 +18,15 @@ from whimbrel.protocol.bodies import (
     SessionsReply,
     StatusReply,
 )
+from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.limits import MAX_OFFSET
 from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
 from whimbrel.protocol.sessions import KEPT_S
 from whimbrel.protocol.versions import PATH_PREFIX
 from whimbrel.router.core.memberships import MAX_GROUP_CHARS, MAX_USER_CHARS, Membership
 from whimbrel.router.shell.deadletters import LETTERS, MAX_LETTERS, DeadLetters, Sought
+from whimbrel.router.shell.gaps import GAPS, MAX_GAPS, Gaps
+from whimbrel.router.shell.gaps import Sought as SoughtGaps
 from whimbrel.router.shell.groups import Groups
 from whimbrel.router.shell.namespaces import NamespaceTable
 from whimbrel.router.shell.responder import Responder
@@ -48,6 +52,7 @@ def application(
     status: Status,
     letters: DeadLetters,
     sessions: Sessions,
+    gaps: Gaps,
     log: Logger,
     *,
     guard: Guard,
@@ -99,6 +104,16 @@ def application(
         limit: Annotated[int, Query(ge=1, le=100)] = 5,
     ) -> SessionsReply:
         return await sessions.of_user(user, limit=limit)
+
+    @routes.get("/gaps")
+    async def told_to_reload(
+        since: Annotated[float, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_GAPS)] = GAPS,
+        channel: str | None = None,
+        user: str | None = None,
+        cause: Cause | None = None,
+    ) -> GapsReply:
+        return await gaps.read(SoughtGaps(since, channel, user, cause), limit=limit)
 
     @routes.get("/dlq")
     async def dead(

@@ -18,13 +18,13 @@ from whimbrel.protocol.sessions import (
     SessionsQuestion,
 )
 from whimbrel.router.core import fates
+from whimbrel.router.shell.newest import newest_first
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.kv import Bucket
 from whimbrel.runtime.nats import Connection, Delivery
 
 ANSWER_S: Final = 0.3  # nobody knows how many edges there are, so all have this long to answer
 MAX_PODS: Final = 1000
-WINDOW: Final = 500  # batches read at once: 10 ms of the router's loop, most of them are small
 
 
 class Told(NamedTuple):
@@ -104,28 +104,10 @@ class Sessions:
 
     async def _newest_first(self, needle: bytes) -> AsyncIterator[SessionBatch]:
         """Yield the batches that contain ``needle``, the latest first."""
-        last = await self._reads.last(subjects.SESSIONS, subjects.SESSIONS_ALL)
-        end = 0 if last is None else last.seq
-        while end > 0:
-            start = max(1, end - WINDOW + 1)
-            payloads = await self._window(start, end)
-            if not payloads:  # the rest was too old, or too much
-                return
-            for payload in reversed(payloads):
-                if needle in payload:
-                    with contextlib.suppress(ValidationError):
-                        yield SessionBatch.model_validate_json(payload)
-            end = start - 1
-
-    async def _window(self, start: int, end: int) -> list[bytes]:
-        payloads: list[bytes] = []
-        while start <= end:
-            page = await self._reads.batch(subjects.SESSIONS, None, start, end - start + 1)
-            payloads += [each.payload for each in page.messages if each.seq <= end]
-            if not page.messages or page.messages[-1].seq >= end:
-                break
-            start = page.messages[-1].seq + 1  # the answer was full
-        return payloads
+        async for message in newest_first(self._reads, subjects.SESSIONS, subjects.SESSIONS_ALL):
+            if needle in message.payload:
+                with contextlib.suppress(ValidationError):
+                    yield SessionBatch.model_validate_json(message.payload)
 
 
 def _when(reply: SessionReply) -> float:

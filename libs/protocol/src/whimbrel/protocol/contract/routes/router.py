@@ -1,9 +1,10 @@
 """Groups, rules and the state of the whole."""
 
-from typing import Final
+from typing import Final, get_args
 
 from whimbrel.protocol import bodies
 from whimbrel.protocol.contract.routes.route import Answer, Caller, Parameter, Route
+from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
 from whimbrel.protocol.versions import PATH_PREFIX
 
@@ -17,6 +18,15 @@ _LETTERS: Final = Parameter(
 )
 _CODE: Final = Parameter("query", "code", "Only letters with this reason.")
 _SUBJECT: Final = Parameter("query", "subject", "Only letters from subjects that this pattern covers: events.shop.>")
+_SINCE: Final = Parameter(
+    "query", "since", "Only gaps from this time on, Unix seconds.", {"type": "number", "minimum": 0, "default": 0}
+)
+_GAPS: Final = Parameter(
+    "query", "limit", "Gaps in the answer.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+)
+_OF_CHANNEL: Final = Parameter("query", "channel", "Only gaps in this channel; an inbox is `user:<sub>`.")
+_FOR_USER: Final = Parameter("query", "user", "Only gaps of this user.")
+_CAUSE: Final = Parameter("query", "cause", "Only gaps of this cause.", {"enum": list(get_args(Cause))})
 _NUMBER: Final = Parameter("path", "number", "A dead letter's `sequence`.", {"type": "integer", "minimum": 1})
 
 _SESSION: Final = Parameter("path", "session", "A session, as `connected` named it.")
@@ -112,6 +122,16 @@ ROUTER: Final = (
         Caller.SERVICE,
         {200: Answer("The sessions, those that live first.", bodies.SessionsReply)},
         parameters=(_OF_USER, _SESSIONS),
+        failures=(400, 401, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/gaps",
+        "listGaps",
+        "Tell who was told to reload, and why; known for a week.",
+        Caller.SERVICE,
+        {200: Answer("The gaps, the latest first.", bodies.GapsReply)},
+        parameters=(_SINCE, _GAPS, _OF_CHANNEL, _FOR_USER, _CAUSE),
         failures=(400, 401, 503),
     ),
     Route(
