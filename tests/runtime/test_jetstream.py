@@ -57,7 +57,7 @@ async def test_another_partition_count_is_refused_before_anything_changes(connec
     with pytest.raises(LayoutMismatch, match=f"declared with 8 partitions, this router is set to {partitions}"):
         await jetstream.declare(router, partitions=partitions, replicas=1)
     assert await jetstream.layout(router) == layout
-    assert (await jetstream.request(router, "STREAM.NAMES"))["total"] == PARTITIONS + 3 + len(jetstream.BUCKETS)
+    assert (await jetstream.request(router, "STREAM.NAMES"))["total"] == PARTITIONS + 4 + len(jetstream.BUCKETS)
 
 
 async def test_a_stream_that_somebody_else_made_is_not_taken_over(connect: Connect) -> None:
