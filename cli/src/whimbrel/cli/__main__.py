@@ -21,6 +21,7 @@ COMMANDS = (
     "groups",
     "dlq",
     "kill",
+    "chaos-proxy",
     "migrate",
     "backup",
     "restore",
@@ -60,7 +61,7 @@ class Commands(click.Group):
         """Return the command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"whimbrel.cli.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"whimbrel.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
 
