@@ -12,7 +12,7 @@ from tests.support.netns import Island, island
 from tests.support.waiting import within
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PING_S, PONG_S, STUCK_S = 0.4, 0.4, 0.6
+PING_S, PONG_S = 0.4, 0.4
 GRAIN_S = 0.1  # of the wheel: a quarter of the shortest term
 SLACK_S = 1.5  # of a machine that does other things as well
 
@@ -58,12 +58,15 @@ async def test_a_half_open_websocket_is_gone_within_ping_and_pong(neighbours: Ne
         await eventually(lambda: edge.nothing_left)
 
 
-async def test_a_half_open_event_stream_is_gone_once_the_kernel_gives_up(neighbours: Neighbours, lost: Island) -> None:
-    async with an_edge(neighbours, host="0.0.0.0", ping_s=PING_S, pong_s=PONG_S, stuck_s=STUCK_S) as edge:
+async def test_a_half_open_event_stream_is_gone_within_ping_and_pong(neighbours: Neighbours, lost: Island) -> None:
+    async with an_edge(neighbours, host="0.0.0.0", ping_s=PING_S, pong_s=PONG_S) as edge:
         wire = await wire_from(lost, edge)
         wire.send(get_stream(neighbours.token(a_name("alice"))))
-        await eventually(lambda: edge.pod.counters.open["sse"] == 1)
+        await within(wire.reader.readuntil(b"event: connected"))
+        for _ in range(2):
+            await within(wire.reader.readuntil(b"\n:\n\n"))  # a heartbeat, which the island's kernel acknowledges
         lost.lose_everything()
         gone_s = await seconds_until_gone(edge, "sse")
-        assert gone_s <= PING_S + PONG_S + STUCK_S + 3 * GRAIN_S + 2 * SLACK_S
+        assert gone_s <= PING_S + PONG_S + 3 * GRAIN_S + SLACK_S
+        assert edge.pod.counters.closed["no_pong"] == 1
         await eventually(lambda: edge.nothing_left)

@@ -105,6 +105,14 @@ def test_a_finer_wheel_is_more_punctual() -> None:
     assert wheel.taken(now=100.16) == ["a"]
 
 
+def test_who_waits_until_the_next_turn_takes_what_is_due_on_time() -> None:
+    wheel = a_wheel(tick=0.5)
+    wheel.put("a", 100.4)
+    assert wheel.until_turn(now=100.25) == 0.25
+    assert wheel.taken(now=100.5) == ["a"]
+    assert wheel.until_turn(now=100.5) == 0.5
+
+
 def test_nothing_is_kept_of_what_has_passed() -> None:
     wheel = a_wheel()
     for at in range(101, 1000):

@@ -200,6 +200,18 @@ async def test_sockets_beyond_the_bound_are_reset_and_open_ones_served(neighbour
         assert (await edge.ask(upgrade())).status == 101
 
 
+@pytest.mark.parametrize("limit", ["max_connections", "max_sockets"])
+async def test_a_full_pod_is_not_ready_until_there_is_room(neighbours: Neighbours, limit: str) -> None:
+    async with an_edge(neighbours, **{limit: 2}) as edge:
+        assert edge.service.health.is_ready
+        alice = await edge.session(a_name("alice"))
+        await edge.session(a_name("bob"))
+        await eventually(lambda: not edge.service.health.is_ready)
+        assert edge.service.health.reasons == ("room: the pod holds as many clients as it may",)
+        await alice.close()
+        await eventually(lambda: edge.service.health.is_ready)
+
+
 # Those who take nothing or send nothing
 
 

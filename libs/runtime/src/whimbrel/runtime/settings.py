@@ -67,7 +67,8 @@ def _sentence(cls: type[ServiceSettings], prefix: str, loc: tuple[int | str, ...
     message = message.removeprefix("Value error, ")
     # What is not shown in a repr is not shown here either: it may hold a password.
     shown = f", not {value!r}" if field is not None and field.repr and isinstance(value, str | int | float) else ""
-    return f"{f'{prefix}{name}'.upper()}: {message[:1].lower()}{message[1:]}{shown}"
+    where = f"{prefix}{name}: ".upper() if name else ""  # what concerns several names them itself
+    return f"{where}{message[:1].lower()}{message[1:]}{shown}"
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -42,7 +42,7 @@ class Settings(ServiceSettings):
         limits.CONNECT_TIMEOUT_S, gt=0, description="Seconds within which a new connection must authenticate."
     )
     request_timeout_s: float = Field(
-        10, gt=0, description="Seconds within which a new connection must have sent its HTTP request."
+        9, gt=0, description="Seconds within which a new connection must have sent its HTTP request."
     )
     max_age_s: float = Field(
         3600, gt=0, description="Seconds after which a connection is closed with 4007; drawn from the last quarter."

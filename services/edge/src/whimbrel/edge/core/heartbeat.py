@@ -69,6 +69,10 @@ class TimerWheel(Generic[T]):
             del slot[item]
             item.slot = None
 
+    def until_turn(self, *, now: float) -> float:
+        """Return the seconds until ``due`` may bring somebody."""
+        return (math.floor(now / self.tick) + 1) * self.tick - now
+
     def due(self, *, now: float) -> list[T]:
         """Take out and return the items whose time has come."""
         until = math.floor(now / self.tick)

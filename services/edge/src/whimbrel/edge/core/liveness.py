@@ -64,6 +64,15 @@ class Liveness:
         self._heard = now
         self._pinged = _NEVER
 
+    @property
+    def pinged(self) -> float:
+        """When a ping went out that nothing has answered yet; 0 where none is out."""
+        return self._pinged
+
+    def acknowledged(self) -> None:
+        """Note that the ping has arrived, where nobody can answer it: the client lived when it went out."""
+        self.heard(now=self._pinged)
+
     def renewed(self) -> None:
         """Note that the token was refreshed: its end will be announced anew."""
         self._warned = False

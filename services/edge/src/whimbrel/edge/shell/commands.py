@@ -13,6 +13,7 @@ from whimbrel.edge.core.effects import Rejected
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame
 from whimbrel.edge.core.rights import action_of, permit
+from whimbrel.edge.shell.handshake import foreign
 from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import HTTP_OF_CLOSE
@@ -166,7 +167,6 @@ def _mind_origins(app: FastAPI, pod: Pod) -> None:
 
     @app.middleware("http")
     async def refuse_foreign(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        origins = request.headers.getlist("origin")
-        if origins and (len(origins) != 1 or origins[0] not in allowed):
-            return http.problem_response(ErrorCode.PERMISSION_DENIED, "pages of this origin may not connect")
+        if why := foreign(request.headers.getlist("origin"), allowed):
+            return http.problem_response(ErrorCode.PERMISSION_DENIED, why)
         return await call_next(request)

@@ -2,7 +2,7 @@
 
 import binascii
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -27,14 +27,18 @@ def check_origin(request: Request, allowed: Collection[str]) -> str | None:
     Raises Refusal (403) for any other, `null`, and a header that comes twice: no spelling but the configured one
     passes.
     """
-    origins = request.headers.get("origin")
-    if origins is None:
-        return None
-    if len(origins) != 1 or origins[0] not in allowed:
-        shown = ", ".join(origins)[:100]
-        why = f"pages of origin {shown!r} may not connect; allow it in WHIMBREL_EDGE_ALLOWED_ORIGINS"
+    origins = request.headers.get("origin", [])
+    if why := foreign(origins, allowed):
         raise Refusal(HTTPStatus.FORBIDDEN, ErrorCode.PERMISSION_DENIED, why)
-    return origins[0]
+    return origins[0] if origins else None
+
+
+def foreign(origins: Sequence[str], allowed: Collection[str]) -> str:
+    """Return why pages of these ``origins``, the values of the header, may not connect; empty where they may."""
+    if not origins or (len(origins) == 1 and origins[0] in allowed):
+        return ""
+    shown = ", ".join(origins)[:100]
+    return f"pages of origin {shown!r} may not connect; allow it in WHIMBREL_EDGE_ALLOWED_ORIGINS"
 
 
 @dataclass(frozen=True, slots=True)

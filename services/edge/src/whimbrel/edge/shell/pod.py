@@ -30,7 +30,8 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 
 LOOKS: Final = 4  # at slow sockets while an outbox fills: none is over its watermark by more than a quarter
-TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term, at most a second
+TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term …
+COARSEST_TICK_S: Final = 0.25  # … and so much later, at most, who is gone is gone: four turns a second cost 0.01 %
 
 
 def wall() -> float:
@@ -106,7 +107,9 @@ class Pod:
         self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()
         shortest = min(self.terms.ping, self.terms.pong, self.terms.connect_timeout, settings.request_timeout_s)
-        self.wheel: TimerWheel[Timed] = TimerWheel(now=self.loop.time(), tick=min(1.0, shortest / TICKS_PER_TERM))
+        self.wheel: TimerWheel[Timed] = TimerWheel(
+            now=self.loop.time(), tick=min(COARSEST_TICK_S, shortest / TICKS_PER_TERM)
+        )
         self.connections: set[Connected] = set()
         self.slow: set[Slow] = set()
         self.sockets = 0  # TCP connections, whatever they are or will be
@@ -132,6 +135,12 @@ class Pod:
     def full(self) -> bool:
         """Whether no more connections are taken."""
         return self.draining or len(self.connections) >= self.settings.max_connections
+
+    @property
+    def filled(self) -> float:
+        """Which part of its room is taken: 1 where another connection, or TCP connection, would be refused."""
+        settings = self.settings
+        return max(len(self.connections) / settings.max_connections, self.sockets / settings.max_sockets)
 
     def advice(self) -> TransportsReply:
         """Return which transports a client should use now, best first."""
@@ -221,7 +230,7 @@ class Pod:
         turn, before = self.wheel.tick, self.now()
         try:
             while True:
-                await asyncio.sleep(turn)
+                await asyncio.sleep(self.wheel.until_turn(now=before))
                 now = self.now()  # the loop has read what clients sent before it comes here, however late it is
                 for timed in self.wheel.due(now=now):
                     timed.tick(now=now)

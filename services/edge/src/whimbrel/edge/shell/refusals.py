@@ -47,5 +47,5 @@ def refusal_of_close(code: CloseCode) -> Refusal:
 def bad_request(error: ValidationError) -> Refusal:
     """Return the HTTP error of a request that does not follow the contract."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"]) or "the body"
     return Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, f"{where}: {first['msg']}"[:300])

@@ -1,4 +1,5 @@
-"""Follows the process' vital signs: in a brownout the pod is not ready, and its clients are asked to poll instead.
+"""Follows the process' vital signs: in a brownout the pod is not ready, and its clients are asked to poll instead. Nor
+is it ready without room for another client.
 
 They are moved few at a time, and only while the strain lasts: a poll costs less than a busy socket, but all of them
 coming at once would be the next strain. Sockets that stay are served as before.
@@ -15,6 +16,8 @@ from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.vitals import INTERVAL_S, Vitals
 
 CHECK: Final = "load"
+ROOM_CHECK: Final = "room"
+ROOM_AGAIN: Final = 0.95  # of what the pod may hold: who hovers at a limit does not flap
 
 
 class Watch:
@@ -27,6 +30,7 @@ class Watch:
         self._untold: list[Connected] = []  # who is still to hear of the change
         self._told: list[Connected] = []  # of the brownout
         self._at_once = 0  # how many hear of it per look
+        self._full = False
         self.brownouts = 0
         vitals.on_look.append(self.look)
 
@@ -38,6 +42,15 @@ class Watch:
             self._changed(brownout)
         if self._untold and (brownout.strained or not brownout.active) and not self._pod.draining:
             self._tell(brownout)
+        self._measure_room()
+
+    def _measure_room(self) -> None:
+        """Have the balancer send clients elsewhere while here is no room; the polls and sockets that are here stay."""
+        filled = self._pod.filled
+        if (filled >= 1.0) != self._full and not ROOM_AGAIN <= filled < 1.0:
+            self._full = not self._full
+            self._health.set(ROOM_CHECK, not self._full, "the pod holds as many clients as it may")
+            self._pod.log.info("pod.full" if self._full else "pod.has_room", connections=len(self._pod.connections))
 
     def _changed(self, brownout: Brownout) -> None:
         self._health.set(CHECK, not brownout.active, brownout.reason)
