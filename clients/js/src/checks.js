@@ -6,7 +6,7 @@ import { CHANNEL_PATTERN, ERROR_CODES } from "./protocol.gen.js";
 /** @import { Options, Preference } from "./options.js" */
 
 const EXAMPLE = 'new Whimbrel("https://push.example.com", { token: async () => "…" })';
-const PREFERENCES = ["auto", "websocket", "poll"];
+const PREFERENCES = ["auto", "websocket", "sse", "poll"];
 
 /**
  * @param {unknown} url
@@ -43,9 +43,9 @@ export function checkedOptions(options) {
  * @throws {TypeError} saying what to write
  */
 export function checkTransport(transport, hasWebSocket) {
-  if (!PREFERENCES.includes(transport)) throw new TypeError(`"${transport}" is no transport: write "auto", "websocket" or "poll"`);
+  if (!PREFERENCES.includes(transport)) throw new TypeError(`"${transport}" is no transport: write "auto", "websocket", "sse" or "poll"`);
   if (transport === "websocket" && !hasWebSocket) {
-    throw new TypeError('there is no WebSocket here (Node.js has one from version 22): give one as host: { WebSocket }, or write transport: "auto" or "poll"');
+    throw new TypeError('there is no WebSocket here (Node.js has one from version 22): give one as host: { WebSocket }, or write transport: "auto"');
   }
 }
 

@@ -1,17 +1,17 @@
-// The client: carries out what the session wants done, and hands publications to the application.
+// The client as the application holds it: subscriptions, requests, events.
 
 import { addressOf, checkChannel, checkedOptions, checkHandler, checkTransport } from "./checks.js";
+import { Conversation } from "./conversation.js";
 import { HANDLER } from "./core/codes.js";
 import { Session } from "./core/session.js";
+import { claimsOf } from "./core/token.js";
 import { Emitter } from "./emitter.js";
-import { messageOf, WhimbrelError } from "./errors.js";
+import { WhimbrelError } from "./errors.js";
 import { browser } from "./host.js";
-import { Positions, subjectOf } from "./positions.js";
+import { Positions } from "./positions.js";
 import { INBOX } from "./protocol.gen.js";
 import { Subscription } from "./subscription.js";
 import { watch } from "./surroundings.js";
-import { openPoll } from "./transports/poll.js";
-import { openWebSocket, probeWebSocket } from "./transports/websocket.js";
 
 /**
  * @import { Ok, Publication } from "./protocol.gen.js"
@@ -19,20 +19,19 @@ import { openWebSocket, probeWebSocket } from "./transports/websocket.js";
  * @import { ConnectionState, Effect } from "./core/effects.js"
  * @import { Events, Options, Preference } from "./options.js"
  * @import { ChannelPublication, Handler, SubscribeOptions } from "./subscription.js"
- * @import { Link, LinkEvents } from "./transports/link.js"
  */
 
 const VERSION = "whimbrel-js/0.1.0";
-const PROBE_TIMEOUT_MS = 4_000;
+const PUBLISH_EXPIRY_MS = 60_000; // a train's tunnel; what was meant for now is not sent an hour later
 /** @type {Readonly<Record<Preference, readonly Transport[]>>} */
-const ORDER = { auto: ["websocket", "poll"], websocket: ["websocket"], poll: ["poll"] };
+const ORDER = { auto: ["websocket", "sse", "poll"], websocket: ["websocket"], sse: ["sse"], poll: ["poll"] };
 
 /** @extends {Emitter<Events>} */
 export class Whimbrel extends Emitter {
   #base;
   #host;
-  #provider;
   #session;
+  #conversation;
   #positions;
   #subject = "";
   /** @type {Preference} */
@@ -41,15 +40,6 @@ export class Whimbrel extends Emitter {
   #subscriptions = new Map();
   /** @type {Map<number, {resolve: (ok: Ok) => void, reject: (error: WhimbrelError) => void}>} */
   #promises = new Map();
-  /** @type {Link | null} */
-  #link = null;
-  /** @type {Link | null} on its way to another edge */
-  #next = null;
-  /** @type {Effect[]} */
-  #queue = [];
-  #performing = false;
-  /** @type {any} */
-  #timer = null;
   #leave;
 
   /**
@@ -64,12 +54,23 @@ export class Whimbrel extends Emitter {
     const { token, transport = "auto", storage = null, device, host = {} } = checkedOptions(options);
     this.#host = browser(host);
     this.#base = addressOf(url, this.#host.document?.baseURI);
-    this.#provider = token;
     this.#positions = new Positions(storage, this.#base, this.#host);
-    const identity = { client: VERSION, ...(device && { device }) };
     this.#preference = transport;
     const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
-    this.#session = new Session({ transports: this.#available(transport), remembered, random: this.#host.random, identity });
+    this.#session = new Session({
+      transports: this.#available(transport),
+      remembered,
+      curious: transport === "auto" && !remembered,
+      random: this.#host.random,
+      identity: { client: VERSION, ...(device && { device }) },
+    });
+    this.#conversation = new Conversation(this.#session, {
+      base: this.#base,
+      host: this.#host,
+      token: async () => this.#signedIn(await token()),
+      tell: (effect) => this.#hear(effect),
+      done: () => this.#positions.keep(() => this.positions),
+    });
     this.#leave = watch(this.#host, {
       back: () => this.#perform(this.#session.wake(this.#host.now())),
       online: () => this.#perform(this.#session.wake(this.#host.now(), true)),
@@ -107,12 +108,12 @@ export class Whimbrel extends Emitter {
    * Follow a channel. The first subscription of a channel opens it, the last one that ends closes it.
    *
    * @param {string} channel
-   * @param {Handler | SubscribeOptions} what
+   * @param {Handler | SubscribeOptions} [what] a handler of publications, or more; nothing where they are iterated over
    * @returns {Subscription}
    * @throws {WhimbrelError} unknown_channel
    * @throws {TypeError} where a handler is none
    */
-  subscribe(channel, what) {
+  subscribe(channel, what = {}) {
     checkChannel(channel);
     if (typeof what !== "object" || what === null) checkHandler("publications", what);
     const options = typeof what === "function" ? { publication: what } : what;
@@ -126,7 +127,7 @@ export class Whimbrel extends Emitter {
     return subscription;
   }
 
-  /** Follow the user's own channel. @param {Handler | SubscribeOptions} what */
+  /** Follow the user's own channel. @param {Handler | SubscribeOptions} [what] */
   inbox(what) {
     return this.subscribe(INBOX, what);
   }
@@ -146,16 +147,17 @@ export class Whimbrel extends Emitter {
   }
 
   /**
-   * Publish, once: a repeat after a reconnect carries the same key. Await it to learn whether it succeeded.
+   * Publish, once: a repeat after a reconnect carries the same key. Await it to learn whether it succeeded. While the connection is away
+   * it waits, and is rejected once it has expired; at most 256 requests wait.
    *
    * @param {string} channel
    * @param {string} event
    * @param {unknown} data
-   * @param {{key?: string}} [options]
+   * @param {{key?: string, expiryMs?: number}} [options]
    * @returns {Promise<number | null>} the offset; null in an ephemeral channel
    */
-  publish(channel, event, data, { key = newKey(this.#host.random) } = {}) {
-    return forgettable(this.#request({ type: "publish", channel, event, data, key }).then(({ offset }) => offset ?? null));
+  publish(channel, event, data, { key = newKey(this.#host.random), expiryMs = PUBLISH_EXPIRY_MS } = {}) {
+    return forgettable(this.#request({ type: "publish", channel, event, data, key }, expiryMs).then(({ offset }) => offset ?? null));
   }
 
   /**
@@ -182,6 +184,11 @@ export class Whimbrel extends Emitter {
     return { epoch, publications };
   }
 
+  /** @param {string} channel @returns {Promise<readonly any[]>} who is in it */
+  async presence(channel) {
+    return (await this.#request({ type: "presence", channel })).users ?? [];
+  }
+
   /** Change the transport; positions make the change invisible to subscriptions. @param {Preference} preference */
   useTransport(preference) {
     const available = this.#available(preference);
@@ -194,11 +201,11 @@ export class Whimbrel extends Emitter {
     this.#perform(this.#session.close());
   }
 
-  /** @param {{type: string, channel: string} & Record<string, unknown>} frame @returns {Promise<Ok>} */
-  #request(frame) {
+  /** @param {{type: string, channel: string} & Record<string, unknown>} frame @param {number} [timeoutMs] @returns {Promise<Ok>} */
+  #request(frame, timeoutMs) {
     return new Promise((resolve, reject) => {
       checkChannel(frame.channel);
-      const { id, effects } = this.#session.request(frame, this.#host.now());
+      const { id, effects } = this.#session.request(frame, this.#host.now(), timeoutMs);
       this.#promises.set(id, { resolve, reject });
       this.#perform(effects);
     });
@@ -206,58 +213,27 @@ export class Whimbrel extends Emitter {
 
   // --- effects
 
-  /**
-   * Carry out effects in the order in which they arose: what a handler sets off waits until those before it are done.
-   *
-   * @param {Effect[]} effects
-   */
+  /** @param {readonly Effect[]} effects */
   #perform(effects) {
-    this.#queue.push(...effects);
-    if (this.#performing) return;
-    this.#performing = true;
-    for (let effect = this.#queue.shift(); effect; effect = this.#queue.shift()) this.#carryOut(effect);
-    this.#performing = false;
-    this.#positions.keep(() => this.positions);
-    this.#wind();
-  }
-
-  /** Set the one timer to the session's next deadline. */
-  #wind() {
-    const { deadline } = this.#session;
-    this.#host.clearTimeout(this.#timer);
-    if (deadline < Infinity) this.#timer = this.#host.setTimeout(() => this.#perform(this.#session.tick(this.#host.now())), deadline - this.#host.now());
+    this.#conversation.perform(effects);
   }
 
   /** @param {Effect} effect */
-  #carryOut(effect) {
+  #hear(effect) {
     switch (effect.type) {
       case "publication":
         return this.#deliver(effect.publication, effect.recovered);
-      case "send":
-        return this.#link?.send(effect.frames);
       case "state":
         return this.#changed(effect);
       case "channel":
         return this.#each(effect.channel, (each) => each.emit("state", { state: effect.state, error: effect.error }));
       case "reset":
         return this.#each(effect.channel, (each) => each.emit("reset", undefined));
-      case "token":
-        return void this.#askToken();
-      case "open":
-        this.#link = this.#open(effect.transport);
-        return;
-      case "prepare":
-        this.#next?.close();
-        this.#next = this.#open(effect.transport);
-        return;
-      case "drop":
-        this.#link?.close();
-        this.#next?.close();
-        this.#link = this.#next = null;
-        return;
-      case "probe":
-        return void probeWebSocket(this.#base, this.#host, PROBE_TIMEOUT_MS).then((opens) => this.#perform(this.#session.probed(opens, this.#host.now())));
+      case "join":
+      case "leave":
+        return this.#each(effect.channel, (each) => each.emit(effect.type, { user: effect.user, info: effect.info }));
       case "transport":
+        this.#remember();
         return this.emit("transport", effect.transport);
       case "acked":
         return this.emit("acked", { channel: effect.channel, offset: effect.offset });
@@ -274,13 +250,18 @@ export class Whimbrel extends Emitter {
 
   /** @param {Effect & {type: "state"}} change */
   #changed({ state, code, reason, retryMs }) {
-    // What was found by trying is worth remembering; what the application has asked for, it will ask for again.
-    if (state === "connected" && this.#preference === "auto") this.#host.session?.setItem(this.#memory, this.transport);
+    this.#remember();
     if (state === "closed") {
       this.#leave();
       this.#positions.save();
     }
     this.emit("state", { state, code, reason, retryMs });
+    if (state === "closed") for (const channel of this.#subscriptions.keys()) this.#each(channel, (each) => each.end());
+  }
+
+  /** What was found by trying is worth remembering; what the application has asked for, it will ask for again. */
+  #remember() {
+    if (this.state === "connected" && this.#preference === "auto") this.#host.session?.setItem(this.#memory, this.transport);
   }
 
   /**
@@ -290,7 +271,7 @@ export class Whimbrel extends Emitter {
   #deliver(publication, recovered) {
     if (this.state === "closed") return; // by the handler of a publication before this one
     if (!this.#subscriptions.has(publication.channel)) return this.emit("publication", publication);
-    this.#each(publication.channel, (each) => each.handler(publication, { recovered }));
+    this.#each(publication.channel, (each) => each.take(publication, { recovered }));
   }
 
   /**
@@ -308,47 +289,11 @@ export class Whimbrel extends Emitter {
     }
   }
 
-  async #askToken() {
-    let text;
-    try {
-      text = await this.#provider();
-    } catch (error) {
-      return this.#perform(this.#session.tokenFailed(`the token provider failed: ${messageOf(error)}`, this.#host.now()));
-    }
-    this.#subject = text ? subjectOf(text) : "";
+  /** @param {string | null} token @returns {string | null} */
+  #signedIn(token) {
+    this.#subject = token ? (claimsOf(token).sub ?? "") : "";
     this.#session.channels.restore(this.#positions.load(this.#subject));
-    this.#perform(this.#session.token(text, this.#host.now()));
-  }
-
-  /** @param {Transport} transport @returns {Link} */
-  #open(transport) {
-    /** @param {() => Effect[]} effects */
-    const current = (effects) => {
-      if (this.#link === link) this.#perform(effects());
-    };
-    /** @type {LinkEvents} */
-    const events = {
-      opened: () => {
-        if (this.#next !== link) return current(() => this.#session.opened());
-        this.#link?.close();
-        this.#link = link;
-        this.#next = null;
-        this.#perform(this.#session.moved(this.#host.now()));
-      },
-      receive: (frames) => current(() => this.#session.receive(frames, this.#host.now())),
-      lost: (loss) => {
-        if (this.#next === link) {
-          this.#next = null;
-          return this.#perform(this.#session.stayed(this.#host.now()));
-        }
-        current(() => {
-          this.#link = null;
-          return this.#session.lost(loss, this.#host.now());
-        });
-      },
-    };
-    const link = transport === "websocket" ? openWebSocket(this.#base, events, this.#host) : openPoll(this.#base, events, this.#host);
-    return link;
+    return token;
   }
 
   // --- surroundings

@@ -12,7 +12,7 @@
  * @typedef {object} Options
  * @property {() => Promise<string | null> | string | null} token asked before a connect and when the token ends; null: signed out, which
  *   closes the client; what it throws is taken for a fault of the moment, and it is asked again
- * @property {Preference} [transport] "auto" by default: WebSocket where it opens, long-poll otherwise
+ * @property {Preference} [transport] "auto" by default: WebSocket where it opens, else an event stream, else long-poll
  * @property {Pick<Storage, "getItem" | "setItem"> | null} [storage] keeps positions for the next life of the page, e.g. sessionStorage;
  *   give one only where what the publications told survives as well
  * @property {string} [device] stable per installation, at most 64 characters

@@ -1,7 +1,8 @@
-// One subscription, as the application holds it.
+// One subscription, as the application holds it: with handlers, or to be iterated over.
 
 import { checkHandler } from "./checks.js";
 import { Emitter } from "./emitter.js";
+import { Pending } from "./pending.js";
 
 /**
  * @import { Position, Publication } from "./protocol.gen.js"
@@ -18,11 +19,16 @@ import { Emitter } from "./emitter.js";
  * @property {(change: {state: ChannelState, error: Reason | null}) => void} [state]
  * @property {Position} [position] recover from here: what the application has seen already
  * @property {number} [last] begin with that many of the most recent publications, when there is no position (0–200)
+ *
+ * @typedef {{user: string, info?: unknown}} Member
  */
 
-/** @extends {Emitter<{reset: void, state: {state: ChannelState, error: Reason | null}}>} */
+/** @extends {Emitter<{reset: void, state: {state: ChannelState, error: Reason | null}, join: Member, leave: Member}>} */
 export class Subscription extends Emitter {
   #client;
+  #handler;
+  /** @type {Set<Pending<ChannelPublication>>} one for each loop over this subscription */
+  #loops = new Set();
 
   /**
    * @param {Whimbrel} client
@@ -34,7 +40,7 @@ export class Subscription extends Emitter {
     checkHandler("publications", publication);
     this.#client = client;
     this.channel = channel;
-    this.handler = publication;
+    this.#handler = publication;
     if (reset !== undefined) this.on("reset", reset);
     if (state !== undefined) this.on("state", state);
   }
@@ -55,5 +61,34 @@ export class Subscription extends Emitter {
 
   unsubscribe() {
     this.#client.unsubscribe(this);
+    this.end();
+  }
+
+  /**
+   * Publications from now on, in order: `for await (const { event, data } of subscription)`. Leaving the loop ends the subscription. A loop
+   * that is more than 1,000 publications behind ends with an error: what it missed, a new subscription from its position brings.
+   *
+   * @returns {AsyncGenerator<ChannelPublication, void, void>}
+   */
+  async *[Symbol.asyncIterator]() {
+    const pending = new Pending();
+    this.#loops.add(pending);
+    try {
+      yield* pending;
+    } finally {
+      this.#loops.delete(pending);
+      this.unsubscribe();
+    }
+  }
+
+  /** @param {ChannelPublication} publication @param {{recovered: boolean}} how */
+  take(publication, how) {
+    for (const each of this.#loops) each.push(publication);
+    this.#handler(publication, how);
+  }
+
+  /** Nothing comes any more. */
+  end() {
+    for (const each of this.#loops) each.end();
   }
 }

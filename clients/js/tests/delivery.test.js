@@ -5,7 +5,7 @@ import { Scene, numbers } from "./support/scene.js";
 
 const CHANNEL = "orders:42";
 
-for (const transport of /** @type {const} */ (["websocket", "poll"])) {
+for (const transport of /** @type {const} */ (["websocket", "sse", "poll"])) {
   test(`${transport}: publications arrive live, in order`, async () => {
     const scene = new Scene();
     scene.follow(scene.client({ transport }), CHANNEL);
@@ -170,7 +170,7 @@ test("switching the transport again and again under load loses, repeats and reor
   await scene.pass(100);
   for (const n of numbers(1, 200)) {
     scene.edge.publish(CHANNEL, n);
-    if (n % 7 === 0) client.useTransport(n % 2 === 0 ? "poll" : "websocket");
+    if (n % 7 === 0) client.useTransport(/** @type {const} */ (["poll", "websocket", "sse"])[n % 3] ?? "auto");
     if (n % 31 === 0) scene.edge.cut();
     await scene.pass(n % 11);
   }

@@ -22,20 +22,20 @@ test("a client without an address, or without a token provider, says what to wri
 
 test("an unknown transport is refused, at the beginning and later", () => {
   const scene = new Scene();
-  const unknown = { name: "TypeError", message: '"carrier-pigeon" is no transport: write "auto", "websocket" or "poll"' };
+  const unknown = { name: "TypeError", message: '"carrier-pigeon" is no transport: write "auto", "websocket", "sse" or "poll"' };
   assert.throws(() => scene.client(/** @type {any} */ ({ transport: "carrier-pigeon" })), unknown);
   const client = scene.client();
   assert.throws(() => client.useTransport(/** @type {any} */ ("carrier-pigeon")), unknown);
   client.close();
 });
 
-test("where there is no WebSocket, `auto` polls, and `websocket` says why it cannot be", () => {
+test("where there is no WebSocket, `auto` takes an event stream, and `websocket` says why it cannot be", () => {
   const scene = new Scene();
   const { WebSocket: _, ...rest } = scene.host;
   const host = /** @type {any} */ ({ ...rest, WebSocket: undefined });
   assert.throws(() => scene.client({ host, transport: "websocket" }), { name: "TypeError", message: /Node\.js has one from version 22/ });
   const client = scene.client({ host });
-  assert.equal(client.transport, "poll");
+  assert.equal(client.transport, "sse");
   client.close();
 });
 
@@ -43,7 +43,7 @@ test("a handler that is no function is refused", () => {
   /** @type {any} */
   const client = new Scene().client();
   const refused = { name: "TypeError", message: /must be a function/ };
-  for (const what of [undefined, null, "show", { publication: "show" }, { reset: 1 }, { state: null }]) {
+  for (const what of [null, "show", { publication: "show" }, { reset: 1 }, { state: null }]) {
     assert.throws(() => client.subscribe("orders:42", what), refused);
   }
   assert.throws(() => client.on("state"), refused);

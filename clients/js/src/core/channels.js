@@ -6,11 +6,10 @@ import { isTemporary } from "./codes.js";
 import { judge, resume } from "./position.js";
 
 /**
- * @import { Position, Publication, PositionFrame, Subscribed, Subscription, Unsubscribed, Error as ErrorFrame } from "../protocol.gen.js"
+ * @import { Position, Publication, PositionFrame, Ok, Subscribed, Subscription, Unsubscribed, Error as ErrorFrame } from "../protocol.gen.js"
+ * @import { Transport } from "./choice.js"
  * @import { ChannelState, Effect, Reason } from "./effects.js"
  */
-
-const ASKED_BY_CONNECT = 0;
 
 /** One channel. `position` is what this client has applied; it survives every connection. */
 class Channel {
@@ -41,9 +40,15 @@ export class Channels {
   #channels = new Map();
   /** @type {Record<string, Position>} positions of an earlier life of the page */
   #saved = {};
+  /** @type {ReadonlySet<string>} what the last `connect` asked for */
+  #introduced = new Set();
   #random;
   #nextId;
 
+  /** @type {Transport} what carries the frames: a stream takes no `subscribe`, and neither a stream nor a poll knows `last` */
+  carrier = "websocket";
+  /** Only a stream that is opened anew carries all that is wanted. */
+  stale = false;
   counters = { applied: 0, duplicates: 0, gaps: 0, resets: 0 };
 
   /**
@@ -103,24 +108,20 @@ export class Channels {
     this.#channels.delete(name);
     delete this.#saved[name];
     const open = channel && (channel.asked !== null || channel.state === "subscribed");
-    return open ? [{ type: "unsubscribe", id: this.#nextId(), channel: name }] : [];
+    return open && this.carrier !== "sse" ? [{ type: "unsubscribe", id: this.#nextId(), channel: name }] : [];
   }
 
   /** @returns {Record<string, Position | null>} the `channels` of a `connect` frame */
   connect() {
-    /** @type {Record<string, Position | null>} */
-    const asked = {};
-    for (const channel of this.#channels.values()) {
-      const bySubscribe = channel.position === null && channel.last !== null;
-      channel.asked = bySubscribe ? null : ASKED_BY_CONNECT;
-      channel.retryAt = Infinity;
-      if (!bySubscribe) asked[channel.name] = channel.position;
-    }
-    return asked;
+    this.stale = false;
+    const named = Array.from(this.#channels.values()).filter(({ position, last }) => position || !last);
+    this.#introduced = new Set(named.map(({ name }) => name));
+    return Object.fromEntries(named.map(({ name, position }) => [name, position]));
   }
 
-  /** The connection is gone; positions stay. */
+  /** The connection is gone, or another one was taken instead; positions stay. */
   lost() {
+    this.stale = false;
     for (const channel of this.#channels.values()) {
       channel.asked = null;
       channel.mending = false;
@@ -133,16 +134,26 @@ export class Channels {
    * @param {Record<string, Subscription>} subscriptions the `channels` of a `connected` frame
    * @param {number} now
    * @param {Effect[]} out
+   * @returns {object[]} frames that give up again what is not wanted any more
    */
   connected(subscriptions, now, out) {
-    for (const [name, subscription] of Object.entries(subscriptions ?? {})) this.subscribed({ channel: name, ...subscription }, now, out);
-    for (const channel of this.#channels.values()) if (channel.asked === ASKED_BY_CONNECT) channel.asked = null;
+    const unwanted = [];
+    for (const [name, subscription] of Object.entries(subscriptions ?? {})) {
+      if (this.#introduced.has(name) && !this.#channels.has(name)) unwanted.push({ type: "unsubscribe", id: this.#nextId(), channel: name });
+      else this.subscribed({ channel: name, ...subscription }, now, out);
+    }
+    for (const name of this.#introduced) {
+      const channel = this.#channels.get(name);
+      // A stream that did not bring it would be opened again and again.
+      if (channel?.state === "subscribing" && channel.retryAt === Infinity && this.carrier === "sse") this.#later(channel, now);
+    }
+    return this.carrier === "sse" ? [] : unwanted;
   }
 
-  /** @returns {object[]} `subscribe` frames for channels that this connection was not asked for */
+  /** @returns {object[]} frames for channels that this connection was not asked for */
   ask() {
     const waiting = Array.from(this.#channels.values()).filter((each) => each.asked === null && each.state === "subscribing");
-    return waiting.filter((each) => each.retryAt === Infinity).map((each) => this.#subscribe(each));
+    return waiting.filter((each) => each.retryAt === Infinity).flatMap((each) => this.#subscribe(each));
   }
 
   /**
@@ -151,7 +162,25 @@ export class Channels {
    */
   retry(now) {
     const due = Array.from(this.#channels.values()).filter((each) => each.retryAt <= now);
-    return due.map((each) => this.#subscribe(each));
+    return due.flatMap((each) => this.#subscribe(each));
+  }
+
+  /**
+   * What a channel is to begin with was read.
+   *
+   * @param {Ok} answer
+   * @param {number} now
+   * @param {Effect[]} out
+   * @returns {boolean} whether the request was one of ours
+   */
+  begun({ id, epoch, publications = [] }, now, out) {
+    const channel = this.#asked(id);
+    if (!channel) return false;
+    channel.asked = channel.last = null;
+    const [first] = publications;
+    if (first && epoch) channel.position = { epoch, offset: first.prev ?? 0 };
+    for (const each of publications) this.#take(channel, each, true, now, out);
+    return true;
   }
 
   /**
@@ -184,7 +213,8 @@ export class Channels {
    */
   follow(frame, now, out) {
     const channel = this.#channels.get(frame.channel ?? "");
-    if (channel) this.#take(channel, frame, false, now, out);
+    // What comes before the channel is open belongs to an earlier subscription, which a stream carries on until the next.
+    if (channel?.state === "subscribed") this.#take(channel, frame, false, now, out);
   }
 
   /**
@@ -207,7 +237,7 @@ export class Channels {
    *   null: the request was none of ours
    */
   failed(frame, now, out) {
-    const channel = Array.from(this.#channels.values()).find((each) => each.asked === frame.id && frame.id !== undefined);
+    const channel = this.#asked(frame.id);
     if (!channel) return null;
     if (frame.code === ERROR_CODES.already_subscribed) {
       channel.asked = null; // the edge opened it by itself meanwhile, and says so in a frame of its own
@@ -217,12 +247,28 @@ export class Channels {
     return "taken";
   }
 
-  /** @param {Channel} channel */
+  /** @param {number | undefined} id */
+  #asked(id) {
+    return Array.from(this.#channels.values()).find((each) => each.asked === id && id !== undefined);
+  }
+
+  /** @param {Channel} channel @returns {object[]} none: only another stream can carry it */
   #subscribe(channel) {
-    channel.asked = this.#nextId();
-    channel.retryAt = Infinity;
     const { name, position, last } = channel;
-    return { type: "subscribe", id: channel.asked, channel: name, ...(position ? { position } : last !== null ? { last } : {}) };
+    const reading = !position && Boolean(last) && this.carrier !== "websocket";
+    channel.retryAt = Infinity;
+    if (this.carrier === "sse" && !reading) {
+      this.stale = true;
+      return [];
+    }
+    const id = (channel.asked = this.#nextId());
+    if (reading) return [{ type: "history", id, channel: name, limit: last }];
+    return [{ type: "subscribe", id, channel: name, ...(position ? { position } : last !== null ? { last } : {}) }];
+  }
+
+  /** @param {Channel} channel @param {number} now */
+  #later(channel, now) {
+    channel.retryAt = now + backoff(channel.failures++, this.#random);
   }
 
   /**
@@ -235,7 +281,8 @@ export class Channels {
   #refused(channel, { code, slug, message }, retryMs, now, out) {
     channel.asked = null;
     if (isTemporary(code)) {
-      channel.retryAt = now + (retryMs ?? backoff(channel.failures++, this.#random));
+      if (retryMs) channel.retryAt = now + retryMs;
+      else this.#later(channel, now);
       return;
     }
     channel.position = null;
@@ -273,12 +320,15 @@ export class Channels {
    * @param {Effect[]} out
    */
   #gap(channel, now, out) {
-    if (channel.asked !== null || channel.retryAt < Infinity) return;
+    if (channel.mending || channel.asked !== null) return;
     this.counters.gaps += 1;
     // The first gap is mended at once; one that the edge did not mend must not become a storm.
     channel.mending = true;
-    if (channel.failures++ === 0) out.push({ type: "send", frames: [this.#subscribe(channel)] });
-    else channel.retryAt = now + backoff(channel.failures, this.#random);
+    if (channel.failures === 0) {
+      channel.failures = 1;
+      const frames = this.#subscribe(channel);
+      if (frames.length > 0) out.push({ type: "send", frames, next: false });
+    } else this.#later(channel, now);
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { LIMITS } from "../protocol.gen.js";
 
-/** @typedef {"websocket" | "poll"} Transport */
+/** @typedef {"websocket" | "sse" | "poll"} Transport */
 
 const OPEN_TIMEOUT_MS = LIMITS.OPEN_TIMEOUT_S * 1000; // silence for this long counts as a transport that never opens
 const PROVEN_TIMEOUT_MS = 10_000; // … but one that has opened before on this network gets time: the edge may be busy
@@ -34,8 +34,9 @@ export class Choice {
     this.current = remembered && order.includes(remembered) ? remembered : /** @type {Transport} */ (order[0]);
   }
 
-  get timeoutMs() {
-    return this.#proven.has(this.current) || this.#usable().length === 1 ? PROVEN_TIMEOUT_MS : OPEN_TIMEOUT_MS;
+  /** @param {Transport} transport @returns {number} how long to wait for it to open */
+  timeoutMs(transport) {
+    return this.#proven.has(transport) || this.#usable().length === 1 ? PROVEN_TIMEOUT_MS : OPEN_TIMEOUT_MS;
   }
 
   /** The transport to use if it opens. */
@@ -43,9 +44,16 @@ export class Choice {
     return this.#usable()[0] ?? this.current;
   }
 
-  opened() {
-    this.#proven.add(this.current);
-    this.#failed.delete(this.current);
+  /** Whether the application, or what was found by trying, keeps the client from what it would like best. */
+  get restricted() {
+    return this.current !== this.#preferred[0];
+  }
+
+  /** @param {Transport} transport answered: use it */
+  opened(transport) {
+    this.current = transport;
+    this.#proven.add(transport);
+    this.#failed.delete(transport);
     this.#failures = 0;
   }
 
@@ -59,7 +67,17 @@ export class Choice {
     if (this.#proven.has(this.current)) return false;
     this.#failures += 1;
     if (this.#failures < LIMITS.OPEN_TRIES && !silent) return false;
+    return this.failed();
+  }
+
+  /**
+   * Give up the current transport on this network.
+   *
+   * @returns {boolean} whether another transport, not yet tried, is current now
+   */
+  failed() {
     this.#failures = 0;
+    this.#proven.delete(this.current);
     this.#failed.add(this.current);
     const fresh = this.#usable().find((each) => !this.#failed.has(each));
     if (fresh === undefined) this.#failed.clear(); // nothing opens: it is the network, not the transport
@@ -74,13 +92,6 @@ export class Choice {
     this.#proven.clear();
     this.#failed.clear();
     this.#failures = 0;
-  }
-
-  /** Go back to the best transport: a probe has shown that it opens. */
-  improve() {
-    this.#failed.clear();
-    this.#failures = 0;
-    this.current = this.best;
   }
 
   /**
@@ -101,33 +112,29 @@ export class Choice {
    * Take the edge's word on which transports to use; those that the application does not want stay out.
    *
    * @param {readonly string[]} policy
-   * @returns {boolean} whether the current transport changed
    */
   obey(policy) {
-    return this.#take(/** @type {Transport[]} */ (policy.filter((each) => this.#preferred.includes(/** @type {Transport} */ (each)))));
+    this.#take(/** @type {Transport[]} */ (policy.filter((each) => this.#preferred.includes(/** @type {Transport} */ (each)))));
   }
 
   /**
    * Take the application's order.
    *
    * @param {readonly Transport[]} order
-   * @returns {boolean} whether the current transport changed
    */
   prefer(order) {
     this.#preferred = order;
-    return this.#take(order);
+    this.#take(order);
   }
 
   /** @param {readonly Transport[]} order */
   #take(order) {
-    if (order.length === 0) return false;
+    if (order.length === 0) return;
+    for (const each of order) if (!this.#order.includes(each)) this.#failed.delete(each); // it may have failed by the edge's will
     this.#order = order;
     this.#disabled.clear();
-    const best = order.find((each) => !this.#failed.has(each)) ?? /** @type {Transport} */ (order[0]);
-    const changed = best !== this.current;
-    this.current = best;
-    if (changed) this.#failures = 0;
-    return changed;
+    this.#failures = 0;
+    this.current = order.find((each) => !this.#failed.has(each)) ?? /** @type {Transport} */ (order[0]);
   }
 
   #usable() {

@@ -1,6 +1,7 @@
 // The token and the resume grant: what the client shows the edge, and when it needs another one.
 
 import { backoff } from "./backoff.js";
+import { claimsOf } from "./token.js";
 
 const MARGIN_MS = 15_000; // a token that ends within this long is not worth a connect
 
@@ -13,7 +14,7 @@ export class Credentials {
 
   /** The opaque grant of the last `connected` or `resume` frame; empty before the first. */
   resume = "";
-  /** When to ask the provider again after it failed. */
+  /** When to ask the provider: again after it failed, or because the token ends. */
   retryAt = Infinity;
 
   /** @param {() => number} random */
@@ -38,11 +39,17 @@ export class Credentials {
     return true;
   }
 
-  /** @param {string | null} text */
-  received(text) {
+  /**
+   * @param {string | null} text
+   * @param {number} now
+   */
+  received(text, now) {
     this.#asking = false;
     this.#failures = 0;
-    this.#token = text ? { text, until: Infinity, accepted: false } : null;
+    this.#token = text ? { text, until: 0, accepted: false } : null;
+    // How long it lives is read from its own two times: the clock of this machine may be wrong.
+    const { exp = Infinity, iat = 0 } = claimsOf(text ?? "");
+    if (text) this.#lasts(exp - iat, now);
   }
 
   failed() {
@@ -59,7 +66,15 @@ export class Credentials {
    * @param {number} now
    */
   accepted(expiresIn, now) {
-    if (this.#token) this.#token = { ...this.#token, until: expiresIn > 0 ? now + expiresIn * 1000 : Infinity, accepted: true };
+    if (this.#token) this.#token.accepted = true;
+    if (expiresIn > 0) this.#lasts(expiresIn, now);
+  }
+
+  /** @param {number} seconds @param {number} now */
+  #lasts(seconds, now) {
+    if (this.#token) this.#token.until = now + seconds * 1000;
+    // The edge gives notice earlier; where it cannot, the token is renewed all the same.
+    this.retryAt = Math.max(now + MARGIN_MS, now + seconds * 1000 - MARGIN_MS);
   }
 
   /** @returns {boolean} whether a new token may fare better: this one was accepted before, so it has merely grown old */

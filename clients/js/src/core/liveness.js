@@ -12,17 +12,22 @@ export class Liveness {
 
   /** When silence becomes death; Infinity while there is no connection. */
   deadline = Infinity;
-
-  /** @param {{ping: number, pong: number}} terms seconds, from the edge */
-  agree({ ping, pong }) {
-    this.#pingMs = ping * 1000;
-    this.#pongMs = pong * 1000;
-  }
+  /** Nothing was heard since the edge let the client in. */
+  mute = false;
 
   /** @param {number} now */
   heard(now) {
     this.#heardAt = now;
+    this.mute = false;
     this.deadline = now + this.#pingMs + this.#pongMs;
+  }
+
+  /** @param {{ping: number, pong: number}} terms seconds, from the edge @param {number} now */
+  welcomed({ ping, pong }, now) {
+    this.#pingMs = ping * 1000;
+    this.#pongMs = pong * 1000;
+    this.heard(now);
+    this.mute = true;
   }
 
   forget() {
@@ -34,9 +39,13 @@ export class Liveness {
     this.deadline = Math.min(this.deadline < now ? Infinity : this.deadline, now + this.#pongMs);
   }
 
-  /** @param {number} now @returns {boolean} whether it is worth asking after the page or the network was away */
-  doubtful(now) {
-    return now - this.#heardAt > DOUBT_MS;
+  /**
+   * @param {number} now
+   * @param {boolean} dear asking costs a connection: only one that missed its heartbeat is doubted
+   * @returns {boolean} whether it is worth asking after the page or the network was away
+   */
+  doubtful(now, dear) {
+    return now - this.#heardAt > (dear ? this.#pingMs : DOUBT_MS);
   }
 
   /** @param {number} now @returns {"alive" | "ask" | "dead"} */

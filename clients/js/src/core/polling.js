@@ -3,7 +3,7 @@
 import { LIMITS } from "../protocol.gen.js";
 
 /**
- * @import { Connected, EdgeFrame, Ok, PollReply, Position, Publication, Subscription } from "../protocol.gen.js"
+ * @import { Connected, EdgeFrame, PollReply, Position, Subscription } from "../protocol.gen.js"
  *
  * @typedef {{channels: Record<string, Position | null>, wait: number, limit: number}} PollBody
  */
@@ -15,7 +15,7 @@ const LIMIT = LIMITS.HISTORY_LIMIT; // publications in one answer; the rest come
 export class Polling {
   /** @type {Map<string, Position | null>} */
   #channels = new Map();
-  /** @type {Map<string, {id: number, publications: readonly Publication[]}>} channels whose opening is not answered yet */
+  /** @type {Map<string, number>} by channel, the request to open it that is not answered yet */
   #opening = new Map();
   #connectId = 0;
   #session;
@@ -31,14 +31,10 @@ export class Polling {
     this.#channels = new Map(Object.entries(channels));
   }
 
-  /**
-   * @param {{id: number, channel: string, position?: Position}} frame
-   * @param {Pick<Ok, "epoch" | "publications">} [begin] the most recent publications, where the channel is to begin with them
-   */
-  subscribe({ id, channel, position }, { epoch, publications = [] } = {}) {
-    const newest = publications.at(-1)?.offset;
-    this.#channels.set(channel, epoch && newest != null ? { epoch, offset: newest } : (position ?? null));
-    this.#opening.set(channel, { id, publications });
+  /** @param {{id: number, channel: string, position?: Position}} frame */
+  subscribe({ id, channel, position }) {
+    this.#channels.set(channel, position ?? null);
+    this.#opening.set(channel, id);
   }
 
   /** @param {string} channel */
@@ -88,9 +84,8 @@ export class Polling {
     const opened = new Map();
     for (const name of names) {
       const from = asked.channels[name];
-      const begin = this.#opening.get(name)?.publications ?? [];
-      const subscription = begin.length > 0 ? { ...from, offset: begin[0]?.prev ?? 0 } : from ? { ...from, recovered: true } : {};
-      if (this.#connectId > 0 || name in asked.channels) opened.set(name, { ...subscription, publications: [...begin] });
+      const subscription = from ? { ...from, recovered: true } : {};
+      if (this.#connectId > 0 || name in asked.channels) opened.set(name, { ...subscription, publications: [] });
     }
     return opened;
   }
@@ -107,7 +102,7 @@ export class Polling {
       return [/** @type {Connected} */ ({ type: "connected", id, ...terms, channels: Object.fromEntries(opened) })];
     }
     return Array.from(opened, ([channel, subscription]) => {
-      const id = this.#opening.get(channel)?.id ?? 0;
+      const id = this.#opening.get(channel) ?? 0;
       this.#opening.delete(channel);
       return { ...subscription, type: "subscribed", id, channel };
     });

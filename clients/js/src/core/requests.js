@@ -28,15 +28,16 @@ export class Requests {
    * @param {{id: number}} frame
    * @param {number} now
    * @param {Effect[]} out
+   * @param {number} [timeoutMs]
    * @returns {boolean} whether there was room for it
    */
-  add(frame, now, out) {
+  add(frame, now, out, timeoutMs = REQUEST_TIMEOUT_MS) {
     if (this.#waiting.size >= MAX_REQUESTS) {
       const error = { code: ERROR_CODES.limit_exceeded, slug: "limit_exceeded", message: `${MAX_REQUESTS} requests wait for their reply already` };
       out.push({ type: "fail", id: frame.id, error });
       return false;
     }
-    this.#waiting.set(frame.id, { frame, deadline: now + REQUEST_TIMEOUT_MS });
+    this.#waiting.set(frame.id, { frame, deadline: now + timeoutMs });
     return true;
   }
 

@@ -3,14 +3,14 @@
 /**
  * @import { ConnectionState } from "./effects.js"
  *
- * @typedef {"retry" | "welcome" | "move" | "lost" | "end"} Cause
+ * @typedef {"retry" | "welcome" | "lost" | "end"} Cause
  */
 
 /** @type {Readonly<Record<ConnectionState, Partial<Record<Cause, ConnectionState>>>>} */
 export const TRANSITIONS = {
   disconnected: { retry: "connecting", end: "closed" },
   connecting: { welcome: "connected", lost: "disconnected", end: "closed" },
-  connected: { lost: "disconnected", move: "connecting", end: "closed" },
+  connected: { lost: "disconnected", end: "closed" },
   closed: {},
 };
 

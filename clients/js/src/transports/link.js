@@ -2,16 +2,19 @@
 
 /**
  * @import { EdgeFrame } from "../protocol.gen.js"
- * @import { Loss } from "../core/session.js"
+ * @import { Transport } from "../core/choice.js"
+ * @import { Loss } from "../core/connection.js"
  *
  * @typedef {object} Link
  * @property {(frames: object[]) => void} send
  * @property {() => void} close after this, none of the events is called again
  *
- * @typedef {object} LinkEvents
- * @property {() => void} opened
- * @property {(frames: readonly EdgeFrame[]) => void} receive
- * @property {(loss: Loss) => void} lost
+ * @typedef {object} LinkEvents called after the link was returned
+ * @property {() => unknown} opened
+ * @property {(frames: readonly EdgeFrame[]) => unknown} receive no frames: a sign of life
+ * @property {(loss: Loss) => unknown} lost
+ *
+ * @typedef {(transport: Transport, base: string, events: LinkEvents, host: Host) => Link} OpenLink
  *
  * @typedef {object} Host what the client takes from its surroundings; a test brings its own
  * @property {() => number} now milliseconds
@@ -19,7 +22,7 @@
  * @property {(call: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
  * @property {(input: string, init: RequestInit) => Promise<Response>} fetch
- * @property {new (url: string, protocols: string[]) => WebSocket} [WebSocket] absent: long-poll alone
+ * @property {new (url: string, protocols: string[]) => WebSocket} [WebSocket] absent: event stream or long-poll
  * @property {Pick<EventTarget, "addEventListener" | "removeEventListener">} [page] hears online, offline, pageshow and pagehide
  * @property {Document} [document]
  * @property {Storage} [session] remembers for the page's session which transport worked

@@ -39,7 +39,7 @@ export function openWebSocket(base, events, host) {
     } catch {
       detach();
       socket.close();
-      return events.lost({ code: CLOSE_CODES.protocol_error, reason: "the edge sent what is not JSON" });
+      return void events.lost({ code: CLOSE_CODES.protocol_error, reason: "the edge sent what is not JSON" });
     }
     events.receive(Array.isArray(message) ? message : [message]);
   };
@@ -53,25 +53,4 @@ export function openWebSocket(base, events, host) {
       socket.close();
     },
   };
-}
-
-/**
- * Find out whether a WebSocket opens from here.
- *
- * @param {string} base
- * @param {Host} host
- * @param {number} timeoutMs
- * @returns {Promise<boolean>}
- */
-export function probeWebSocket(base, host, timeoutMs) {
-  return new Promise((resolve) => {
-    /** @param {boolean} opens */
-    const settle = (opens) => {
-      host.clearTimeout(timer);
-      link.close();
-      resolve(opens);
-    };
-    const timer = host.setTimeout(() => settle(false), timeoutMs);
-    const link = openWebSocket(base, { opened: () => settle(true), receive: () => {}, lost: () => settle(false) }, host);
-  });
 }

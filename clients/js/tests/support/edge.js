@@ -22,6 +22,10 @@ export class Edge {
   /** What the tests turn. */
   reachable = true; // the network
   upgrades = true; // WebSockets get through
+  streams = true; // event streams get through, rather than being held back
+  /** @type {string[] | null} what GET /v1/transports tells; null: it does not answer */
+  policy = null;
+  asked = 0; // how often it was asked
   answers = true; // … and something is said on them
   /** @type {Frame | null} how the next connect is refused */
   refusal = null;
@@ -132,9 +136,14 @@ export class Edge {
 
   /** @type {(input: string, init: RequestInit) => Promise<Response>} */
   fetch = async (input, init) => {
-    const signal = /** @type {AbortSignal} */ (init.signal);
+    const signal = init.signal ?? new AbortController().signal;
     await this.#after(LATENCY_MS, signal);
     if (!this.reachable) throw new TypeError("Failed to fetch");
+    if (input.endsWith("/v1/transports")) {
+      this.asked += 1;
+      return this.policy ? json({ transports: this.policy }) : problem({ status: 503 });
+    }
+    if (input.endsWith("/v1/sse")) return this.#stream(JSON.parse(String(init.body)), signal);
     const body = JSON.parse(String(init.body));
     if (input.endsWith("/v1/commands")) return json({ frames: body.frames.map((/** @type {Frame} */ each) => this.command(each)).filter(Boolean) });
     this.polls += 1;
@@ -150,6 +159,19 @@ export class Edge {
     if (!this.reachable) throw new TypeError("Failed to fetch");
     return json(reply);
   };
+
+  /** @param {Frame} connect @param {AbortSignal} signal */
+  #stream(connect, signal) {
+    if (this.refusal) return problem(this.refusal);
+    /** @type {ReadableStreamDefaultController<Uint8Array>} */
+    let out;
+    const body = new ReadableStream({ start: (controller) => void (out = controller) });
+    const socket = new FakeStream(this, (text) => out.enqueue(new TextEncoder().encode(text)), () => out.error(new TypeError("cut")));
+    signal.addEventListener("abort", () => socket.close());
+    this.sockets.add(socket);
+    socket.receive(connect);
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  }
 
   /** @param {{channels: Record<string, Position | null>, limit: number}} body */
   #poll({ channels: asked, limit }) {
@@ -225,16 +247,34 @@ export class FakeSocket {
   }
 
   #open() {
-    if (this.readyState === 3) return;
+    if (this.readyState !== 0) return;
     if (!this.edge.reachable || !this.edge.upgrades) return this.break(1006, "");
     this.readyState = 1;
     this.edge.sockets.add(this);
+    this.beat();
     this.onopen();
+  }
+
+  /** A heartbeat, every 25 s. */
+  beat() {
+    this.edge.clock.setTimeout(() => {
+      if (this.readyState !== 1) return;
+      this.live();
+      this.beat();
+    }, 25_000);
+  }
+
+  live() {
+    this.say({ type: "ping" });
+  }
+
+  get talks() {
+    return this.edge.answers;
   }
 
   /** @param {Frame} frame */
   say(frame) {
-    if (!this.edge.answers) return;
+    if (!this.talks) return;
     this.edge.clock.setTimeout(() => this.readyState === 1 && this.edge.reachable && this.onmessage({ data: JSON.stringify(frame) }), LATENCY_MS);
   }
 
@@ -243,12 +283,12 @@ export class FakeSocket {
     const message = JSON.parse(text);
     this.edge.clock.setTimeout(() => {
       if (this.readyState !== 1 || !this.edge.reachable) return;
-      for (const frame of Array.isArray(message) ? message : [message]) this.#receive(frame);
+      for (const frame of Array.isArray(message) ? message : [message]) this.receive(frame);
     }, LATENCY_MS);
   }
 
   /** @param {Frame} frame */
-  #receive(frame) {
+  receive(frame) {
     const { edge } = this;
     switch (frame.type) {
       case "connect": {
@@ -300,6 +340,29 @@ export class FakeSocket {
   close() {
     this.readyState = 3;
     this.edge.sockets.delete(this);
+  }
+}
+
+/** An event stream: downwards only. */
+class FakeStream extends FakeSocket {
+  /** @param {Edge} edge @param {(text: string) => void} write @param {() => void} cut */
+  constructor(edge, write, cut) {
+    super(edge, "", []);
+    this.readyState = 1;
+    this.onmessage = (/** @type {{data: string}} */ { data }) => write(`event: frame\ndata: ${data}\n\n`);
+    this.onclose = cut;
+    this.comment = () => write(":\n\n");
+    this.beat();
+  }
+
+  /** @override */
+  live() {
+    if (this.talks && this.edge.reachable) this.comment();
+  }
+
+  /** @override */
+  get talks() {
+    return this.edge.streams;
   }
 }
 

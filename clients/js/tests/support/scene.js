@@ -1,6 +1,7 @@
 // A client in front of an edge in memory, and what the application saw.
 
 import { Whimbrel } from "../../src/index.js";
+import "../../src/transports/fallback.js"; // at hand, so that no real time passes
 import { Clock } from "./clock.js";
 import { Edge } from "./edge.js";
 

@@ -9,7 +9,7 @@ import { byId, show } from "./dom.js";
  * @import { Log } from "./log.js"
  */
 
-const NAMES = { websocket: "WebSocket", poll: "long-poll" };
+const NAMES = { websocket: "WebSocket", sse: "event stream", poll: "long-poll" };
 
 const BROKEN = 1006; // without a word from the edge: the reason is the browser's own
 const SWITCHING = 3003; // the client changes its transport: nobody is away
