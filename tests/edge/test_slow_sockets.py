@@ -258,7 +258,7 @@ async def test_a_catch_up_holds_no_more_than_one_part_in_memory(
     await eventually(lambda: socket.session.subscriptions.is_open(order, Channel.parse(order)))
     pipe.fill(socket, edge.pod.settings.outbox_bytes + 1)
     socket.check_outbox(now=100, elapsed=0)
-    page = "x" * 16 * 1024
+    page = "x" * 8 * 1024
     offsets = await edge.neighbours.publish(order, *[[number, page] for number in range(24)])
     await eventually(lambda: edge.pod.hub.channels[Channel.parse(order)].newest == offsets[-1])
     written: list[bytes] = []

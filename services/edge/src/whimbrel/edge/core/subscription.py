@@ -10,7 +10,7 @@ from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.publications import nested_publication, publication_frame
 
 INLINE_BYTES: Final = 512 * 1024  # publications inside one frame; many clients refuse messages over 1 MiB
-PART_BYTES: Final = 128 * 1024  # of a catch-up: what a kernel that has taken all will take at once, or nearly
+PART_BYTES: Final = 32 * 1024  # of a catch-up: of what is written so, one part at most stays in our memory
 MESSAGE_BYTES: Final = 256 * 1024  # joined frames behind it
 
 
@@ -105,7 +105,7 @@ def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[byte
 
 
 def in_parts(publications: Sequence[Stored]) -> list[Sequence[Stored]]:
-    """Cut ``publications`` into parts of about 128 KiB, at least one."""
+    """Cut ``publications`` into parts of about 32 KiB, at least one."""
     parts: list[Sequence[Stored]] = []
     begin = size = 0
     for at, each in enumerate(publications):
