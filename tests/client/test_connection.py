@@ -115,12 +115,17 @@ async def test_a_ping_is_answered(edge: FakeEdge, client_of: MakeClient) -> None
         await edge.until(lambda: edge.connections[0].frames[-1]["type"] == "pong")
 
 
-@pytest.mark.parametrize("upgrade", ["refuse", "hang"])
-async def test_a_network_without_websocket_is_polled(edge: FakeEdge, client_of: MakeClient, upgrade: str) -> None:
+@pytest.mark.parametrize(
+    "upgrade, tries, timing",
+    [("refuse", 2, Timing(probe_s=600)), ("hang", 1, Timing(open_s=1, probe_s=600))],  # 1 s: also for the poll
+)
+async def test_a_network_without_websocket_is_polled(
+    edge: FakeEdge, client_of: MakeClient, upgrade: str, tries: int, timing: Timing
+) -> None:
     edge.upgrade = upgrade
-    async with client_of(edge, timing=Timing(open_s=0.2, probe_s=600)) as client:
+    async with client_of(edge, timing=timing) as client:
         await client.connected()
-        assert edge.upgrades == (2 if upgrade == "refuse" else 1)
+        assert edge.upgrades == tries
         assert edge.polls
 
 
