@@ -17,8 +17,8 @@ PEAK: Final = 3.0  # times the mean, in any second
 SECOND: Final = 1_000_000_000
 
 
-async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
-    """Restart every edge under ``clients`` clients."""
+async def measure(fleet: Fleet, herd: Herd, *, clients: int, drain_s: float = DRAIN_S) -> list[Verdict]:
+    """Restart every edge under ``clients`` clients; ``drain_s`` is the edges' setting."""
     channels = fleet.channels(CHANNELS)
     members = [Member(0, 0, str(channels[at % CHANNELS]), fleet.token(f"traveller-{at}")) for at in range(clients)]
     async with fleet.balancing(herd):
@@ -34,7 +34,7 @@ async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
         every: list[Return] = []
         for name in fleet.names:
             pid = fleet.signal(name, signal.SIGTERM)
-            exits.append(await fleet.ended(pid, patience_s=DRAIN_S + 10))
+            exits.append(await fleet.ended(pid, patience_s=drain_s + 10))
             await fleet.ready_again(name, pid)
             await herd.opened(0, clients, patience_s=30)
             before_it, every = len(every), await herd.returns()
@@ -51,7 +51,7 @@ async def measure(fleet: Fleet, herd: Herd, *, clients: int) -> list[Verdict]:
         none("lost, repeated, reloaded", tally.faults),
         noted("duplicates dropped by position while two connections overlapped", f"{tally.dropped:,}"),
         at_most("gaps that made a client connect anew", tally.gaps, 0),
-        at_most("an edge was gone after", max(exits), DRAIN_S, "s", digits=1),
+        at_most("an edge was gone after", max(exits), drain_s, "s", digits=1),
         noted("connections moved before the old one closed", f"{tally.moves:,} of {len(every):,}"),
         noted("… of those without a connection in between, the longest", f"{max(away, default=0):,.0f} ms"),
         at_most("most connects within a second, × the mean", max(map(peak, moves)), PEAK, digits=2),

@@ -18,6 +18,8 @@ SIZE_BYTES: Final = 2048
 PER_S: Final = 10.0
 GROWTH: Final = 1.5  # of the healthy readers' p99
 LOOK_S: Final = 0.5
+STUCK_S: Final = float(Settings.model_fields["stuck_s"].default)
+CLOSES: Final = 'whimbrel_edge_closes_total{code="slow_consumer"}'
 SEGMENT_BYTES: Final = 64 * 1024  # by which the kernel goes over a send buffer
 LOADED_BYTES: Final = 24 * 1024 * 1024  # what 200 publications in rings, logs and the heap cost beside any reader
 OUTBOX_BYTES: Final = 64 * 1024  # the least; with the default of the setting 200 publications fit
@@ -50,51 +52,59 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
 
-async def measure(fleet: Fleet, herd: Herd, *, healthy: int, stuck: int) -> list[Verdict]:
-    """Have ``stuck`` of the readers sleep while publications go on, wake them in time, and let them sleep too long."""
+async def measure(
+    fleet: Fleet,
+    herd: Herd,
+    *,
+    healthy: int,
+    stuck: int,
+    publications: int = PUBLICATIONS,
+    per_s: float = PER_S,
+    stuck_s: float = STUCK_S,
+) -> list[Verdict]:
+    """Have ``stuck`` of the readers sleep while ``publications`` go on, wake them in time, and let them sleep longer
+    than ``stuck_s``, which is the edge's setting.
+    """
     [channel] = fleet.channels(1)
     clients = [Member(HEALTHY if at < healthy else LATE, 0, str(channel), "") for at in range(healthy + stuck)]
+    published = 0
+
+    async def publish(count: int) -> Tally:
+        nonlocal published
+        await herd.reset()
+        await fleet.publish_sized(per_s, count, [channel], SIZE_BYTES)
+        published += count
+        return await herd.applied(HEALTHY, published, patience_s=60)
+
     async with fleet.balancing(herd):
         await herd.gather([each._replace(token=fleet.token(f"reader-{at}")) for at, each in enumerate(clients)])
-        for _ in range(2):  # the first round warms up
-            await herd.reset()
-            await fleet.publish_sized(PER_S, PUBLICATIONS // 2, [channel], SIZE_BYTES)
-            quiet = await herd.applied(HEALTHY, PUBLICATIONS // 2, patience_s=60)
-        published = PUBLICATIONS
-        await herd.applied(HEALTHY, published, patience_s=60)
+        await publish(publications // 2)
+        quiet = await publish(publications)
         await herd.applied(LATE, published, patience_s=60)
-        quiet = await herd.tally(HEALTHY)
         before = await fleet.metrics("edge")
         watch = Watch(fleet.pid_of("edge"), fleet.port)
         watching = asyncio.create_task(watch.run())
-        await herd.reset()
         await herd.stuck(LATE)
-        await fleet.publish_sized(PER_S, PUBLICATIONS, [channel], SIZE_BYTES)
-        published += PUBLICATIONS
-        beside = await herd.applied(HEALTHY, published, patience_s=60)
+        beside = await publish(publications)
         slept = await fleet.metrics("edge") - before
         await herd.wake(LATE)
         woken = await herd.applied(LATE, published, patience_s=60)
         watching.cancel()
         in_time = await fleet.metrics("edge") - before
+        after = await publish(publications)
 
-        await herd.reset()
         await herd.stuck(LATE)
-        await fleet.publish_sized(PER_S, PUBLICATIONS, [channel], SIZE_BYTES)
-        published += PUBLICATIONS
-        await herd.applied(HEALTHY, published, patience_s=60)
-        patience = Settings.model_fields["stuck_s"].default
-        closes = 'whimbrel_edge_closes_total{code="slow_consumer"}'
+        bystanders = await publish(publications)
         closed = before
-        for _ in range(int(patience) + 15):
+        for _ in range(int(stuck_s) + 15):
             closed = await fleet.metrics("edge") - before
-            if closed[closes] >= stuck:
+            if closed[CLOSES] >= stuck:
                 break
             await asyncio.sleep(1)
         await herd.wake(LATE)
         again = await herd.applied(LATE, published, patience_s=60)
-        bystanders = await herd.tally(HEALTHY)
-    bound = memory_bound(stuck)
+    bound, rounds = memory_bound(stuck), (quiet, beside, after)
+    calm_us = (quiet.counts.p99_us + after.counts.p99_us) / 2
     return [
         noted("readers, of them stuck", f"{healthy + stuck:,}, {stuck:,}"),
         noted("taken off live delivery", f"{slept['whimbrel_edge_fell_behind_total']:,}"),
@@ -102,15 +112,15 @@ async def measure(fleet: Fleet, herd: Herd, *, healthy: int, stuck: int) -> list
         at_most("memory of the kernel's sockets, grown by", watch.kernel / 2**20, bound.kernel / 2**20, "MiB"),
         at_most(
             "p99 of the healthy, × that without stuck readers",
-            beside.counts.p99_us / quiet.counts.p99_us,
+            beside.counts.p99_us / calm_us,
             GROWTH,
             digits=2,
         ),
-        noted("… ms", f"{beside.counts.p99_us / 1000:.0f} ({quiet.counts.p99_us / 1000:.0f})"),
+        noted("… ms: before, beside them, after", ", ".join(f"{each.counts.p99_us / 1000:.0f}" for each in rounds)),
         none("healthy readers: lost, repeated, reloaded, connections lost", _faults(beside) or _faults(bystanders)),
         none("woken in time: lost, repeated, reloaded, connections lost", _faults(woken)),
-        noted("closed as slow consumers by then", f"{in_time[closes]:,}"),
-        at_most("woken too late, not closed with 4002", stuck - closed[closes], 0),
+        noted("closed as slow consumers by then", f"{in_time[CLOSES]:,}"),
+        at_most("woken too late, not closed with 4002", stuck - closed[CLOSES], 0),
         none("… and come back: lost, repeated, reloaded", again.faults),
     ]
 
