@@ -116,7 +116,7 @@ async def test_a_ping_is_answered(edge: FakeEdge, client_of: MakeClient) -> None
 
 
 @pytest.mark.parametrize(
-    "upgrade, tries, timing",
+    ("upgrade", "tries", "timing"),
     [("refuse", 2, Timing(probe_s=600)), ("hang", 1, Timing(open_s=1, probe_s=600))],  # 1 s: also for the poll
 )
 async def test_a_network_without_websocket_is_polled(
