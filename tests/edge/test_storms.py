@@ -13,6 +13,7 @@ from tests.support.nats import PARTITIONS
 from tests.support.waiting import within
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.subscription import Opened
+from whimbrel.edge.shell import batches as storm_batches
 from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches, ServiceUnavailable
 from whimbrel.edge.shell.streams import Head, Streams
 from whimbrel.protocol.channels import Channel, inbox_of
@@ -61,7 +62,23 @@ async def test_a_lonely_question_is_asked_at_once() -> None:
     assert await within(answer) == "alice"
 
 
-async def test_questions_collect_while_others_are_under_way() -> None:
+async def test_questions_that_follow_soon_are_held_back_until_they_have_company(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storm_batches, "PACE_S", 1.0)
+    service = Service()
+    service.may_answer.set()
+    asking = batches(service)
+    answers = []
+    for number in range(10):
+        answers.append(asyncio.ensure_future(asking.ask(f"user-{number}")))
+        await asyncio.sleep(0)
+    assert await within(asyncio.gather(*answers)) == [f"user-{number}" for number in range(10)]
+    assert [len(each) for each in service.asked] == [1, 9]
+
+
+async def test_questions_collect_while_others_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storm_batches, "PACE_S", 0.0)
     service = Service()
     asking = batches(service)
     answers = []

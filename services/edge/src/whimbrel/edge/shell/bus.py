@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
@@ -32,6 +33,7 @@ SWEEP_S: Final = 60.0
 REAP_S: Final = 5.0
 RECHECK_S: Final = 1.0  # within that, interest in a new subject has reached every server of a cluster
 RETRY_S: Final = 0.25
+PACE_S: Final = 0.01  # between two batches of channels to open: each costs a read per partition
 _TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
 
 
@@ -65,8 +67,9 @@ class Bus:
         self._log = log
         self._subscriptions: dict[LiveChannel, Subscription] = {}
         self._durable, self._ephemeral = self._on_durable, self._on_ephemeral  # one object each for all channels
-        self._opening: dict[LiveChannel, asyncio.Future[None]] = {}
+        self._opening: dict[LiveChannel, list[Callable[[], None]]] = {}  # with who is to be told
         self._unopened: list[LiveChannel] = []
+        self._unchecked: list[LiveChannel] = []  # to be compared with their streams once more
         self._opens = False  # whether a task is at it
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
@@ -85,7 +88,7 @@ class Bus:
             self._hub.channels[channel] = live
             listener = _Listener(live, self._durable if durable else self._ephemeral)
             self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), listener)
-            self._opening[live] = asyncio.get_running_loop().create_future()
+            self._opening[live] = []
             self._unopened.append(live)
             if not self._opens:
                 self._opens = True
@@ -95,9 +98,19 @@ class Bus:
     async def opened(self, live: LiveChannel) -> None:
         """Wait until ``live`` is subscribed and its head is known."""
         live.idle_since = asyncio.get_running_loop().time()
-        future = self._opening.get(live)
-        if future is not None:
-            await asyncio.shield(future)
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.when_opened(live, partial(_resolve, opened)):
+            await opened
+
+    def when_opened(self, live: LiveChannel, then: Callable[[], None]) -> bool:
+        """Have ``then``, which must not raise, called once ``live`` is subscribed and its head is known; False where
+        it is.
+        """
+        waiting = self._opening.get(live)
+        if waiting is None:
+            return False
+        waiting.append(then)
+        return True
 
     def renew(self, durable: Mapping[str, bool]) -> Set[Channel]:
         """Forget the channels that are not ``durable`` as their namespaces say now, and return them."""
@@ -112,32 +125,40 @@ class Bus:
         return {live.channel for live in outdated}
 
     async def _open_all(self) -> None:
-        """Open what waits. While one batch is read the next one collects: a storm costs few reads, and nobody waits
-        where there is none.
+        """Open what waits. While one batch is read, and a little longer, the next one collects: a storm costs few
+        reads, and nobody waits where there is none.
         """
         try:
             while self._unopened:
                 batch, self._unopened = self._unopened, []
                 await self._open(batch)
+                await asyncio.sleep(PACE_S)
         finally:
             self._opens = False
 
     async def _open(self, batch: Sequence[LiveChannel]) -> None:
         heads = await self._heads_of_subscribed([live.channel for live in batch if live.durable])
+        told: list[Callable[[], None]] = []
         for live in batch:
             if live.durable:
                 live.epoch = self.streams.epoch(live.channel)
                 head = heads[live.channel]
                 live.ring = Ring(head.offset, quiet=not head.published)
             live.opened = True
-            self._opening.pop(live).set_result(None)
+            told += self._opening.pop(live)
             if live.behind:
                 self._catch_up_soon(live)
         if durable := [live for live in batch if live.durable]:
-            self._spawn(self._recheck(durable))
+            if not self._unchecked:
+                self._spawn(self._recheck())
+            self._unchecked += durable
+        for tell in told:
+            tell()
 
-    async def _recheck(self, lives: Sequence[LiveChannel]) -> None:
-        await asyncio.sleep(RECHECK_S * (1 + random.random()))
+    async def _recheck(self) -> None:
+        await asyncio.sleep(RECHECK_S * random.random())  # what is opened meanwhile comes along
+        lives, self._unchecked = self._unchecked, []
+        await asyncio.sleep(RECHECK_S)
         await self._compare(lives)
 
     async def _heads_of_subscribed(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
@@ -286,6 +307,11 @@ class Bus:
         metrics.counter(
             "whimbrel_edge_bus_unreadable_total", "Messages that are no publications.", lambda: self.unreadable
         )
+
+
+def _resolve(opened: asyncio.Future[None]) -> None:
+    if not opened.done():  # somebody waits
+        opened.set_result(None)
 
 
 def _stored_at(raw: bytes | None) -> float:

@@ -10,6 +10,7 @@ from history once it has drained.
 import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
 from whimbrel.edge.core.effects import Identified, Open, Send, Wanted
 from whimbrel.edge.core.gaps import During
@@ -50,6 +51,17 @@ class Connection(Conversation):
             assert self.session.identity is not None
             self._watch(self.session.identity)
         openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
+        if self._opened(openings, effect):
+            return
+        if effect.request == 0:  # until `connected` the session itself looks at the clock
+            self._open_soon(openings, effect)
+        else:
+            self.pod.spawn(self._open_slowly(openings, effect), self._failed)
+
+    def _open_soon(self, openings: Sequence[Opening], effect: Open) -> None:
+        """Go on when the bus has the channels: mostly nothing has to be read then, and no task has to wait."""
+        if self.pod.openings.await_bus(openings, partial(self._guarded, self._open_soon, openings, effect)):
+            return
         if not self._opened(openings, effect):
             self.pod.spawn(self._open_slowly(openings, effect), self._failed)
 

@@ -5,8 +5,9 @@ Part of the hot path: no task, no queue and no library object per socket.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Set
-from typing import ClassVar, Final, assert_never
+from collections.abc import Callable, Sequence, Set
+from functools import partial
+from typing import Any, ClassVar, Final, assert_never
 
 from whimbrel.edge.core.effects import (
     Close,
@@ -125,10 +126,15 @@ class Conversation(asyncio.Protocol, ABC):
             self._identified(effect, outcome)
         else:
             assert token is not None
-            self.pod.spawn(self._ask(effect, token), self._failed)
+            gatekeeper.ask(token, partial(self._guarded, self._identified, effect), now=self.pod.now())
 
-    async def _ask(self, effect: Identify, token: str) -> None:
-        self._identified(effect, await self.pod.gatekeeper.ask(token, now=self.pod.now()))
+    def _guarded(self, step: Callable[..., object], *arguments: Any) -> None:
+        """Take a step for which nobody waits."""
+        try:
+            step(*arguments)
+        except Exception as error:  # a fault of ours must cost one connection, not those beside it
+            self.pod.log.exception("connection.failed", error)
+            self._failed()
 
     def _identified(self, effect: Identify, outcome: Identified | Rejected) -> None:
         if effect.refresh_id is not None:

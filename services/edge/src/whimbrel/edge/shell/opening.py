@@ -6,7 +6,7 @@ the two.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Final, cast, get_args
 
 from opentelemetry.trace import Span, StatusCode
@@ -84,6 +84,17 @@ class Openings:
         begins again.
         """
         return self._bus.renew({name: rule.durable for name, rule in self._rules.items()})
+
+    def await_bus(self, openings: Sequence[Opening], then: Callable[[], None]) -> bool:
+        """Have ``then`` called when the bus has opened one that it has not; False where it has all, and memory was
+        asked.
+        """
+        for opening in openings:
+            if self._bus.when_opened(opening.live, then):
+                return True
+            if not opening.prepared:
+                self._from_memory(opening)
+        return False
 
     async def prepare(self, openings: Sequence[Opening], user: str, parent: Span | None = None) -> None:
         """Read what is missing until every opening can be completed, or refuse it with 108; traced under ``parent``."""

@@ -7,13 +7,14 @@ are known without asking; after a reconnect of the bus they are asked for anew, 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from pydantic import ValidationError
 
 from whimbrel.edge.core.hub import LINGER_S
 from whimbrel.edge.core.identity import Identity, group_set
-from whimbrel.edge.shell.batches import Batches, ServiceUnavailable
+from whimbrel.edge.shell.batches import Batches, ServiceUnavailable, resolve
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.errors import MalformedChannel
@@ -93,12 +94,30 @@ class Users:
 
     async def groups(self, user: User) -> frozenset[str]:
         """Return the router's groups of ``user``. Raises ServiceUnavailable."""
-        while user.groups is None:
-            told = user.changes
-            rights = await self._resolve.ask(user.name)
-            if user.changes == told:  # otherwise the answer may be older than the change
-                user.groups = group_set(rights.groups)
-        return user.groups
+        answer: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
+        self.ask_groups(user, partial(resolve, answer))
+        return await answer
+
+    def ask_groups(self, user: User, answered: Callable[[frozenset[str] | ServiceUnavailable], None]) -> None:
+        """Call ``answered`` with the router's groups of ``user``: at once where they are known."""
+        if user.groups is not None:
+            answered(user.groups)
+        else:
+            self._resolve.put(user.name, partial(self._told, user, user.changes, answered))
+
+    def _told(
+        self,
+        user: User,
+        changes: int,
+        answered: Callable[[frozenset[str] | ServiceUnavailable], None],
+        rights: Rights | ServiceUnavailable,
+    ) -> None:
+        if isinstance(rights, ServiceUnavailable):
+            answered(rights)
+            return
+        if user.groups is None and user.changes == changes:  # otherwise the answer may be older than the change
+            user.groups = group_set(rights.groups)
+        self.ask_groups(user, answered)
 
     def crowded(self, name: str, device: Device | None, most: int) -> bool:
         """Tell whether user ``name`` has ``most`` devices already, and ``device`` is none of them."""
