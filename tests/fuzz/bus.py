@@ -70,6 +70,7 @@ BUS: Final = [
     b"MSG live.orders.1 1 5\r\nhello\r\n" * 3,
     b"MSG live.orders.2 2 _INBOX.x 2\r\n{}\r\nPING\r\n",
     b"HMSG live.orders.1 1 34 %d\r\nNATS/1.0\r\nNats-Sequence: 12345\r\n\r\n%b\r\n" % (34 + len(BODY), BODY),
+    b"MSG live.orders.1 1 5\r\nhello\r\nMSG live.orders.1 1 -31\r\n",
     b"HMSG live.orders.0 1 _INBOX.y 16 16\r\nNATS/1.0 404\r\n\r\n\r\n+OK\r\n-ERR 'x'\r\nPONG\r\n",
 ]
 HEADERS: Final = [

@@ -148,6 +148,27 @@ async def test_however_the_bytes_arrive_each_message_is_delivered_once_and_in_or
     ]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"MSG ours.0 1 -31\r\n",
+        b"HMSG ours.0 1 -40 2\r\nab\r\n",
+        b"HMSG ours.0 1 3 2\r\nab\r\n",
+        b"MSG ours.0 1 two\r\nab\r\n",
+        b"MSG ours.0 one 2\r\nab\r\n",
+        b"MSG ours.\xff 1 2\r\nab\r\n",
+    ],
+)
+def test_what_is_not_the_protocol_is_left_to_nats_py_and_nothing_before_it_comes_twice(broken: bytes) -> None:
+    heard: list[bytes] = []
+    registry = Registry(lambda *_: pytest.fail("nothing raises"))
+    registry.attach("ours.0", "", lambda delivery: heard.append(delivery.payload))
+    client = fastclient.FastClient(registry)
+    client._status = client.CONNECTED
+    assert client.take(b"MSG ours.0 1 2\r\nok\r\n" + broken) == broken
+    assert heard == [b"ok"]
+
+
 async def test_the_end_of_a_read_is_told_after_all_that_it_held(connect: Connect) -> None:
     connection = await connect()
     log: list[str] = []

@@ -107,10 +107,7 @@ class FastClient(Client):
             data, self._partial = self._partial + data, b""
         if self._status != Client.CONNECTED or not self._ps.between_messages:
             return data
-        try:
-            taken = self._deliver_all(data)
-        except ValueError:  # not the protocol: nats-py says so and reconnects
-            return data
+        taken = self._deliver_all(data)
         self._registry.read_ended()
         return data[taken:]
 
@@ -137,17 +134,20 @@ class FastClient(Client):
                     headers_size = b"0"
                 case _:
                     return at
-            subscription = by_sid.get(int(sid))
-            if subscription is None:
-                return at
             start = end + 2
-            body = start + int(headers_size)
-            end = start + int(message_size)
-            if end + 2 > size:
-                break
+            try:
+                subscription = by_sid.get(int(sid))
+                body, end = start + int(headers_size), start + int(message_size)
+                if subscription is None or not start <= body <= end:
+                    return at
+                if end + 2 > size:
+                    break
+                headers = data[start:body] if body > start else None
+                message = Delivery(subject.decode(), reply.decode(), data[body:end], headers)
+            except ValueError:  # not the protocol: nats-py says so and reconnects
+                return at
             at = end + 2
-            headers = data[start:body] if body > start else None
-            registry.deliver(subscription, Delivery(subject.decode(), reply.decode(), data[body:end], headers))
+            registry.deliver(subscription, message)
         self._partial = data[at:]
         return size
 
