@@ -12,7 +12,7 @@ from typing import Final
 import uvloop
 
 from bench.machine import Company, Machine
-from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery
+from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery, streams
 from bench.peers import PEERS
 from bench.program import Broken
 from bench.report import Row
@@ -27,6 +27,7 @@ PARTS: Final[Mapping[str, Callable[[Stand], Awaitable[list[Row]]]]] = {
     "recovery": recovery.measure,
     "latency": latency.measure,
     "polling": polling.measure,
+    "streams": streams.measure,
     "flatness": flatness.measure,
 }
 USUAL: Final = tuple(part for part in PARTS if part != "flatness")  # which takes as long as all of the others

@@ -1,8 +1,8 @@
-/* The clients of a benchmark: thousands of WebSockets or long-polls in one thread, so cheap that it is the server that
+/* The clients of a benchmark: thousands of WebSockets, streams of events or long-polls in one thread, so cheap that it is the server that
  * is measured.
  *
  *   open HOST PORT COUNT WINDOW DIALECT FILE   open COUNT connections, at most WINDOW under way at a time. DIALECT is one
- *                                              of dialects.h, `poll` or `nchan-poll`. Connection i goes by line i of
+ *                                              of dialects.h, `sse`, `poll` or `nchan-poll`. Connection i goes by line i of
  *                                              FILE (a line may serve several): its first frame, or its path, or for
  *                                              `poll` TOKEN<tab>CHANNELS, CHANNELS being the JSON of the first poll
  *   await opened|publications NUMBER MS        answer with the counts once there are NUMBER, or after MS
@@ -16,6 +16,7 @@
  */
 #define _GNU_SOURCE
 #include "clients.h"
+#include "streams.h"
 
 enum { SOURCES = 16 };
 
@@ -103,11 +104,12 @@ static size_t take_answer(struct client *client, const char *text, size_t size, 
     if (size < start + length) return 0;
     const char *body = text + start;
     if (client->state == UPGRADING) {
-        if (!begins(text, size, "HTTP/1.1 101")) {
+        if (!begins(text, size, streams ? "HTTP/1.1 200" : "HTTP/1.1 101")) {
             refused(client, text, size);
             return start + length;
         }
-        on_upgraded(client);
+        if (streams) client->state = GREETING;
+        else on_upgraded(client);
         return start;
     }
     if (nchan_polls) {
@@ -149,8 +151,8 @@ static void on_readable(struct client *client) {
     int64_t now = now_ns();
     size_t size = have + (size_t)got, at = 0, taken;
     do {
-        bool http = !dialect || client->state == UPGRADING;
-        taken = (http ? take_answer : take_frame)(client, space + at, size - at, now);
+        bool http = client->state == UPGRADING || (!dialect && !streams);
+        taken = (http ? take_answer : streams ? take_event : take_frame)(client, space + at, size - at, now);
         at += taken;
     } while (taken && at < size && client->state != CLOSED);
     if (client->state == CLOSED) return;
@@ -174,6 +176,10 @@ static void on_connected(struct client *client) {
     if (nchan_polls) { /* nobody answers before there is something: who has asked is in */
         greeted(client, "", 0);
         send_nchan_poll(client, NULL, 0);
+        return;
+    }
+    if (streams) {
+        send_stream(client);
         return;
     }
     if (!dialect) {
@@ -256,8 +262,9 @@ static void obey(char *line) {
     if (sscanf(line, "open %63s %d %zu %zu %31s %2047s", host, &port, &number, &window, word, path) == 6) {
         server = address_of(host, port);
         nchan_polls = !strcmp(word, "nchan-poll");
+        streams = !strcmp(word, "sse");
         dialect = dialect_named(word);
-        if (!dialect && !nchan_polls && strcmp(word, "poll")) die("not a dialect: %s", word);
+        if (!dialect && !nchan_polls && !streams && strcmp(word, "poll")) die("not a dialect: %s", word);
         open_all(path, number);
         puts("{}");
     } else if (sscanf(line, "await %31s %zu %d", word, &number, &ms) == 3) {

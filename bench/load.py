@@ -10,7 +10,7 @@ from bench.program import Broken, Program, compiled, write_lines
 
 WINDOW: Final = 256  # connections under way at a time: a storm, but not deeper than the listener's queue
 OPEN_S: Final = 60.0
-Transport = Literal["ws", "poll", "socketio", "nchan", "nchan-poll"]
+Transport = Literal["ws", "sse", "poll", "socketio", "nchan", "nchan-poll"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,12 @@ def published(*numbers: int, series: int = 0, prefix: bytes = b"[") -> bytes:
 class Server:
     """Answers the upgrade and the first frame (where the client is not silent), then writes what a test says."""
 
-    def __init__(self, greeting: bytes = framed(GREETING), *, silent: bool = False) -> None:
+    def __init__(self, greeting: bytes = framed(GREETING), *, silent: bool = False, answer: bytes = UPGRADED) -> None:
         self.heard: Collected[bytes] = Collected()
         self.requests: list[bytes] = []
         self.greeting = greeting
         self.silent = silent
+        self.answer = answer
         self.clients: list[asyncio.StreamWriter] = []
 
     async def start(self, ending: AsyncExitStack) -> int:
@@ -41,7 +42,7 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests.append((await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0])
-        writer.write(UPGRADED)
+        writer.write(self.answer)
         if not self.silent:
             self.heard.append(await reader.read(65536))
         writer.write(self.greeting)

@@ -139,6 +139,38 @@ async def test_socket_io_lets_a_client_in_after_its_prelude_and_its_early_public
     assert server.heard.items[1].endswith(b"3")
 
 
+STREAM = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nretry: 900\n\n"
+
+
+def event(kind: str, text: bytes) -> bytes:
+    return b"id: 2.a.b\nevent: %b\ndata: %b\n\n" % (kind.encode(), text)
+
+
+async def test_events_are_taken_one_by_one_however_they_come(load: Load, ending: AsyncExitStack) -> None:
+    server = Server(event("connected", GREETING), answer=STREAM)
+    await load.open(await server.start(ending), [connect_frame("a token", {})], transport="sse")
+    assert (server.requests, server.heard.items[0]) == (
+        [b"POST /v1/sse HTTP/1.1"],
+        connect_frame("a token", {}).encode(),
+    )
+    assert await load.greetings() == [{"type": "connected"}]
+    await load.reset()
+    told = b":\n\n" + event("publication", published(0)[2:]) + event("publication", published(2)[2:])
+    for at in range(len(told)):
+        server.clients[0].write(told[at : at + 1])
+        await server.clients[0].drain()
+    counts = await load.publications(2, patience_s=10)
+    assert (counts.messages, counts.publications, counts.missing, counts.lost) == (2, 2, 1, 0)
+    server.clients[0].write(event("disconnect", b'{"type":"disconnect","slug":"draining"}'))
+    assert "draining" in (await load.publications(3, patience_s=0.2)).trouble
+
+
+async def test_a_stream_that_is_refused_breaks_the_run(load: Load, ending: AsyncExitStack) -> None:
+    server = Server(b"", answer=b'HTTP/1.1 401 Unauthorized\r\ncontent-length: 23\r\n\r\n{"slug":"unauthorized"}')
+    with pytest.raises(Broken, match="unauthorized"):
+        await load.open(await server.start(ending), [connect_frame("a token", {})], transport="sse")
+
+
 async def test_socket_io_refuses_a_client(load: Load, ending: AsyncExitStack) -> None:
     server = Server(framed(b'0{"sid":"a"}') + framed(b'44{"message":"not signed by us"}'))
     with pytest.raises(Broken, match="not signed by us"):

@@ -9,7 +9,7 @@ import pytest_asyncio
 from bench import __main__ as command
 from bench.installation import Installation
 from bench.machine import Machine
-from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery
+from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery, streams
 from bench.stand import Stand
 
 FEW: Mapping[ModuleType, Mapping[str, object]] = {
@@ -19,6 +19,7 @@ FEW: Mapping[ModuleType, Mapping[str, object]] = {
     recovery: {"CLIENTS": 4, "MISSED": 5},
     latency: {"CLIENTS": 4, "RATE": 100.0, "SECONDS": 0.2},
     polling: {"CLIENTS": 4, "SECONDS": 0.2},
+    streams: {"CLIENTS": 4, "SECONDS": 0.2},
     flatness: {
         "SUBSCRIBERS": (2, 4),
         "CHANNELS": (1, 10),
