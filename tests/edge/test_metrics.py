@@ -44,7 +44,7 @@ async def test_the_lag_of_the_bus_is_timed_by_the_streams_own_clock(edge: Edge, 
     peer = await edge.session(a_name("alice"), channel)
     lag = "whimbrel_edge_bus_lag_seconds"
     before = values(edge)
-    await eventually(lambda: edge.pod.openings._bus._timing)
+    await eventually(lambda: edge.pod.openings._bus.hearing.timing)
     await neighbours.publish(channel, 1, 2, 3)
     await peer.data(3)
     after = values(edge)

@@ -6,7 +6,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from tests.fuzz.websockets import cut
-from whimbrel.edge.shell.bus import _trace
+from whimbrel.edge.shell.hearing import position, trace_of
 from whimbrel.notifier.core import events
 from whimbrel.notifier.core.errors import Undeliverable
 from whimbrel.protocol.errors import ContractError
@@ -47,10 +47,10 @@ def bus_headers(data: bytes) -> bool:
     """Headers are found or not; what goes into a client's frame leaves it a frame with the same position."""
     raw = b"NATS/1.0" + data
     delivery.status(raw), delivery.description(raw), delivery.fields(raw)
-    offset, prev = delivery.number(raw, "Nats-Sequence"), delivery.number(raw, "Nats-Last-Sequence")
+    offset, prev = position(raw)
     assert offset >= 0 <= prev
     traces.extract(delivery.header(raw, "traceparent"))
-    trace = _trace(raw)
+    trace = trace_of(raw)
     frame = json.loads(publication_frame(b"orders:1", BODY, offset, prev, trace))
     assert set(frame) - {"trace"} == {"type", "channel", "offset", "prev", "event", "event_id", "time", "data"}
     assert (frame["offset"], frame["prev"]) == (offset, prev)

@@ -122,8 +122,7 @@ class FastClient(Client):
                 if size - at > MAX_CONTROL_LINE_SIZE:
                     return at
                 break
-            words = data[at:end].split()
-            match words:
+            match data[at:end].split():
                 case [b"HMSG", subject, sid, headers_size, message_size]:
                     reply = b""
                 case [b"HMSG", subject, sid, reply, headers_size, message_size]:

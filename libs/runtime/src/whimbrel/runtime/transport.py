@@ -18,7 +18,7 @@ class FastReader(asyncio.StreamReader):
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # the transport has nothing but bytes
         """Called by the transport with what one read gave."""
-        if self.take is not None and not self.buffered:
+        if self.take is not None and not self._buffer:  # type: ignore[attr-defined]
             data = self.take(data)
         if data:
             super().feed_data(data)
@@ -27,6 +27,18 @@ class FastReader(asyncio.StreamReader):
     def buffered(self) -> int:
         """Bytes that the read loop did not fetch yet."""
         return len(self._buffer)  # type: ignore[attr-defined]
+
+
+class FastProtocol(asyncio.StreamReaderProtocol):
+    """A stream protocol that hands over what arrives without asking first whether somebody still wants it."""
+
+    def __init__(self, reader: FastReader, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(reader, loop=loop)
+        self._reader = reader
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport with what one read gave."""
+        self._reader.feed_data(data)
 
 
 class FastTransport(TcpTransport):
@@ -58,10 +70,10 @@ class FastTransport(TcpTransport):
         assert transport is not None
         self._adopt(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
-    def _stream(self, buffer_size: int) -> tuple[FastReader, asyncio.StreamReaderProtocol]:
+    def _stream(self, buffer_size: int) -> tuple[FastReader, FastProtocol]:
         loop = asyncio.get_running_loop()
         reader = FastReader(limit=buffer_size, loop=loop)
-        return reader, asyncio.StreamReaderProtocol(reader, loop=loop)
+        return reader, FastProtocol(reader, loop)
 
     def _adopt(self, reader: FastReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

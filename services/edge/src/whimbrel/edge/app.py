@@ -88,7 +88,7 @@ async def run(service: Service) -> None:
     bus.expose(service.metrics)
     fanout.expose(service.metrics)
     watch.expose(service.metrics)
-    service.vitals.on_look += (bus.time_next, pod.weigh_outboxes)
+    service.vitals.on_look += (bus.hearing.time_next, pod.weigh_outboxes)
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 

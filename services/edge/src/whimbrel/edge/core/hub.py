@@ -19,6 +19,7 @@ Deliver = Callable[[Batch], None]
 Turn = MutableMapping[Any, Any]  # what was composed in one turn of the loop, by what was asked
 
 _INBOX: Final = INBOX.encode()  # one object for all
+_NEXT: Final = Verdict.NEXT
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
 
 
@@ -139,16 +140,16 @@ class LiveChannel:
 
     def accept(self, publication: Stored) -> Verdict:
         """Take a publication from the bus or from a read of the stream; what is next goes to ``pending``."""
-        self.newest = max(self.newest, publication.offset)
+        offset, prev, body, trace = publication
+        if offset > self.newest:
+            self.newest = offset
         if self.ring is None:
             return Verdict.GAP
         verdict = self.ring.accept(publication)
-        if verdict is Verdict.NEXT:
-            self.pending.append(
-                publication_frame(self.name, publication.body, publication.offset, publication.prev, publication.trace)
-            )
-            if publication.trace:
-                self.traces += (publication.trace,)
+        if verdict is _NEXT:
+            self.pending.append(publication_frame(self.name, body, offset, prev, trace))
+            if trace:
+                self.traces += (trace,)
         return verdict
 
     def accept_ephemeral(self, body: bytes, trace: bytes) -> None:
@@ -182,7 +183,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.channels: dict[Channel, LiveChannel] = {}
-        self.dirty: list[LiveChannel] = []  # with frames to flush
+        self.dirty: dict[LiveChannel, None] = {}  # with frames to flush, oldest first
         self.woken: dict[Waiter, None] = {}  # oldest first
 
     def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
@@ -228,8 +229,7 @@ class Hub:
 
     def mark(self, live: LiveChannel) -> None:
         """Have ``live`` flushed with the next flush."""
-        if live not in self.dirty:
-            self.dirty.append(live)
+        self.dirty[live] = None
 
     def reap(self, *, now: float) -> list[LiveChannel]:
         """Forget and return the channels that nobody has used for the linger time."""

@@ -68,6 +68,9 @@ class Verdict(Enum):
     GAP = auto()
 
 
+_NEXT: Final = Verdict.NEXT
+
+
 class Ring:
     """Publications in (``floor``, ``head``]: all that were published there, oldest first.
 
@@ -87,24 +90,25 @@ class Ring:
 
     def accept(self, publication: Stored) -> Verdict:
         """Append ``publication`` if it is the next one; otherwise change nothing."""
-        if publication.offset <= self.head:
+        offset, prev, body, _ = publication
+        if offset <= self.head:
             return Verdict.DUPLICATE
-        if publication.prev > self.head:
+        if prev > self.head:
             return Verdict.GAP
         self._stored.append(publication)
-        self._bytes += len(publication.body)
+        self._bytes += len(body)
         self._runs = None
-        self.head = publication.offset
+        self.head = offset
         while len(self._stored) > RING_PUBLICATIONS or (self._bytes > RING_BYTES and len(self._stored) > 1):
             oldest = self._stored.pop(0)
             self._bytes -= len(oldest.body)
             self.floor = oldest.offset
             self.quiet = False
-        return Verdict.NEXT
+        return _NEXT
 
     def extend(self, publications: Iterable[Stored]) -> list[Stored]:
         """Append what was read from the stream, oldest first; return those that were new."""
-        return [each for each in publications if self.accept(each) is Verdict.NEXT]
+        return [each for each in publications if self.accept(each) is _NEXT]
 
     def reach_back(self, position: int, publications: Sequence[Stored], until: int) -> None:
         """Take in ``publications``, oldest first: all from ``position`` to ``until``. The oldest of them stay outside

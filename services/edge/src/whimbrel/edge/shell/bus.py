@@ -8,46 +8,28 @@ be shown, the channel starts anew and its subscribers are told to reload.
 
 import asyncio
 import random
-import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
-from datetime import datetime
 from functools import partial
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.recovery import Complete, Unrecoverable
-from whimbrel.edge.core.ring import Ring, Stored, Verdict
+from whimbrel.edge.core.ring import Ring
 from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.gaps import Gaps
-from whimbrel.edge.shell.streams import TROUBLE, UNREADABLE, Head, Streams
+from whimbrel.edge.shell.hearing import Hearing
+from whimbrel.edge.shell.streams import TROUBLE, Head, Streams
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
-from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, STORED_AT, TRACEPARENT, TRACEPARENT_PATTERN, is_body
-from whimbrel.runtime import traces
-from whimbrel.runtime.delivery import header, number, stamped
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
-from whimbrel.runtime.nats import Connection, Delivery, Subscription
+from whimbrel.runtime.nats import Connection, Subscription
 
 SWEEP_S: Final = 60.0
 REAP_S: Final = 5.0
 RECHECK_S: Final = 1.0  # within that, interest in a new subject has reached every server of a cluster
 RETRY_S: Final = 0.25
 PACE_S: Final = 0.01  # between two batches of channels to open: each costs a read per partition
-_TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
-
-
-class _Listener:
-    """What hears one channel: a third of the memory of a partial of a method."""
-
-    __slots__ = ("_live", "_receive")
-
-    def __init__(self, live: LiveChannel, receive: Callable[[LiveChannel, Delivery], None]) -> None:
-        self._live = live
-        self._receive = receive
-
-    def __call__(self, message: Delivery) -> None:
-        self._receive(self._live, message)
 
 
 class Bus:
@@ -57,16 +39,13 @@ class Bus:
         self.streams = streams
         self.gaps = 0  # times that live delivery was found to have missed something
         self.resets = 0  # times that it could not be made up for
-        self.unreadable = 0
-        self.received = 0
-        self._timing = False  # whether the next publication is to be timed
+        self.hearing = Hearing(hub, fanout, self._catch_up_soon, log)
         self._hub = hub
         self._fanout = fanout
         self._live = live
         self._ledger = gaps
         self._log = log
         self._subscriptions: dict[LiveChannel, Subscription] = {}
-        self._durable, self._ephemeral = self._on_durable, self._on_ephemeral  # one object each for all channels
         self._opening: dict[LiveChannel, list[Callable[[], None]]] = {}  # with who is to be told
         self._unopened: list[LiveChannel] = []
         self._unchecked: list[LiveChannel] = []  # to be compared with their streams once more
@@ -86,7 +65,7 @@ class Bus:
         else:
             live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
             self._hub.channels[channel] = live
-            listener = _Listener(live, self._durable if durable else self._ephemeral)
+            listener = self.hearing.listener(live)
             self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), listener)
             self._opening[live] = []
             self._unopened.append(live)
@@ -169,38 +148,6 @@ class Bus:
             except TROUBLE as error:
                 self._log.warning("bus.open_delayed", channels=len(channels), error=str(error))
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
-
-    # Live publications
-
-    def _on_durable(self, live: LiveChannel, message: Delivery) -> None:
-        self.received += 1
-        raw = message.headers
-        publication = Stored(
-            number(raw, SEQUENCE), number(raw, LAST_SEQUENCE), self._body(message), _trace(raw) if raw else b""
-        )
-        if live.accept(publication) is Verdict.NEXT:
-            self._hub.mark(live)
-            if self._timing:
-                self._timing = False
-                self._fanout.stored_at = _stored_at(raw)
-        elif live.behind:
-            self._catch_up_soon(live)
-
-    def time_next(self) -> None:
-        """Have it measured how long the next publication took from the stream to its sockets."""
-        self._timing = True
-
-    def _on_ephemeral(self, live: LiveChannel, message: Delivery) -> None:
-        self.received += 1
-        live.accept_ephemeral(self._body(message), _trace(message.headers))
-        self._hub.mark(live)
-
-    def _body(self, message: Delivery) -> bytes:
-        if is_body(message.payload):
-            return message.payload
-        self.unreadable += 1
-        self._log.warning("bus.unreadable", subject=message.subject, bytes=len(message.payload))
-        return UNREADABLE
 
     # Gaps
 
@@ -299,34 +246,13 @@ class Bus:
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""
         metrics.gauge("whimbrel_edge_channels", "Channels held by the pod.", lambda: len(self._hub.channels))
-        metrics.counter("whimbrel_edge_bus_publications_total", "Publications heard live.", lambda: self.received)
         metrics.counter("whimbrel_edge_bus_gaps_total", "Gaps found in live delivery and read up.", lambda: self.gaps)
         metrics.counter(
             "whimbrel_edge_bus_resets_total", "Channels begun anew: their subscribers reload.", lambda: self.resets
         )
-        metrics.counter(
-            "whimbrel_edge_bus_unreadable_total", "Messages that are no publications.", lambda: self.unreadable
-        )
+        self.hearing.expose(metrics)
 
 
 def _resolve(opened: asyncio.Future[None]) -> None:
     if not opened.done():  # somebody waits
         opened.set_result(None)
-
-
-def _stored_at(raw: bytes | None) -> float:
-    """Return when the stream stored a publication (Unix s), 0 where it does not say so."""
-    stamp = stamped(raw, STORED_AT)
-    try:
-        return 0.0 if stamp is None else datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _trace(raw: bytes | None) -> bytes:
-    if raw is None or TRACEPARENT.encode() not in raw:
-        return b""
-    traceparent = header(raw, TRACEPARENT)
-    if not traces.sampled(traceparent) or not _TRACEPARENT.fullmatch(traceparent or ""):
-        return b""  # it is spliced into JSON: nothing but a traceparent may be
-    return (traceparent or "").encode()

@@ -81,15 +81,16 @@ class Fanout:
         dirty = self._hub.dirty
         if not dirty:
             return
-        self._hub.dirty = []
+        self._hub.dirty = {}
         size = 0
         for live in dirty:
             frames, live.pending = live.pending, []
-            self.publications += len(frames)
-            live.delivered += len(frames)
-            size += sum(map(len, frames))
-            if frames:
-                self.batches.observe(len(frames))
+            number = len(frames)
+            self.publications += number
+            live.delivered += number
+            size += len(frames[0]) if number == 1 else sum(map(len, frames))
+            if number:
+                self.batches.observe(number)
             if live.traces:
                 self._flush_traced(live, frames)
             elif frames:
@@ -125,7 +126,13 @@ class Fanout:
             self._write(live, frames)
 
     def _write(self, live: LiveChannel, frames: list[bytes]) -> None:
-        if audience := live.audience:
+        audience = live.audience
+        if len(audience) == 1 == len(frames) and live not in self._backlogs:  # as with most users' own channels
+            data = text_message(frames[0])
+            _write_to_all(audience, data)
+            self.deliveries += 1
+            self._counters.bytes_out += len(data)
+        elif audience:
             self._spread(self._backlogs, live, frames, audience, _messages)
         if live.followers is not None:
             self._spread(self._streams, live, [Batch(live.name, live.epoch, frames)], live.following, list)
