@@ -8,14 +8,18 @@ import { claimsOf } from "./core/token.js";
 import { Emitter } from "./emitter.js";
 import { WhimbrelError } from "./errors.js";
 import { browser } from "./host.js";
+import { newKey } from "./key.js";
 import { Positions } from "./positions.js";
 import { INBOX } from "./protocol.gen.js";
+import { canShare, Sharing } from "./sharing.js";
 import { Subscription } from "./subscription.js";
 import { watch } from "./surroundings.js";
+import { openLink } from "./transports/open.js";
 
 /**
  * @import { Ok, Publication } from "./protocol.gen.js"
  * @import { Transport } from "./core/choice.js"
+ * @import { Ways } from "./tabs/trunk.js"
  * @import { ConnectionState, Effect } from "./core/effects.js"
  * @import { Events, Options, Preference } from "./options.js"
  * @import { ChannelPublication, Handler, SubscribeOptions } from "./subscription.js"
@@ -34,8 +38,12 @@ export class Whimbrel extends Emitter {
   #conversation;
   #positions;
   #subject = "";
+  /** @type {Sharing | null} */
+  #sharing = null;
   /** @type {Preference} */
   #preference;
+  /** @type {Transport} */
+  #told;
   /** @type {Map<string, Set<Subscription>>} */
   #subscriptions = new Map();
   /** @type {Map<number, {resolve: (ok: Ok) => void, reject: (error: WhimbrelError) => void}>} */
@@ -51,30 +59,37 @@ export class Whimbrel extends Emitter {
    */
   constructor(url, options) {
     super();
-    const { token, transport = "auto", storage = null, device, host = {} } = checkedOptions(options);
+    const { token, transport = "auto", storage = null, tabs = "shared", device, host = {} } = checkedOptions(options);
     this.#host = browser(host);
     this.#base = addressOf(url, this.#host.document?.baseURI);
     this.#positions = new Positions(storage, this.#base, this.#host);
     this.#preference = transport;
     const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
-    this.#session = new Session({
-      transports: this.#available(transport),
-      remembered,
-      curious: transport === "auto" && !remembered,
-      random: this.#host.random,
-      identity: { client: VERSION, ...(device && { device }) },
-    });
+    const identity = { client: VERSION, ...(device && { device }) };
+    const terms = { transports: this.#available(transport), remembered, curious: transport === "auto" && !remembered, random: this.#host.random, identity };
+    const shared = tabs === "shared" && canShare(this.#host);
+    this.#session = new Session(shared ? { transports: ["tabs"], random: this.#host.random, identity } : terms);
+    if (shared) this.#share(terms, token);
+    this.#told = this.transport;
     this.#conversation = new Conversation(this.#session, {
       base: this.#base,
       host: this.#host,
       token: async () => this.#signedIn(await token()),
       tell: (effect) => this.#hear(effect),
       done: () => this.#positions.keep(() => this.positions),
+      open: (way, base, events) => {
+        if (way !== "tabs") return openLink(way, base, events, this.#host);
+        const key = this.#subject && `whimbrel:${base}:${transport}:${this.#subject}`; // users are kept apart: one must not hear what is another's
+        return /** @type {Sharing} */ (this.#sharing).open(key, events);
+      },
     });
     this.#leave = watch(this.#host, {
       back: () => this.#perform(this.#session.wake(this.#host.now())),
       online: () => this.#perform(this.#session.wake(this.#host.now(), true)),
-      leaving: () => this.#positions.save(),
+      leaving: () => {
+        this.#positions.save();
+        this.#sharing?.leave();
+      },
     });
     Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
   }
@@ -86,7 +101,13 @@ export class Whimbrel extends Emitter {
 
   /** @type {Transport} the one in use, or the next to be tried */
   get transport() {
-    return this.#session.transport;
+    const { transport } = this.#session;
+    return transport === "tabs" ? (this.#sharing?.carrier ?? "websocket") : transport;
+  }
+
+  /** Whether this tab holds the connection: by itself, or for all tabs of the browser. */
+  get leads() {
+    return this.#sharing?.leads ?? true;
   }
 
   /** The user whom the token names; empty before the first connect. */
@@ -193,7 +214,8 @@ export class Whimbrel extends Emitter {
   useTransport(preference) {
     const available = this.#available(preference);
     this.#preference = preference;
-    this.#perform(this.#session.prefer(available, this.#host.now()));
+    if (this.#sharing) this.#sharing.prefer(available);
+    else this.#perform(this.#session.prefer(available, this.#host.now()));
   }
 
   /** End for good: requests under way are rejected, nothing is delivered any more. */
@@ -233,8 +255,7 @@ export class Whimbrel extends Emitter {
       case "leave":
         return this.#each(effect.channel, (each) => each.emit(effect.type, { user: effect.user, info: effect.info }));
       case "transport":
-        this.#remember();
-        return this.emit("transport", effect.transport);
+        return this.#carried();
       case "acked":
         return this.emit("acked", { channel: effect.channel, offset: effect.offset });
       case "settle":
@@ -253,6 +274,7 @@ export class Whimbrel extends Emitter {
     this.#remember();
     if (state === "closed") {
       this.#leave();
+      this.#sharing?.leave();
       this.#positions.save();
     }
     this.emit("state", { state, code, reason, retryMs });
@@ -296,6 +318,44 @@ export class Whimbrel extends Emitter {
     return token;
   }
 
+  // --- one connection for all tabs
+
+  /** @param {Ways["terms"]} terms of a connection of its own @param {Options["token"]} token */
+  #share(terms, token) {
+    const { credentials } = this.#session;
+    const alone = () => {
+      this.#sharing = null;
+      credentials.idle = false;
+      this.#perform(this.#session.prefer(terms.transports, this.#host.now()));
+    };
+    const ways = () => ({
+      base: this.#base,
+      host: this.#host,
+      terms: { ...terms, transports: this.#available(this.#preference) },
+      resume: credentials.resume,
+      token: async () => {
+        const text = credentials.lend(this.#host.now()) ?? (await token());
+        if (text && claimsOf(text).sub !== this.#subject) throw new Error("it has a token of another user: close this client, and make a new one");
+        return text;
+      },
+      report: (/** @type {Effect} */ effect) => this.#hear(effect),
+    });
+    credentials.idle = true;
+    this.#sharing = new Sharing(this.#host, ways, {
+      moved: () => {
+        this.#perform(this.#session.move(this.#host.now()));
+        return this.state === "connected";
+      },
+      carried: () => this.#carried(),
+      impossible: alone,
+    });
+  }
+
+  #carried() {
+    this.#remember();
+    if (this.transport !== this.#told) this.emit("transport", (this.#told = this.transport));
+  }
+
   // --- surroundings
 
   get #memory() {
@@ -307,11 +367,6 @@ export class Whimbrel extends Emitter {
     checkTransport(preference, Boolean(this.#host.WebSocket));
     return ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
   }
-}
-
-/** @param {() => number} random @returns {string} fit for an idempotency key */
-function newKey(random) {
-  return globalThis.crypto?.randomUUID?.() ?? `${random()}${random()}`.replaceAll("0.", "");
 }
 
 /**

@@ -5,7 +5,7 @@ import { openLink } from "./transports/open.js";
 import { askAdvice } from "./transports/advice.js";
 
 /**
- * @import { Transport } from "./core/choice.js"
+ * @import { Way } from "./core/choice.js"
  * @import { Effect } from "./core/effects.js"
  * @import { Session } from "./core/session.js"
  * @import { Host, Link, LinkEvents, OpenLink } from "./transports/link.js"
@@ -123,7 +123,7 @@ export class Conversation {
     if (transports) this.perform(this.session.advised(transports, this.now));
   }
 
-  /** @param {Transport} transport @returns {Link} */
+  /** @param {Way} transport @returns {Link} */
   #opened(transport) {
     const { session } = this;
     const isNext = () => this.#next === link;

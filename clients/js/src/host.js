@@ -7,7 +7,8 @@
  * @returns {Host}
  */
 export function browser(own) {
-  const { document, WebSocket } = globalThis;
+  const { document, WebSocket, BroadcastChannel } = globalThis;
+  const locks = globalThis.navigator?.locks; // only in a secure context
   const page = typeof addEventListener === "function" ? globalThis : undefined;
   const session = storageOfSession();
   return {
@@ -19,6 +20,8 @@ export function browser(own) {
     ...(WebSocket && { WebSocket }),
     ...(page && { page }),
     ...(document && { document }),
+    ...(locks && { locks }),
+    ...(BroadcastChannel && { broadcast: (/** @type {string} */ name) => new BroadcastChannel(name) }),
     ...(session && { session }),
     ...own,
   };

@@ -15,6 +15,8 @@
  * @property {Preference} [transport] "auto" by default: WebSocket where it opens, else an event stream, else long-poll
  * @property {Pick<Storage, "getItem" | "setItem"> | null} [storage] keeps positions for the next life of the page, e.g. sessionStorage;
  *   give one only where what the publications told survives as well
+ * @property {"shared" | "apart"} [tabs] "shared" by default: the tabs of a browser that show the same user hold one connection, where the
+ *   browser has Web Locks and BroadcastChannel
  * @property {string} [device] stable per installation, at most 64 characters
  * @property {Partial<Host>} [host]
  *

@@ -16,6 +16,8 @@ export function watch({ page, document }, { back, online, leaving }) {
     [page, "offline", back], // the socket may be dead: look
     [page, "pageshow", back],
     [page, "pagehide", leaving],
+    [document, "freeze", leaving],
+    [document, "resume", back],
     [document, "visibilitychange", visible],
   ];
   for (const [target, event, listener] of heard) target?.addEventListener(event, listener);

@@ -7,9 +7,11 @@ import { judge, resume } from "./position.js";
 
 /**
  * @import { Position, Publication, PositionFrame, Ok, Subscribed, Subscription, Unsubscribed, Error as ErrorFrame } from "../protocol.gen.js"
- * @import { Transport } from "./choice.js"
+ * @import { Way } from "./choice.js"
  * @import { ChannelState, Effect, Reason } from "./effects.js"
  */
+
+const ASKED_BY_CONNECT = 0;
 
 /** One channel. `position` is what this client has applied; it survives every connection. */
 class Channel {
@@ -45,7 +47,7 @@ export class Channels {
   #random;
   #nextId;
 
-  /** @type {Transport} what carries the frames: a stream takes no `subscribe`, and neither a stream nor a poll knows `last` */
+  /** @type {Way} what carries the frames: a stream takes no `subscribe`, and neither a stream nor a poll knows `last` */
   carrier = "websocket";
   /** Only a stream that is opened anew carries all that is wanted. */
   stale = false;
@@ -144,8 +146,9 @@ export class Channels {
     }
     for (const name of this.#introduced) {
       const channel = this.#channels.get(name);
-      // A stream that did not bring it would be opened again and again.
-      if (channel?.state === "subscribing" && channel.retryAt === Infinity && this.carrier === "sse") this.#later(channel, now);
+      if (channel?.state !== "subscribing" || channel.retryAt < Infinity) continue;
+      if (this.carrier === "sse") this.#later(channel, now); // a stream that did not bring it would be opened again and again
+      if (this.carrier === "tabs") channel.asked = ASKED_BY_CONNECT; // it is opened by a frame of its own
     }
     return this.carrier === "sse" ? [] : unwanted;
   }
@@ -214,7 +217,7 @@ export class Channels {
   follow(frame, now, out) {
     const channel = this.#channels.get(frame.channel ?? "");
     // What comes before the channel is open belongs to an earlier subscription, which a stream carries on until the next.
-    if (channel?.state === "subscribed") this.#take(channel, frame, false, now, out);
+    if (channel?.state === "subscribed") this.#take(channel, frame, "recovered" in frame && frame.recovered === true, now, out);
   }
 
   /**
@@ -255,7 +258,7 @@ export class Channels {
   /** @param {Channel} channel @returns {object[]} none: only another stream can carry it */
   #subscribe(channel) {
     const { name, position, last } = channel;
-    const reading = !position && Boolean(last) && this.carrier !== "websocket";
+    const reading = !position && Boolean(last) && (this.carrier === "sse" || this.carrier === "poll");
     channel.retryAt = Infinity;
     if (this.carrier === "sse" && !reading) {
       this.stale = true;
@@ -340,6 +343,6 @@ export class Channels {
   #change(channel, state, error, out) {
     if (channel.state === state && error === null) return;
     channel.state = state;
-    out.push({ type: "channel", channel: channel.name, state, error });
+    out.push({ type: "channel", channel: channel.name, state, error, position: channel.position });
   }
 }

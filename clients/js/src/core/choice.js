@@ -2,7 +2,10 @@
 
 import { LIMITS } from "../protocol.gen.js";
 
-/** @typedef {"websocket" | "sse" | "poll"} Transport */
+/**
+ * @typedef {"websocket" | "sse" | "poll"} Transport
+ * @typedef {Transport | "tabs"} Way "tabs": over the connection that another tab holds, or this one for all
+ */
 
 const OPEN_TIMEOUT_MS = LIMITS.OPEN_TIMEOUT_S * 1000; // silence for this long counts as a transport that never opens
 const PROVEN_TIMEOUT_MS = 10_000; // … but one that has opened before on this network gets time: the edge may be busy
@@ -12,29 +15,29 @@ const PROVEN_TIMEOUT_MS = 10_000; // … but one that has opened before on this 
  * dropped does not, for then the network lets it through.
  */
 export class Choice {
-  /** @type {readonly Transport[]} what the application wants */
+  /** @type {readonly Way[]} what the application wants */
   #preferred;
-  /** @type {readonly Transport[]} … and what the edge says of it */
+  /** @type {readonly Way[]} … and what the edge says of it */
   #order;
-  /** @type {Set<Transport>} */
+  /** @type {Set<Way>} */
   #proven = new Set();
-  /** @type {Set<Transport>} */
+  /** @type {Set<Way>} */
   #failed = new Set();
-  /** @type {Set<Transport>} */
+  /** @type {Set<Way>} */
   #disabled = new Set();
   #failures = 0;
 
   /**
-   * @param {readonly Transport[]} order best first, not empty
-   * @param {Transport | null} [remembered] what worked before in this page's session
+   * @param {readonly Way[]} order best first, not empty
+   * @param {Way | null} [remembered] what worked before in this page's session
    */
   constructor(order, remembered = null) {
     this.#preferred = this.#order = order;
-    /** @type {Transport} */
-    this.current = remembered && order.includes(remembered) ? remembered : /** @type {Transport} */ (order[0]);
+    /** @type {Way} */
+    this.current = remembered && order.includes(remembered) ? remembered : /** @type {Way} */ (order[0]);
   }
 
-  /** @param {Transport} transport @returns {number} how long to wait for it to open */
+  /** @param {Way} transport @returns {number} how long to wait for it to open */
   timeoutMs(transport) {
     return this.#proven.has(transport) || this.#usable().length === 1 ? PROVEN_TIMEOUT_MS : OPEN_TIMEOUT_MS;
   }
@@ -49,7 +52,7 @@ export class Choice {
     return this.current !== this.#preferred[0];
   }
 
-  /** @param {Transport} transport answered: use it */
+  /** @param {Way} transport answered: use it */
   opened(transport) {
     this.current = transport;
     this.#proven.add(transport);
@@ -114,27 +117,27 @@ export class Choice {
    * @param {readonly string[]} policy
    */
   obey(policy) {
-    this.#take(/** @type {Transport[]} */ (policy.filter((each) => this.#preferred.includes(/** @type {Transport} */ (each)))));
+    this.#take(/** @type {Way[]} */ (policy.filter((each) => this.#preferred.includes(/** @type {Way} */ (each)))));
   }
 
   /**
    * Take the application's order.
    *
-   * @param {readonly Transport[]} order
+   * @param {readonly Way[]} order
    */
   prefer(order) {
     this.#preferred = order;
     this.#take(order);
   }
 
-  /** @param {readonly Transport[]} order */
+  /** @param {readonly Way[]} order */
   #take(order) {
     if (order.length === 0) return;
     for (const each of order) if (!this.#order.includes(each)) this.#failed.delete(each); // it may have failed by the edge's will
     this.#order = order;
     this.#disabled.clear();
     this.#failures = 0;
-    this.current = order.find((each) => !this.#failed.has(each)) ?? /** @type {Transport} */ (order[0]);
+    this.current = order.find((each) => !this.#failed.has(each)) ?? /** @type {Way} */ (order[0]);
   }
 
   #usable() {

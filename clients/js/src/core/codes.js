@@ -7,9 +7,9 @@ export const ABNORMAL = 1006; // the transport broke without a word, as RFC 6455
 export const TOKEN_UNAVAILABLE = 3000; // the token provider failed; it is asked again
 export const OPEN_TIMEOUT = 3001; // no answer from the edge
 export const SILENT = 3002; // no heartbeat: the connection is dead though nobody said so
-export const SWITCHING = 3003; // to another transport
 export const TIMEOUT = 3004; // a request was not answered in time
 export const CLOSED = 3005; // a request after `close`, or one that `close` cut short
+export const HANDOVER = 3008; // another tab of this browser holds the connection now
 export const GAP = 3007; // publications are missing, and only a new connection brings them
 export const HANDLER = 3006; // the application's handler threw
 

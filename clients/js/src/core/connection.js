@@ -15,15 +15,15 @@ import { step } from "./states.js";
 
 /**
  * @import { Connected, EdgeFrame } from "../protocol.gen.js"
- * @import { Transport } from "./choice.js"
+ * @import { Way } from "./choice.js"
  * @import { ConnectionState, Effect } from "./effects.js"
  * @import { Cause } from "./states.js"
  *
  * @typedef {{code: number, reason: string, afterMs?: number, reconnect?: boolean}} Loss
  *
  * @typedef {object} Terms
- * @property {readonly Transport[]} transports best first
- * @property {Transport | null} [remembered] what worked before in this page's session
+ * @property {readonly Way[]} transports best first
+ * @property {Way | null} [remembered] what worked before in this page's session
  * @property {boolean} [curious] ask the edge at the beginning which transports to use
  * @property {() => number} random from [0, 1)
  */
@@ -104,10 +104,16 @@ export class Connection {
     return this.effects();
   }
 
-  /** Use these transports from now on. @param {readonly Transport[]} transports best first @param {number} now */
+  /** Use these transports from now on. @param {readonly Way[]} transports best first @param {number} now */
   prefer(transports, now) {
     this.route.choice.prefer(transports);
     this.#follow(now);
+    return this.effects();
+  }
+
+  /** Open another way beside the one in use, and go over to it. @param {number} now */
+  move(now) {
+    if (this.state === "connected") this.route.moveAt = now;
     return this.effects();
   }
 
@@ -167,6 +173,7 @@ export class Connection {
   receive(frames, now) {
     this.#liveness.heard(now);
     this.route.heard(now);
+    if (frames.length === 0) this.out.push({ type: "beat" });
     for (const frame of frames) {
       if (!this.route.serving) break;
       this.#read(frame, now);
@@ -222,6 +229,7 @@ export class Connection {
       case "policy":
         return this.#obey(frame.transports, now);
       case "ping":
+        this.out.push({ type: "beat" });
         return this.send([{ type: "pong" }]);
       case "disconnect": {
         const { code, slug, reason, reconnect, after_ms: afterMs } = frame;

@@ -14,6 +14,9 @@ export class Credentials {
 
   /** The opaque grant of the last `connected` or `resume` frame; empty before the first. */
   resume = "";
+  /** The token says who the user is, and nobody else is shown it: it may be old. */
+  idle = false;
+  #lent = false;
   /** When to ask the provider: again after it failed, or because the token ends. */
   retryAt = Infinity;
 
@@ -28,7 +31,14 @@ export class Credentials {
 
   /** @param {number} now @returns {boolean} whether the token is good for a connect */
   ready(now) {
-    return this.#token !== null && this.#token.until > now + MARGIN_MS;
+    return this.#token !== null && (this.idle || this.#token.until > now + MARGIN_MS);
+  }
+
+  /** @param {number} now @returns {string | null} a token that is still good, once */
+  lend(now) {
+    if (this.#lent || !this.#token || this.#token.until <= now + MARGIN_MS) return null;
+    this.#lent = true;
+    return this.#token.text;
   }
 
   /** @returns {boolean} whether the provider is to be asked now: one question at a time */
@@ -46,6 +56,7 @@ export class Credentials {
   received(text, now) {
     this.#asking = false;
     this.#failures = 0;
+    this.#lent = false;
     this.#token = text ? { text, until: 0, accepted: false } : null;
     // How long it lives is read from its own two times: the clock of this machine may be wrong.
     const { exp = Infinity, iat = 0 } = claimsOf(text ?? "");
@@ -73,6 +84,7 @@ export class Credentials {
   /** @param {number} seconds @param {number} now */
   #lasts(seconds, now) {
     if (this.#token) this.#token.until = now + seconds * 1000;
+    if (this.idle) return;
     // The edge gives notice earlier; where it cannot, the token is renewed all the same.
     this.retryAt = Math.max(now + MARGIN_MS, now + seconds * 1000 - MARGIN_MS);
   }

@@ -6,10 +6,10 @@
 import { Choice } from "./choice.js";
 
 /**
- * @import { Transport } from "./choice.js"
+ * @import { Way } from "./choice.js"
  * @import { Effect } from "./effects.js"
  *
- * @typedef {{transport: Transport, by: number, chosen: boolean}} Next the transport that is opened beside the one in use; `by` when it must
+ * @typedef {{transport: Way, by: number, chosen: boolean}} Next the transport that is opened beside the one in use; `by` when it must
  *   have opened; `chosen`: to be used, rather than to be tried
  */
 
@@ -18,7 +18,7 @@ const PROBE_MS = 300_000; // how often a better transport is tried while a worse
 const ADVICE_MS = 60_000; // how often the edge is asked whether a better one may be used again
 
 export class Route {
-  /** @type {Transport | null} the transport in use, open or opening */
+  /** @type {Way | null} the transport in use, open or opening */
   serving = null;
   /** The edge has said something on it. */
   answered = false;
@@ -36,8 +36,8 @@ export class Route {
   #random;
 
   /**
-   * @param {readonly Transport[]} transports best first
-   * @param {Transport | null} remembered what worked before in this page's session
+   * @param {readonly Way[]} transports best first
+   * @param {Way | null} remembered what worked before in this page's session
    * @param {boolean} curious ask the edge at the beginning which transports to use
    * @param {() => number} random
    */
@@ -138,7 +138,7 @@ export class Route {
     this.openBy = this.moveAt = this.#probeAt = this.#adviceAt = Infinity;
   }
 
-  /** @param {Transport} transport @param {number} now @param {Effect[]} out */
+  /** @param {Way} transport @param {number} now @param {Effect[]} out */
   #prepare(transport, now, out) {
     const chosen = transport === this.choice.current;
     if (chosen) this.moveAt = Infinity;

@@ -2,7 +2,7 @@
 
 /**
  * @import { EdgeFrame } from "../protocol.gen.js"
- * @import { Transport } from "../core/choice.js"
+ * @import { Way } from "../core/choice.js"
  * @import { Loss } from "../core/connection.js"
  *
  * @typedef {object} Link
@@ -14,7 +14,7 @@
  * @property {(frames: readonly EdgeFrame[]) => unknown} receive no frames: a sign of life
  * @property {(loss: Loss) => unknown} lost
  *
- * @typedef {(transport: Transport, base: string, events: LinkEvents, host: Host) => Link} OpenLink
+ * @typedef {(transport: Way, base: string, events: LinkEvents, host: Host) => Link} OpenLink
  *
  * @typedef {object} Host what the client takes from its surroundings; a test brings its own
  * @property {() => number} now milliseconds
@@ -25,6 +25,8 @@
  * @property {new (url: string, protocols: string[]) => WebSocket} [WebSocket] absent: event stream or long-poll
  * @property {Pick<EventTarget, "addEventListener" | "removeEventListener">} [page] hears online, offline, pageshow and pagehide
  * @property {Document} [document]
+ * @property {LockManager} [locks] elects the tab that holds the connection for all
+ * @property {(name: string) => BroadcastChannel} [broadcast] how tabs talk to each other
  * @property {Storage} [session] remembers for the page's session which transport worked
  */
 

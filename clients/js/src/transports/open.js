@@ -4,17 +4,27 @@ import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
 import { openWebSocket } from "./websocket.js";
 
-/** @import { Link, OpenLink } from "./link.js" */
+/** @import { Link, LinkEvents, OpenLink } from "./link.js" */
 
 /** @type {OpenLink} */
 export function openLink(transport, base, events, host) {
   if (transport === "websocket") return openWebSocket(base, events, host);
+  const load = import("./fallback.js").then(({ openPoll, openStream }) => (transport === "sse" ? openStream : openPoll));
+  return openLater(load.then((open) => () => open(base, events, host)), events);
+}
+
+/**
+ * @param {Promise<() => Link>} load what opens the link
+ * @param {LinkEvents} events
+ * @returns {Link} that may be closed before
+ */
+export function openLater(load, events) {
   /** @type {Link | null} */
   let link = null;
   let closed = false;
-  import("./fallback.js").then(
-    ({ openPoll, openStream }) => {
-      if (!closed) link = (transport === "sse" ? openStream : openPoll)(base, events, host);
+  load.then(
+    (open) => {
+      if (!closed) link = open();
     },
     (error) => closed || events.lost({ code: ABNORMAL, reason: `the transport cannot be loaded: ${messageOf(error)}` }),
   );

@@ -12,7 +12,6 @@ import { byId, show } from "./dom.js";
 const NAMES = { websocket: "WebSocket", sse: "event stream", poll: "long-poll" };
 
 const BROKEN = 1006; // without a word from the edge: the reason is the browser's own
-const SWITCHING = 3003; // the client changes its transport: nobody is away
 
 /** When the user was away last: Unix ms. An event of that time which comes later was not missed, it was kept. */
 export class Presence {
@@ -24,8 +23,8 @@ export class Presence {
    * @param {number} now
    * @returns {number | null} how long the user was away, where that has just ended
    */
-  change({ state, code }, now) {
-    if (state === "disconnected" && this.#lostAt === 0 && code !== SWITCHING) this.#lostAt = now;
+  change({ state }, now) {
+    if (state === "disconnected" && this.#lostAt === 0) this.#lostAt = now;
     if (state !== "connected" || this.#lostAt === 0) return null;
     const away = now - this.#lostAt;
     this.backAt = now;
@@ -49,6 +48,7 @@ function inWords({ code, reason }, line) {
 export function showConnection(client, line, log, presence) {
   const pill = byId("connection");
   const offline = byId("offline");
+  const drop = byId("drop");
   const polling = byId("polling");
   /** @type {StateChange} */
   let last = { state: client.state, code: 1000, reason: "", retryMs: null };
@@ -57,18 +57,21 @@ export function showConnection(client, line, log, presence) {
   const draw = () => {
     pill.dataset["state"] = last.state;
     show("state", last.state === "connected" ? "Connected" : last.state === "closed" ? "Closed" : last.state === "connecting" ? "Connecting" : line.isCut ? "Offline" : "Disconnected");
-    show("transport", last.state === "connected" ? NAMES[client.transport] : "");
+    const elsewhere = client.leads ? "" : " · through another tab";
+    show("transport", last.state === "connected" ? `${NAMES[client.transport]}${elsewhere}` : "");
+    // The line of a tab that holds no connection is nobody's.
+    for (const button of [offline, drop]) button.toggleAttribute("disabled", last.state === "connected" && !client.leads);
     const left = Math.max(0, (retryAt - Date.now()) / 1000);
     show("why", last.state === "disconnected" ? `${inWords(last, line)} · again in ${left.toFixed(1)} s` : last.state === "closed" ? inWords(last, line) : "");
   };
 
   client.on("state", (change) => {
-    const { state, code, retryMs } = change;
+    const { state, retryMs } = change;
     const wasConnected = last.state === "connected";
     last = change;
     retryAt = Date.now() + (retryMs ?? 0);
     const away = presence.change(change, Date.now());
-    if (state === "disconnected" && wasConnected && code !== SWITCHING) log.note(state, `disconnected: ${inWords(change, line)}`);
+    if (state === "disconnected" && wasConnected) log.note(state, `disconnected: ${inWords(change, line)}`);
     if (state === "closed") log.note(state, `closed: ${inWords(change, line)}`);
     if (state === "connected") {
       if (away !== null) log.welcome(away / 1000, NAMES[client.transport]);
@@ -84,7 +87,7 @@ export function showConnection(client, line, log, presence) {
     offline.setAttribute("aria-pressed", String(line.isCut));
     offline.textContent = line.isCut ? "Go back online" : "Go offline";
   });
-  byId("drop").addEventListener("click", () => line.drop());
+  drop.addEventListener("click", () => line.drop());
   polling.addEventListener("click", () => {
     const forced = polling.getAttribute("aria-pressed") !== "true";
     client.useTransport(forced ? "poll" : "auto");
