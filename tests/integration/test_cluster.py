@@ -4,11 +4,13 @@ import asyncio
 import gc
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.integration.outsiders import DomainTeam, Follower, Poller, a_session
 from tests.integration.test_crashes import AWAY
 from tests.support.dev import Development, running
+from tests.support.exposition import read
 
 EVENTS = 150
 KILLED_AT = 50
@@ -33,6 +35,12 @@ async def follow(cluster: Development, token: str, channel: str, follower: Follo
             await asyncio.sleep(0.05)
 
 
+def swept(cluster: Development) -> float:
+    """Return how often the edge has looked at streams because they had a new leader."""
+    metrics = httpx.get(f"{cluster.running['ops']['edge']}/metrics", trust_env=False).text
+    return read(metrics)["whimbrel_edge_bus_sweeps_total"].samples["", (("reason", "leader"),)]
+
+
 # nats-py forgets to close its old socket when it goes to another server; that is collected within this test.
 @pytest.mark.filterwarnings("ignore:unclosed", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_the_leader_of_a_channel_is_killed_and_nobody_misses_anything(cluster: Development) -> None:
@@ -53,6 +61,7 @@ async def test_the_leader_of_a_channel_is_killed_and_nobody_misses_anything(clus
     gc.collect()
     assert follower.received[channel] == list(range(EVENTS))
     assert (follower.gaps, follower.resets) == (0, [])
+    cluster.until(lambda: swept(cluster) > 0, "the edge has looked at the streams that have a new leader", 20)
 
 
 def test_every_stream_is_kept_by_three_servers_and_all_are_told_to_tools(cluster: Development) -> None:

@@ -44,6 +44,8 @@ ROUTER_QUEUE: Final = "router"
 DLQ_NOTIFIER: Final = "dlq.notifier"
 NOTIFIERS: Final = "ctl.notifier"  # notifiers tell each other how many partitions they hold
 
+LEADER_ELECTED: Final = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*"  # told by the server, the stream comes last
+
 # Wildcards for declarations and permissions
 EVENTS_ALL: Final = "events.>"
 EVENTS_STORED: Final = "e.>"  # events as stream EVENTS keeps them, after the mapping
@@ -180,6 +182,12 @@ def matches(subject: str, pattern: str) -> bool:
     if wanted[-1] == ">" and len(tokens) >= len(wanted):
         tokens, wanted = tokens[: len(wanted) - 1], wanted[:-1]
     return len(tokens) == len(wanted) and all(want in ("*", token) for token, want in zip(tokens, wanted, strict=True))
+
+
+def history_of_advisory(subject: str) -> int | None:
+    """Return the partition whose history stream an advisory of the server is about, None for any other stream."""
+    name, _, partition = subject.rpartition(".")[2].rpartition("_")
+    return int(partition) if name == history_stream(0).rpartition("_")[0] and partition.isdecimal() else None
 
 
 def all_history_streams(partitions: int) -> Iterable[str]:

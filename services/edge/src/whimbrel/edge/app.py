@@ -23,6 +23,7 @@ from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.requests import Requests
 from whimbrel.edge.shell.streams import Streams
+from whimbrel.edge.shell.sweeps import Sweeps
 from whimbrel.edge.shell.tracing import Tracing
 from whimbrel.edge.shell.users import Users
 from whimbrel.edge.shell.watch import Watch
@@ -63,6 +64,7 @@ async def run(service: Service) -> None:
     fanout = Fanout(hub, service.tracer, counters)
     gaps = Gaps(control, service.instance, service.log)
     bus = Bus(hub, fanout, live, Streams(layout, control, readers), gaps, service.log)
+    sweeps = Sweeps(bus, hub, live, service.log)
     marks = ReadMarks(control, readers[0], service.log)
     users = Users(control, service.log)
     journal = Journal(control, Bucket(control, readers[0], subjects.PODS), service.instance, hub, service.log)
@@ -86,13 +88,14 @@ async def run(service: Service) -> None:
     fanout.on_flushed.append(pod.flushed)
     pod.expose(service.metrics)
     bus.expose(service.metrics)
+    sweeps.expose(service.metrics)
     fanout.expose(service.metrics)
     watch.expose(service.metrics)
     service.vitals.on_look += (bus.hearing.time_next, pod.weigh_outboxes)
     port = listener.getsockname()[1]
     service.detail = lambda: {"port": port, **pod.detail()}
 
-    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, users, marks, journal, gaps)]
+    upkeep = [asyncio.create_task(part.run()) for part in (pod, bus, sweeps, users, marks, journal, gaps)]
     tls: http.Tls | None = None
     if certificate is not None:
         certificate.expose(service.metrics)

@@ -1,14 +1,14 @@
 """The bus as the edge sees it: live publications in, gaps found and filled.
 
 One subscription per channel that the pod holds. Republication is at most once, so completeness is checked: every
-publication names the one before it, and after each reconnect and once a minute all channels are compared with their
-streams (a *sweep*). What is missing is read from the stream and enters the ring in order; where completeness cannot
-be shown, the channel starts anew and its subscribers are told to reload.
+publication names the one before it, and channels are compared with their streams from time to time (``sweeps``). What
+is missing is read from the stream and enters the ring in order; where completeness cannot be shown, the channel starts
+anew and its subscribers are told to reload.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
@@ -25,9 +25,7 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection, Subscription
 
-SWEEP_S: Final = 60.0
 REAP_S: Final = 5.0
-RECHECK_S: Final = 1.0  # within that, interest in a new subject has reached every server of a cluster
 RETRY_S: Final = 0.25
 PACE_S: Final = 0.01  # between two batches of channels to open: each costs a read per partition
 
@@ -39,7 +37,7 @@ class Bus:
         self.streams = streams
         self.gaps = 0  # times that live delivery was found to have missed something
         self.resets = 0  # times that it could not be made up for
-        self.hearing = Hearing(hub, fanout, self._catch_up_soon, log)
+        self.hearing = Hearing(hub, fanout, self.catch_up, log)
         self._hub = hub
         self._fanout = fanout
         self._live = live
@@ -48,12 +46,10 @@ class Bus:
         self._subscriptions: dict[LiveChannel, Subscription] = {}
         self._opening: dict[LiveChannel, list[Callable[[], None]]] = {}  # with who is to be told
         self._unopened: list[LiveChannel] = []
-        self._unchecked: list[LiveChannel] = []  # to be compared with their streams once more
         self._opens = False  # whether a task is at it
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sweep_now = asyncio.Event()
+        self.on_opened: list[Callable[[Sequence[LiveChannel]], None]] = []  # durable channels, just subscribed
         live.on_read_end = fanout.flush
-        live.on_connected.append(self._sweep_now.set)
 
     # Channels
 
@@ -126,19 +122,12 @@ class Bus:
             live.opened = True
             told += self._opening.pop(live)
             if live.behind:
-                self._catch_up_soon(live)
+                self.catch_up(live)
         if durable := [live for live in batch if live.durable]:
-            if not self._unchecked:
-                self._spawn(self._recheck())
-            self._unchecked += durable
+            for check in self.on_opened:
+                check(durable)
         for tell in told:
             tell()
-
-    async def _recheck(self) -> None:
-        await asyncio.sleep(RECHECK_S * random.random())  # what is opened meanwhile comes along
-        lives, self._unchecked = self._unchecked, []
-        await asyncio.sleep(RECHECK_S)
-        await self._compare(lives)
 
     async def _heads_of_subscribed(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
         while True:
@@ -151,7 +140,8 @@ class Bus:
 
     # Gaps
 
-    def _catch_up_soon(self, live: LiveChannel) -> None:
+    def catch_up(self, live: LiveChannel) -> None:
+        """Read up what ``live`` is known to have missed."""
         if not live.catching_up:
             live.catching_up = True
             self.gaps += 1
@@ -189,49 +179,19 @@ class Bus:
         self._hub.mark(live)
         self._fanout.flush()
 
-    async def _compare(self, lives: Iterable[LiveChannel]) -> None:
-        """Compare with the streams, and fill what the live path missed."""
-        durable = [live for live in lives if live.ring is not None]
-        heads = await self.streams.heads([live.channel for live in durable])
-        for live in durable:
-            head = heads[live.channel]
-            if live.epoch != self.streams.epoch(live.channel):
-                self.reset(live, head.offset, Unrecoverable("epoch"))
-            elif head.published:
-                live.newest = max(live.newest, head.offset)
-                if live.behind:
-                    self._catch_up_soon(live)
-
     # Upkeep
 
     async def run(self) -> None:
-        """Sweep after each reconnect and once a minute, jittered; forget idle channels. Ends when cancelled."""
+        """Forget idle channels. Ends when cancelled."""
         loop = asyncio.get_running_loop()
-        next_sweep = loop.time() + SWEEP_S * random.uniform(0.5, 1.5)
         try:
             while True:
-                try:
-                    async with asyncio.timeout(REAP_S):
-                        await self._sweep_now.wait()
-                except TimeoutError:
-                    pass
-                if self._sweep_now.is_set() or loop.time() >= next_sweep:
-                    next_sweep = loop.time() + SWEEP_S * random.uniform(0.5, 1.5)
-                    await self._sweep()
+                await asyncio.sleep(REAP_S)
                 for live in self._hub.reap(now=loop.time()):
                     self._subscriptions.pop(live).detach()
         finally:
             for task in self._tasks:
                 task.cancel()
-
-    async def _sweep(self) -> None:
-        self._sweep_now.clear()
-        try:
-            await self.streams.refresh_epochs()
-            await self._compare([live for live in self._hub.channels.values() if live.opened])
-        except TROUBLE as error:
-            self._log.warning("bus.sweep_delayed", error=str(error))
-            asyncio.get_running_loop().call_later(RETRY_S * (1 + random.random()), self._sweep_now.set)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

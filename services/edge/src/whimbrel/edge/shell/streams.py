@@ -59,7 +59,7 @@ class Streams:
 
     def epoch(self, channel: Channel) -> str:
         """Return the epoch of ``channel``'s history."""
-        return self.layout.epochs[self._partition(channel)]
+        return self.layout.epochs[self.partition(channel)]
 
     async def refresh_epochs(self) -> None:
         """Learn the epochs anew, e.g. after a reconnect: the streams may have been lost and declared again.
@@ -74,7 +74,7 @@ class Streams:
         """Return where each channel ends. Raises BusFault."""
         by_partition: dict[int, list[Channel]] = defaultdict(list)
         for channel in channels:
-            by_partition[self._partition(channel)].append(channel)
+            by_partition[self.partition(channel)].append(channel)
         parts = [
             self._heads_in(partition, members[start : start + HEADS_PER_REQUEST])
             for partition, members in by_partition.items()
@@ -226,11 +226,12 @@ class Streams:
         page = await next(self._readers).batch(stream, subject, start, 1)
         return (page.messages[0].seq, page.pending + 1) if page.messages else (start, 0)
 
-    def _partition(self, channel: Channel) -> int:
+    def partition(self, channel: Channel) -> int:
+        """Return the partition of ``channel``."""
         return subjects.partition_of(channel, self.layout.partitions)
 
     def _stream(self, channel: Channel) -> str:
-        return subjects.history_stream(self._partition(channel))
+        return subjects.history_stream(self.partition(channel))
 
 
 def _heed(reading: "asyncio.Future[Any]") -> None:
