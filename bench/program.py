@@ -11,7 +11,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
 BUILT: Final = ROOT / ".cache/bench"
-HEADERS: Final = ("wire.h", "counts.h", "dialects.h", "clients.h")
+HEADERS: Final = ("wire.h", "counts.h", "dialects.h", "clients.h", "streams.h")
 ANSWER_S: Final = 120.0  # longer than any command takes
 
 
