@@ -1,75 +1,162 @@
 """`python -m tests.faults`: random faults against a real cluster, and a checker that says what they cost.
 
-Each run draws its faults from its seed, which is printed: ``--seed 17 --runs 1`` has it again.
+Each run draws its faults from its seed, which is printed: ``--seed 17 --runs 1`` has them again. Everything happens in
+a network of its own, which needs root or user namespaces: packets are dropped there, and disks are full.
 """
 
 import argparse
-import asyncio
 import logging
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
 
+import uvloop
+
+from tests.faults import isolation
 from tests.faults.checker import violations
-from tests.faults.schedule import drawn
-from tests.faults.world import World, world
-from tests.support.dev import running
+from tests.faults.inside.bugs import BUGS
+from tests.faults.schedule import Step, drawn
+from tests.faults.world import Outcome, World, world
 
-IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
+SHOWN: Final = 12  # of what went wrong in a run
+HUNTS: Final = 10  # runs until a planted bug must have been found
+HUNT_S: Final = 10.0  # what did not come by then is missing: the edge looks after it within seconds
+RUNS_OF_A_WORLD: Final = 20  # then it begins anew: what its streams keep would fill the disks
 
 
-async def _runs(place: World, arguments: argparse.Namespace) -> int:
-    bad = publications = receipts = resets = 0
-    began = time.monotonic()
-    for seed in range(arguments.seed, arguments.seed + arguments.runs):
-        steps = drawn(seed, parts=place.parts, seconds=arguments.seconds)
-        outcome = await place.run(f"r{seed}-{int(began)}", steps, Random(seed), pause_s=arguments.pause)
-        found = violations(outcome.history)
-        bad += bool(found) or not outcome.settled
-        publications += outcome.publications
-        receipts += outcome.receipts
-        verdict = "good" if not found and outcome.settled else "BAD" if found else "NOT SETTLED"
-        print(
-            f"seed {seed}: {len(steps)} faults, {outcome.publications} publications, {outcome.receipts} receipts, "
-            f"{outcome.history.connects} connects: {verdict}",
-            flush=True,
-        )
-        if found or not outcome.settled:
-            print("\n".join(f"    {line}" for line in (*map(str, steps), *found[:20])), flush=True)
-    seconds = time.monotonic() - began
+@dataclass(slots=True)
+class Totals:
+    """What all runs together were."""
+
+    runs: int = 0
+    bad: int = 0
+    faults: int = 0
+    publications: int = 0
+    receipts: int = 0
+    resets: int = 0
+
+    def add(self, steps: list[Step], outcome: Outcome, *, bad: bool) -> None:
+        self.runs += 1
+        self.bad += bad
+        self.faults += len(steps)
+        self.publications += outcome.history.publications
+        self.receipts += outcome.history.receipts
+        self.resets += outcome.history.resets
+
+
+async def _one(place: World, seed: int, arguments: argparse.Namespace, totals: Totals) -> bool:
+    """Have one run; return whether all went well."""
+    steps = drawn(seed, parts=arguments.parts or place.parts, seconds=arguments.seconds)
+    name = f"r{seed}-{time.monotonic_ns() % 10**6}"
+    outcome = await place.run(name, steps, Random(seed), pause_s=arguments.pause, patience_s=arguments.patience)
+    found = violations(outcome.history)
+    bad = bool(found) or not outcome.settled
+    totals.add(steps, outcome, bad=bad)
+    verdict = "BAD" if found else "good" if outcome.settled else "NOT SETTLED"
+    history = outcome.history
     print(
-        f"{arguments.runs} runs, {publications} acknowledged publications, {receipts} receipts, {resets} reloads, "
-        f"{bad} bad, in {seconds:.0f} s"
+        f"seed {seed}: {len(steps)} faults, {history.publications} publications, {history.receipts} receipts, "
+        f"{history.connects} connects, {history.resets} reloads, {outcome.seconds:.0f} s: {verdict}",
+        flush=True,
     )
-    return 1 if bad else 0
+    if bad:
+        print("\n".join(f"    {line}" for line in (*map(str, steps), *found[:SHOWN])), flush=True)
+    return not bad
+
+
+async def _worlds(arguments: argparse.Namespace) -> int:
+    """Have run after run, a world anew after every so many and after each that was not good."""
+    totals = Totals()
+    began = time.monotonic()
+    until = began + arguments.minutes * 60
+    seeds = list(range(arguments.seed, arguments.seed + arguments.runs))
+    while seeds and time.monotonic() < until and not (totals.bad and arguments.until_bad):
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            good, seed = True, 0
+            async with world(Path(folder), nats_servers=int(arguments.nats_servers)) as place:
+                for _ in range(RUNS_OF_A_WORLD):
+                    if not seeds or not good or time.monotonic() > until:
+                        break
+                    seed = seeds.pop(0)
+                    good = await _one(place, seed, arguments, totals)
+            if not good and arguments.logs:
+                shutil.copytree(Path(folder) / "store/logs", arguments.logs / f"seed-{seed}", dirs_exist_ok=True)
+    print(
+        f"{totals.runs} runs, {totals.faults} faults, {totals.publications} acknowledged publications, "
+        f"{totals.receipts} receipts, {totals.resets} reloads, {totals.bad} bad, in {time.monotonic() - began:.0f} s"
+    )
+    return 1 if totals.bad else 0
+
+
+async def _bugs(arguments: argparse.Namespace) -> int:
+    """Wake one planted bug after the other until the checker has found it; print a table."""
+    missed = 0
+    print("bug              | found in run | publications till then | as")
+    for bug, parts in BUGS.items():
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            async with world(Path(folder), nats_servers=int(arguments.nats_servers)) as place:
+                found = await hunted(place, bug, parts, arguments)
+        missed += not found.sentence
+        print(f"{bug:16} | {found.run or 'never':12} | {found.publications:22} | {found.sentence}", flush=True)
+    return 1 if missed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """In which run a bug was found, how many publications that took, and what the checker said."""
+
+    run: int
+    publications: int
+    sentence: str
+
+
+async def hunted(place: World, bug: str, parts: Sequence[str], arguments: argparse.Namespace) -> Found:
+    """Have runs with ``bug`` awake until the checker finds it, at most HUNTS."""
+    publications = 0
+    place.wake(bug)
+    for run in range(1, HUNTS + 1):
+        seed = arguments.seed + run
+        steps = drawn(seed, parts=parts, seconds=arguments.seconds) if parts else []
+        outcome = await place.run(
+            f"b{seed}-{time.monotonic_ns() % 10**6}", steps, Random(seed), pause_s=arguments.pause, patience_s=HUNT_S
+        )
+        publications += outcome.history.publications
+        if found := violations(outcome.history):
+            return Found(run, publications, found[0])
+    return Found(0, publications, "")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="how many (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=90, help="begin no run after that (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the first run (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=6, help="of faults in a run (default %(default)s)")
+    parser.add_argument("--pause", type=float, default=0.002, help="s between a team's events (default %(default)s)")
+    parser.add_argument("--patience", type=float, default=90, help="s for all to be well again (default %(default)s)")
+    parser.add_argument("--nats-servers", default="3", choices=("1", "3"))
+    parser.add_argument("--parts", nargs="*", default=(), help="hit nothing but these, e.g. wire-edge notifier")
+    parser.add_argument("--bugs", action="store_true", help="plant bugs instead, to see that the checker finds them")
+    parser.add_argument("--until-bad", action="store_true", help="end with the first run that is not good")
+    parser.add_argument("--logs", type=Path, help="where to keep the logs of runs that are not good")
+    return parser.parse_args()
 
 
 def main() -> int:
-    """Run and return the exit code: 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--runs", type=int, default=200, help="how many (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the first run (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=6, help="of faults in a run (default %(default)s)")
-    parser.add_argument("--pause", type=float, default=0.005, help="s between a channel's events (default %(default)s)")
-    parser.add_argument("--nats-servers", default="3", choices=("1", "3", "5"))
-    parser.add_argument("--edges", default="2")
-    parser.add_argument("--folder", type=Path, help="where to keep the store and the logs (default: nowhere)")
-    arguments = parser.parse_args()
+    """Run and return the exit code: 1 where a promise was broken, 2 where this machine cannot have it."""
+    arguments = _arguments()
+    if why := isolation.impossible():
+        print(f"no network of our own here: {why}", file=sys.stderr)
+        return 2
+    isolation.enter("tests.faults", sys.argv[1:])
     logging.disable(logging.CRITICAL)  # the clients' libraries tell of each connection that we cut
-
-    async def everything() -> int:
-        options = ("--nats-servers", arguments.nats_servers, "--edges", arguments.edges)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            running(arguments.folder or Path(folder), *options, **IMPATIENT) as development,
-        ):
-            async with world(development) as place:
-                return await _runs(place, arguments)
-
-    return asyncio.run(everything())
+    return int(uvloop.run(_bugs(arguments) if arguments.bugs else _worlds(arguments)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What must hold of a run, whatever was done to it.
 
 For each client and channel: everything acknowledged arrives, once and in order; what was given up without an
-acknowledgement arrives once or never; `recovered: false` comes only where history was taken away or more was missed
-than one recovery gives, and whoever is told it goes on from what its reload told.
+acknowledgement arrives once or never, and in all channels of its event or in none; `recovered: false` comes only where
+history was taken away or more was missed than one recovery gives, and whoever is told it goes on from what its reload
+told.
 """
 
 from collections.abc import Iterator
@@ -16,9 +17,12 @@ RECOVERY_LIMIT: Final = 1000  # docs/reference/limits.md
 def violations(history: History) -> list[str]:
     """Return what went wrong, one sentence each; empty for a run in which all promises were kept."""
     return [
-        f"{client} in {channel}: {what}"
-        for (client, channel), seen in sorted(history.seen.items())
-        for what in _of(history.published[channel], seen, may_reset=history.may_reset)
+        *(
+            f"{client} in {channel}: {what}"
+            for (client, channel), seen in sorted(history.seen.items())
+            for what in _of(history.published[channel], seen, may_reset=history.may_reset)
+        ),
+        *_torn(history),
     ]
 
 
@@ -48,7 +52,7 @@ def _of(published: Published, seen: list[Seen], *, may_reset: bool) -> Iterator[
                 if lost := _between(published, max(needed, last + 1), number):
                     yield f"{lost} did not come before {number}"
                 last = max(last, number)
-    if lost := _between(published, max(needed, last + 1), max(published.acked, default=-1) + 1):
+    if lost := _between(published, max(needed, last + 1), published.last + 1):
         yield f"{lost} never came"
 
 
@@ -57,3 +61,26 @@ def _between(published: Published, first: int, behind: int) -> str:
     numbers = [number for number in range(first, behind) if number in published.acked]
     shown = ", ".join(map(str, numbers[:5]))
     return f"{shown} and {len(numbers) - 5} more" if len(numbers) > 5 else shown
+
+
+def _torn(history: History) -> Iterator[str]:
+    """Look at events that were given up. One that came before the last acknowledged one was stored before it, and must
+    then have come to everybody: only who was told to reload cannot tell.
+    """
+    for (client, channel), seen in sorted(history.seen.items()):
+        published = history.published[channel]
+        if not published.unknown or any(isinstance(each, Reset) for each in seen):
+            continue
+        came = {each.number for each in seen if isinstance(each, Received)}
+        for number in sorted(_stored_early(history, published) - came):
+            yield f"{client} in {channel}: {number} was given up and came to others, not here"
+
+
+def _stored_early(history: History, published: Published) -> set[int]:
+    early: set[int] = set()
+    for (_, channel), seen in history.seen.items():
+        if history.published[channel] is published:
+            numbers = [each.number for each in seen if isinstance(each, Received)]
+            behind = numbers.index(published.last) if published.last in numbers else 0
+            early |= published.unknown.intersection(numbers[:behind])
+    return early

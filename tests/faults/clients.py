@@ -15,7 +15,8 @@ from tests.faults.records import History, Received, Reset
 SUBPROTOCOL: Final = websockets.Subprotocol("whimbrel.v1.json")
 TRANSPORTS: Final = ("websocket", "sse", "poll")
 PATIENCE_S: Final = 4.0  # for a connect, and for a sign of life: pings are set to come every second
-LIFE_S: Final = (0.2, 4.0)
+FLEETING_S: Final = (0.2, 4.0)  # how long one stays where it is
+FAITHFUL_S: Final = (10.0, 60.0)  # … and one who leaves it to the edge to notice what was missed
 AGAIN_S: Final = (0.02, 0.4)
 PAUSE_S: Final = (0.2, 1.5)  # of a client who stops reading
 AWAY: Final = (OSError, TimeoutError, websockets.WebSocketException, httpx.HTTPError)
@@ -37,17 +38,23 @@ class Client:
         edges: Sequence[str],
         token: str,
         known: Callable[[str], int],
+        life_s: tuple[float, float],
         random: Random,
     ) -> None:
-        """``known`` tells the last number acknowledged in a channel: what a reload would show."""
+        """``known`` tells the last number acknowledged in a channel: what a reload would show. ``life_s``: how long a
+        connection is kept at least and at most.
+        """
         self._name = name
         self._history = history
         self._edges = edges
         self._token = token
         self._known = known
+        self._life_s = life_s
         self._random = random
         self._positions: dict[str, dict[str, Any] | None] = dict.fromkeys(channels)
         self.placed = asyncio.Event()  # it has a position in each channel
+        self.reading = asyncio.Event()  # cleared: it takes nothing from its socket
+        self.reading.set()
         for channel in channels:
             history.seen[name, channel] = []
 
@@ -56,7 +63,7 @@ class Client:
         while True:
             transport = getattr(self, f"_{self._random.choice(TRANSPORTS)}")
             with contextlib.suppress(Left, *AWAY):
-                async with asyncio.timeout(self._random.uniform(*LIFE_S)):
+                async with asyncio.timeout(self._random.uniform(*self._life_s)):
                     await transport(self._random.choice(self._edges))
             await asyncio.sleep(self._random.uniform(*AGAIN_S))
 
@@ -112,6 +119,7 @@ class Client:
         ) as socket:
             await socket.send(json.dumps(self._connect))
             while True:
+                await self.reading.wait()
                 message = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
                 for frame in message if isinstance(message, list) else [message]:
                     if frame["type"] == "ping":
@@ -129,10 +137,12 @@ class Client:
                 raise Left(str(answer.status_code))
             async for frame in _events(answer):
                 self._take(frame)
+                await self.reading.wait()
 
     async def _poll(self, edge: str) -> None:
         async with self._http() as http:
             while True:
+                await self.reading.wait()
                 body = {"channels": self._positions, "wait": self._random.choice((0, 1, 3))}
                 answer = await http.post(f"{edge}/v1/poll", json=body)
                 if answer.status_code != httpx.codes.OK:

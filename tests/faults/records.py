@@ -26,10 +26,16 @@ Seen = Received | Reset
 
 @dataclass(slots=True)
 class Published:
-    """A channel as its publisher knows it: numbers from 0, one under way at a time."""
+    """What a publisher knows: numbers from 0, one under way at a time. Channels that share one get the same events."""
 
     acked: set[int] = field(default_factory=set)
     unknown: set[int] = field(default_factory=set)  # given up without an acknowledgement: stored or not
+    last: int = -1  # of those acknowledged
+
+    def acknowledge(self, number: int) -> None:
+        """Take note that ``number`` is stored."""
+        self.acked.add(number)
+        self.last = max(self.last, number)
 
 
 @dataclass(slots=True)
@@ -40,3 +46,26 @@ class History:
     seen: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
     connects: int = 0
     may_reset: bool = False  # a fault of the schedule takes history away
+
+    @property
+    def resets(self) -> int:
+        """How often a client was told to reload."""
+        return sum(isinstance(each, Reset) for seen in self.seen.values() for each in seen)
+
+    @property
+    def receipts(self) -> int:
+        """How many publications applications were given."""
+        return sum(map(len, self.seen.values())) - self.resets
+
+    @property
+    def publications(self) -> int:
+        """How many were acknowledged to their publishers: an event to four channels counts four."""
+        return sum(len(published.acked) for published in self.published.values())
+
+    def has_all(self, client: str, channel: str) -> bool:
+        """Tell whether a client has the last of what was acknowledged, or was told it by a reload."""
+        last = self.published[channel].last
+        return last < 0 or any(
+            each.number == last if isinstance(each, Received) else each.known >= last
+            for each in reversed(self.seen[client, channel])
+        )

@@ -1,11 +1,11 @@
-"""The domain team: one publisher per channel, one event under way at a time."""
+"""The domain team: events that each go to several channels at once, one under way at a time."""
 
 import asyncio
 import json
+from collections.abc import Sequence
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-import nats
 import nats.errors
 from nats.aio.client import Client as Nats
 
@@ -17,18 +17,15 @@ GIVEN_UP: Final = 0.02  # of what is not acknowledged at once: its publisher has
 
 
 class Publisher:
-    """Publishes 0, 1, 2, … to one entity's subject."""
+    """Publishes 0, 1, 2, … to one entity's subject, and by that to ``channels``."""
 
-    def __init__(self, bus: Nats, entity: str, published: Published, random: Random) -> None:
+    def __init__(self, bus: Nats, entity: str, channels: Sequence[str], random: Random) -> None:
+        self.published = Published()
+        self.channels = channels
+        self.next = 0
         self._bus = bus
         self._entity = entity
-        self._published = published
         self._random = random
-        self.next = 0
-
-    @property
-    def last_acked(self) -> int:
-        return max(self._published.acked, default=-1)
 
     async def run(self, *, pause_s: float) -> None:
         """Publish until cancelled; what is under way then is finished."""
@@ -44,32 +41,43 @@ class Publisher:
             "ce-source": "faults",
             "ce-type": "order.changed",
             "Nats-Msg-Id": f"faults/{self._entity}-{number}",
+            "whimbrel-channels": ",".join(self.channels),
         }
         while True:
             try:
                 subject = f"events.shop.order.{self._entity}"
                 reply = await self._bus.request(subject, str(number).encode(), headers=headers, timeout=ACK_S)
                 if "seq" in json.loads(reply.data):
-                    self._published.acked.add(number)
+                    self.published.acknowledge(number)
                     return
             except (nats.errors.Error, TimeoutError, OSError):
                 pass
             if self._random.random() < GIVEN_UP:
-                self._published.unknown.add(number)
+                self.published.unknown.add(number)
                 return
             await asyncio.sleep(AGAIN_S)
 
 
-async def connect(url: str) -> Nats:
+class _Faithful(Nats):
+    """Goes to the servers that it was given: others would be a way around the proxies."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        info.pop("connect_urls", None)
+        await super()._process_info(info, initial_connection)
+
+
+async def connect(urls: Sequence[str]) -> Nats:
     """Connect as a domain team that never gives up."""
 
     async def quiet(_: Exception) -> None: ...
 
-    return await nats.connect(
-        url,
+    client = _Faithful()
+    await client.connect(
+        list(urls),
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,
+        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # it sleeps that long
         ping_interval=1,
         max_outstanding_pings=2,
         error_cb=quiet,
     )
+    return client

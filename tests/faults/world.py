@@ -1,29 +1,40 @@
-"""A real installation, with proxies before it, and what is done to it."""
+"""A real installation in a network of its own, with proxies before it, and what is done to it."""
 
 import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.faults import team
-from tests.faults.clients import Client
+from tests.faults import isolation, team
+from tests.faults.clients import FAITHFUL_S, FLEETING_S, Client
+from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches, address
 from tests.faults.proxy import Proxy
-from tests.faults.records import History, Published
+from tests.faults.records import History
 from tests.faults.schedule import Fault, Step
-from tests.support.dev import Development
+from tests.support.dev import Development, running
+from whimbrel.cli.dev.ports import numbered
+from whimbrel.cli.dev.store import Store
 
-CHANNELS: Final = 4
-CLIENTS: Final = 6
-LOOK_S: Final = 0.1
-SETTLED_S: Final = 60.0  # for everything to be well again, and for everybody to have everything
+INSIDE: Final = Path(__file__).with_name("inside")
+TEAMS: Final = 6
+CHANNELS_EACH: Final = 4  # to which each of a team's events goes
+CLIENTS: Final = 12
+FAITHFUL: Final = 4  # … of which stay where they are
+CHANNELS_OF_A_CLIENT: Final = 4
+LOOK_S: Final = 0.05
+IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 SIGNALS: Final = {Fault.KILL: signal.SIGKILL, Fault.STOP: signal.SIGSTOP, Fault.TERM: signal.SIGTERM}
+ROUTES_PORT: Final = 2000  # above that for clients: 6222 for 4222 (cli/dev/ports.py)
+SECOND: Final = "notifier-2"  # `whimbrel dev` runs one; the other takes over
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,114 +42,201 @@ class Outcome:
     """What a run was, and whether everybody had everything in time."""
 
     history: History
-    publications: int
-    receipts: int
     settled: bool
+    seconds: float
 
 
 class World:
     """One installation for many runs."""
 
-    def __init__(self, development: Development, edges: Sequence[Proxy], bus: Proxy) -> None:
+    def __init__(
+        self, development: Development, switches: dict[str, Switches], edges: Sequence[Proxy], bus: Sequence[Proxy]
+    ) -> None:
         self._development = development
+        self._switches = switches
         self._edges = edges
         self._bus = bus
+        self._second: asyncio.subprocess.Process | None = None
+        self._tokens = [development.token(f"user-{number}") for number in range(CLIENTS)]  # auth may be away later
 
     @property
     def parts(self) -> list[str]:
         """What faults can hit."""
         pids = list(self._development.running["pids"])
-        leader = ["leader"] if len(self._development.running["nats_servers"]) > 1 else []
-        return [*pids, *leader, "team", *(f"clients-{number}" for number in range(len(self._edges)))]
+        services = [part for part in (*pids, SECOND) if not part.startswith("nats")]
+        servers = [part for part in pids if part.startswith("nats")]
+        cluster = ["leader", *(f"{kind}-{server}" for kind in ("routes", "disk") for server in servers)]
+        return [
+            *services,
+            *servers,
+            *(cluster if len(servers) > 1 else ()),
+            "team",
+            *(f"clients-{number}" for number in range(len(self._edges))),
+            *(f"client-{number}" for number in range(CLIENTS)),
+            *(f"{kind}-{service}" for kind in ("wire", "clock") for service in services),
+        ]
 
-    async def run(self, name: str, steps: Sequence[Step], random: Random, *, pause_s: float) -> Outcome:
-        """Have clients follow and teams publish while ``steps`` happen, then until everybody has everything."""
+    def wake(self, bug: str) -> None:
+        """Have the services err from now on as ``bug`` says, or not at all."""
+        for switches in self._switches.values():
+            switches.bug = bug
+
+    async def run(
+        self, name: str, steps: Sequence[Step], random: Random, *, pause_s: float, patience_s: float
+    ) -> Outcome:
+        """Have clients follow and teams publish while ``steps`` happen, then until everybody has everything, at most
+        ``patience_s`` seconds.
+        """
+        began = time.monotonic()
         history = History()
-        entities = [f"{name}-{number}" for number in range(CHANNELS)]
         url = urlsplit(self._development.nats)
-        bus = await team.connect(f"nats://{url.username}:{url.password}@127.0.0.1:{self._bus.port}")
-        history.published = {f"orders:{entity}": Published() for entity in entities}
-        publishers = {
-            channel: team.Publisher(bus, channel.removeprefix("orders:"), published, random)
-            for channel, published in history.published.items()
-        }
-        clients = [self._client(number, publishers, history, random) for number in range(CLIENTS)]
+        bus = await team.connect([f"nats://{url.username}:{url.password}@127.0.0.1:{one.port}" for one in self._bus])
+        publishers = [
+            team.Publisher(
+                bus, f"{name}-{entity}", [f"orders:{name}-{entity}-{n}" for n in range(CHANNELS_EACH)], random
+            )
+            for entity in range(TEAMS)
+        ]
+        history.published = {channel: each.published for each in publishers for channel in each.channels}
+        clients = [self._client(number, history, random) for number in range(CLIENTS)]
         following = [asyncio.create_task(client.run()) for client in clients]
+        hitting: list[asyncio.Task[None]] = []
         try:
-            async with asyncio.timeout(SETTLED_S):  # what comes from then on is everybody's to receive
+            async with asyncio.timeout(patience_s):  # what comes from then on is everybody's to receive
                 await asyncio.gather(*(client.placed.wait() for client in clients))
-            publishing = [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers.values()]
+            publishing = [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers]
             for step in steps:
                 await asyncio.sleep(step.after_s)
-                following.append(asyncio.create_task(self._hit(step, entities[0])))
-            await asyncio.sleep(max((step.for_s for step in steps), default=1.0))
+                hitting.append(asyncio.create_task(self._hit(step, publishers[0].channels[0], clients)))
+            # Sometimes before all is well again: what comes last has nothing behind it that would show it is missing.
+            await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=1.0))
             for task in publishing:
                 task.cancel()
-            await asyncio.gather(*publishing, return_exceptions=True)
-            settled = await self._settled(history)
+            await asyncio.gather(*publishing, *hitting, return_exceptions=True)
+            for hit in hitting:
+                hit.result()
+            settled = await self._settled(history, patience_s)
         finally:
-            for task in following:
+            for task in (*following, *hitting):
                 task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
+            await asyncio.gather(*following, *hitting, return_exceptions=True)
             await bus.close()
-        acked = sum(len(published.acked) for published in history.published.values())
-        return Outcome(history, acked, sum(map(len, history.seen.values())), settled)
+        return Outcome(history, settled, time.monotonic() - began)
 
-    def _client(self, number: int, publishers: dict[str, team.Publisher], history: History, random: Random) -> Client:
-        user = f"user-{number}"
+    def _client(self, number: int, history: History, random: Random) -> Client:
+        channels = sorted(history.published)
         return Client(
-            user,
-            random.sample(sorted(publishers), k=2),
+            f"user-{number}",
+            [
+                channels[(number * CHANNELS_OF_A_CLIENT + each * 5) % len(channels)]
+                for each in range(CHANNELS_OF_A_CLIENT)
+            ],
             history,
             edges=[f"http://127.0.0.1:{proxy.port}" for proxy in self._edges],
-            token=self._development.token(user),
-            known=lambda channel: publishers[channel].last_acked,
+            token=self._tokens[number],
+            known=lambda channel: history.published[channel].last,
+            life_s=FAITHFUL_S if number < FAITHFUL else FLEETING_S,
             random=Random(random.random()),
         )
 
-    async def _settled(self, history: History) -> bool:
-        deadline = time.monotonic() + SETTLED_S
-        while not all(self._complete(history, channel, seen) for (_, channel), seen in history.seen.items()):
+    @staticmethod
+    async def _settled(history: History, patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while not all(history.has_all(client, channel) for client, channel in history.seen):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
 
-    @staticmethod
-    def _complete(history: History, channel: str, seen: Sequence[object]) -> bool:
-        last = max(history.published[channel].acked, default=-1)
-        return any(getattr(each, "number", -1) == last for each in reversed(seen[-50:]))
+    # The second notifier
+
+    async def keep_second(self, log: Path) -> None:
+        """Run another notifier, started again whenever it dies; until cancelled."""
+        environment = await asyncio.to_thread(_environment_of, self._pid("notifier"))
+        environment |= {"WHIMBREL_NOTIFIER_INSTANCE": SECOND, "WHIMBREL_NOTIFIER_OPS_PORT": "9093"}
+        with log.open("wb") as output:
+            while True:
+                self._second = second = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "whimbrel.notifier", env=environment, stdout=output, stderr=output
+                )
+                try:
+                    await second.wait()
+                finally:
+                    if second.returncode is None:
+                        second.kill()
+                        await second.wait()
 
     # Faults
 
-    async def _hit(self, step: Step, entity: str) -> None:
-        if step.target == "team":
-            await self._disturb(self._bus, step)
-        elif step.target.startswith("clients"):
-            await self._disturb(self._edges[int(step.target.partition("-")[2])], step)
-        else:
-            part = step.target
-            if part == "leader":
-                part = await asyncio.to_thread(self._leader, entity)
-            await self._signal(part, step)
+    async def _hit(self, step: Step, channel: str, clients: Sequence[Client]) -> None:
+        match step.kind:
+            case "team":
+                await _disturb(self._bus, step)
+            case "clients" if step.fault is Fault.LOSS:
+                edge = urlsplit(self._development.running["edges"][int(step.whose)])
+                await _impose(isolation.at(edge.port or 0), step)
+            case "clients":
+                await _disturb([self._edges[int(step.whose)]], step)
+            case "client":
+                reading = clients[int(step.whose)].reading
+                await _while(reading.clear, reading.set, step.for_s)
+            case "wire":
+                await _impose(isolation.between(address(step.whose)), step)
+            case "routes":
+                await self._isolate(step)
+            case "clock":
+                await self._set_clock(step)
+            case "disk":
+                await self._fill(step)
+            case "leader":
+                leader = await asyncio.to_thread(self._leader, channel)
+                await self._signal(leader, step)
+            case _:
+                await self._signal(step.target, step)
 
-    @staticmethod
-    async def _disturb(proxy: Proxy, step: Step) -> None:
-        proxy.hit(step.fault)
+    async def _isolate(self, step: Step) -> None:
+        ports = {name: port + ROUTES_PORT for name, port in self._nats_ports.items()}
+        own = ports.pop(step.whose)
+        matching = await asyncio.to_thread(isolation.around, self._pid(step.whose), own, sorted(ports.values()))
+        await _impose(matching, step)
+
+    async def _set_clock(self, step: Step) -> None:
+        switches = self._switches[step.whose]
+        switches.off_s = step.by_s
         try:
             await asyncio.sleep(step.for_s)
         finally:
-            proxy.hit(None)
+            switches.off_s = 0.0
 
-    def _leader(self, entity: str) -> str:
-        arguments = ("kill", "leader", "--channel", f"orders:{entity}", "--signal", "cont")
+    async def _fill(self, step: Step) -> None:
+        folder = Store(self._development.store).streams(len(self._nats_ports), step.whose)
+        filler = await asyncio.to_thread(isolation.fill, folder)
+        try:
+            await asyncio.sleep(step.for_s)
+        finally:
+            filler.unlink()
+            isolation.end(self._pid(step.whose))  # a server that could not write needs its operator
+
+    @property
+    def _nats_ports(self) -> dict[str, int]:
+        urls = self._development.running["nats_servers"]
+        names = [name for name in self._development.running["pids"] if name.startswith("nats")]
+        return {name: urlsplit(url).port or 0 for name, url in zip(names, urls, strict=True)}
+
+    def _pid(self, part: str) -> int:
+        if part == SECOND:
+            return self._second.pid if self._second is not None else 0
+        return int(self._development.running["pids"].get(part, 0))
+
+    def _leader(self, channel: str) -> str:
+        arguments = ("kill", "leader", "--channel", channel, "--signal", "cont")
         said = self._development.whimbrel(*arguments, check=False)
         return said.stdout.partition(" sent to ")[2].partition(" ")[0]
 
     async def _signal(self, part: str, step: Step) -> None:
-        pid = self._development.running["pids"].get(part)
-        if pid is None:
-            return
+        pid = self._pid(part)
+        if not pid:
+            return  # there was no leader to be found
         with contextlib.suppress(ProcessLookupError):
             if step.fault is Fault.LAME_DUCK:
                 os.kill(pid, signal.SIGUSR2)
@@ -153,16 +251,64 @@ class World:
                     os.kill(pid, signal.SIGCONT)
 
 
-@asynccontextmanager
-async def world(development: Development) -> AsyncIterator[World]:
-    """Put proxies before a running installation."""
-    edges = [await _proxy(url).start() for url in development.running["edges"]]
-    bus = await _proxy(development.nats).start()
+def _environment_of(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+    return dict(pair.decode().split("=", 1) for pair in pairs)
+
+
+async def _while(begin: Callable[[], None], end: Callable[[], None], for_s: float) -> None:
+    begin()
     try:
-        yield World(development, edges, bus)
+        await asyncio.sleep(for_s)
     finally:
-        for proxy in (*edges, bus):
-            await proxy.stop()
+        end()
+
+
+async def _impose(matching: Sequence[isolation.Rule], step: Step) -> None:
+    rules = isolation.Rules(step.fault, matching)
+    await _while(rules.impose, rules.lift, step.for_s)
+
+
+async def _disturb(proxies: Sequence[Proxy], step: Step) -> None:
+    def hit(fault: Fault | None) -> None:
+        for proxy in proxies:
+            proxy.hit(fault)
+
+    await _while(lambda: hit(step.fault), lambda: hit(None), step.for_s)
+
+
+@contextmanager
+def _installation(folder: Path, *, nats_servers: int, one_in: int) -> Iterator[tuple[Development, dict[str, Switches]]]:
+    levers = folder / "switches"
+    levers.mkdir(parents=True)
+    switches = {part: Switches.make(levers, part) for part in ADDRESSES}
+    environment = {**IMPATIENT, "PYTHONPATH": str(INSIDE), FOLDER: str(levers), ONE_IN: str(one_in)}
+    with ExitStack() as disks:
+        if nats_servers > 1:
+            store = Store(folder / "store")
+            for name in numbered("nats", nats_servers):
+                disks.enter_context(isolation.disk(store.streams(nats_servers, name)))
+            store.stamp()  # or it is taken for one that an older version made
+        options = ("--ports", "", "--nats-servers", str(nats_servers), "--edges", "2")
+        with running(folder, *options, **environment) as development:
+            yield development, switches
+
+
+@asynccontextmanager
+async def world(folder: Path, *, nats_servers: int, one_in: int = 2000) -> AsyncIterator[World]:
+    """Start an installation with proxies before it; bugs that are awake spoil one publication in ``one_in``."""
+    with _installation(folder, nats_servers=nats_servers, one_in=one_in) as (development, switches):
+        edges = [await _proxy(url).start() for url in development.running["edges"]]
+        bus = [await _proxy(url).start() for url in development.running["nats_servers"]]
+        place = World(development, switches, edges, bus)
+        second = asyncio.create_task(place.keep_second(folder / "store/logs" / f"{SECOND}.log"))
+        try:
+            yield place
+        finally:
+            second.cancel()
+            await asyncio.wait([second])
+            for proxy in (*edges, *bus):
+                await proxy.stop()
 
 
 def _proxy(url: str) -> Proxy:
