@@ -1,7 +1,7 @@
 """`python -m tests.faults`: random faults against a real cluster, and a checker that says what they cost.
 
-Each run draws its faults from its seed, which is printed: ``--seed 17 --runs 1`` has them again. Everything happens in
-a network of its own, which needs root or user namespaces: packets are dropped there, and disks are full.
+Each run draws its faults from its seed, which is printed: ``--seed 17 --runs 1 --bugs`` has them again. Everything
+happens in a network of its own, which needs root or user namespaces: packets are dropped there, and disks are full.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,13 +19,12 @@ import uvloop
 
 from tests.faults import isolation
 from tests.faults.checker import violations
+from tests.faults.hunt import missed
 from tests.faults.inside.bugs import BUGS
 from tests.faults.schedule import Step, drawn
 from tests.faults.world import Outcome, World, world
 
 SHOWN: Final = 12  # of what went wrong in a run
-HUNTS: Final = 10  # runs until a planted bug must have been found
-HUNT_S: Final = 10.0  # what did not come by then is missing: the edge looks after it within seconds
 RUNS_OF_A_WORLD: Final = 20  # then it begins anew: what its streams keep would fill the disks
 
 
@@ -71,65 +69,34 @@ async def _one(place: World, seed: int, arguments: argparse.Namespace, totals: T
 
 
 async def _worlds(arguments: argparse.Namespace) -> int:
-    """Have run after run, a world anew after every so many and after each that was not good."""
+    """Have run after run, a world anew after every so many and after each that was not good; then plant bugs in the
+    last one.
+    """
     totals = Totals()
     began = time.monotonic()
     until = began + arguments.minutes * 60
     seeds = list(range(arguments.seed, arguments.seed + arguments.runs))
-    while seeds and time.monotonic() < until and not (totals.bad and arguments.until_bad):
+    unseen: list[str] = []
+    last = False
+    while not last:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             good, seed = True, 0
-            async with world(Path(folder), nats_servers=int(arguments.nats_servers)) as place:
+            async with world(Path(folder), nats_servers=int(arguments.nats_servers), one_in=arguments.one_in) as place:
                 for _ in range(RUNS_OF_A_WORLD):
                     if not seeds or not good or time.monotonic() > until:
                         break
                     seed = seeds.pop(0)
                     good = await _one(place, seed, arguments, totals)
+                last = not seeds or time.monotonic() > until
+                if last and good and arguments.bugs:
+                    unseen = await missed(place, arguments.bugs, seed=arguments.seed, pause_s=arguments.pause)
             if not good and arguments.logs:
                 shutil.copytree(Path(folder) / "store/logs", arguments.logs / f"seed-{seed}", dirs_exist_ok=True)
     print(
         f"{totals.runs} runs, {totals.faults} faults, {totals.publications} acknowledged publications, "
         f"{totals.receipts} receipts, {totals.resets} reloads, {totals.bad} bad, in {time.monotonic() - began:.0f} s"
     )
-    return 1 if totals.bad else 0
-
-
-async def _bugs(arguments: argparse.Namespace) -> int:
-    """Wake one planted bug after the other until the checker has found it; print a table."""
-    missed = 0
-    print("bug              | found in run | publications till then | as")
-    for bug, parts in BUGS.items():
-        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-            async with world(Path(folder), nats_servers=int(arguments.nats_servers)) as place:
-                found = await hunted(place, bug, parts, arguments)
-        missed += not found.sentence
-        print(f"{bug:16} | {found.run or 'never':12} | {found.publications:22} | {found.sentence}", flush=True)
-    return 1 if missed else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """In which run a bug was found, how many publications that took, and what the checker said."""
-
-    run: int
-    publications: int
-    sentence: str
-
-
-async def hunted(place: World, bug: str, parts: Sequence[str], arguments: argparse.Namespace) -> Found:
-    """Have runs with ``bug`` awake until the checker finds it, at most HUNTS."""
-    publications = 0
-    place.wake(bug)
-    for run in range(1, HUNTS + 1):
-        seed = arguments.seed + run
-        steps = drawn(seed, parts=parts, seconds=arguments.seconds) if parts else []
-        outcome = await place.run(
-            f"b{seed}-{time.monotonic_ns() % 10**6}", steps, Random(seed), pause_s=arguments.pause, patience_s=HUNT_S
-        )
-        publications += outcome.history.publications
-        if found := violations(outcome.history):
-            return Found(run, publications, found[0])
-    return Found(0, publications, "")
+    return 1 if totals.bad or unseen else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -142,8 +109,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=90, help="s for all to be well again (default %(default)s)")
     parser.add_argument("--nats-servers", default="3", choices=("1", "3"))
     parser.add_argument("--parts", nargs="*", default=(), help="hit nothing but these, e.g. wire-edge notifier")
-    parser.add_argument("--bugs", action="store_true", help="plant bugs instead, to see that the checker finds them")
-    parser.add_argument("--until-bad", action="store_true", help="end with the first run that is not good")
+    parser.add_argument(
+        "--bugs", nargs="*", default=list(BUGS), choices=list(BUGS), help="to plant then, for the checker to find"
+    )
+    parser.add_argument(
+        "--one-in", type=int, default=2000, help="publications is spoilt by a bug (default %(default)s)"
+    )
     parser.add_argument("--logs", type=Path, help="where to keep the logs of runs that are not good")
     return parser.parse_args()
 
@@ -156,7 +127,7 @@ def main() -> int:
         return 2
     isolation.enter("tests.faults", sys.argv[1:])
     logging.disable(logging.CRITICAL)  # the clients' libraries tell of each connection that we cut
-    return int(uvloop.run(_bugs(arguments) if arguments.bugs else _worlds(arguments)))
+    return int(uvloop.run(_worlds(arguments)))
 
 
 if __name__ == "__main__":

@@ -22,20 +22,25 @@ class Publisher:
     def __init__(self, bus: Nats, entity: str, channels: Sequence[str], random: Random) -> None:
         self.published = Published()
         self.channels = channels
-        self.next = 0
+        self._next = 0
+        self._stopped = False
         self._bus = bus
         self._entity = entity
         self._random = random
 
     async def run(self, *, pause_s: float) -> None:
-        """Publish until cancelled; what is under way then is finished."""
-        while True:
-            await asyncio.shield(self.publish())
+        """Publish until told to ``stop``; what is under way then is finished."""
+        while not self._stopped:
+            await self.publish()
             await asyncio.sleep(pause_s)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped = True
 
     async def publish(self) -> None:
         """Publish the next number until it is acknowledged, or given up."""
-        number, self.next = self.next, self.next + 1
+        number, self._next = self._next, self._next + 1
         headers = {
             "ce-id": f"{self._entity}-{number}",
             "ce-source": "faults",

@@ -10,8 +10,15 @@ CHANNEL = "orders:1"
 
 
 def a_run(*seen: Seen, acked: int = 5, unknown: frozenset[int] = frozenset(), may_reset: bool = False) -> History:
-    published = Published(set(range(acked)) - unknown, set(unknown))
+    published = a_publisher(acked, unknown)
     return History({CHANNEL: published}, {("alice", CHANNEL): list(seen)}, may_reset=may_reset)
+
+
+def a_publisher(acked: int, unknown: frozenset[int]) -> Published:
+    published = Published(unknown=set(unknown))
+    for number in sorted(set(range(acked)) - unknown):
+        published.acknowledge(number)
+    return published
 
 
 def received(*numbers: int) -> list[Seen]:
@@ -63,8 +70,36 @@ def test_a_reload_is_right_only_where_history_was_taken_away_and_goes_on_from_wh
     assert violations(a_run(*seen, may_reset=True)) == [f"alice in {CHANNEL}: 3 did not come before 4"]
 
 
+def two_channels(one: list[Seen], other: list[Seen]) -> History:
+    published = a_publisher(5, frozenset({2}))
+    return History({CHANNEL: published, "orders:2": published}, {("alice", CHANNEL): one, ("bob", "orders:2"): other})
+
+
+def test_an_event_that_was_given_up_comes_to_all_its_channels_or_to_none() -> None:
+    everything, rest = received(0, 1, 2, 3, 4), received(0, 1, 3, 4)
+    assert violations(two_channels(everything, everything)) == []
+    assert violations(two_channels(rest, rest)) == []
+    torn = "bob in orders:2: 2 was given up and came to others, not here"
+    assert violations(two_channels(everything, rest)) == [torn]
+    assert violations(two_channels(received(0, 1, 3, 4, 2), rest)) == [], "stored last: it may be under way to bob"
+
+
+def test_who_was_told_to_reload_cannot_tell_whether_an_event_is_torn() -> None:
+    reloaded: list[Seen] = [*received(0, 1), Reset(50, known=4)]
+    run = two_channels(received(0, 1, 2, 3, 4), reloaded)
+    run.may_reset = True
+    assert violations(run) == []
+
+
+def test_a_client_has_all_when_it_has_the_last_or_was_told_it_by_a_reload() -> None:
+    assert a_run(*received(3, 4)).has_all("alice", CHANNEL)
+    assert not a_run(*received(2, 3)).has_all("alice", CHANNEL)
+    assert a_run(*received(1), Reset(50, known=4)).has_all("alice", CHANNEL)
+    assert a_run(acked=0).has_all("alice", CHANNEL)
+
+
 def test_a_seed_gives_the_same_faults_again_and_another_one_others() -> None:
-    parts = ("edge", "edge-2", "nats-3", "leader", "clients")
+    parts = ("edge", "edge-2", "nats-3", "leader", "clients-1", "client-7", "wire-edge-2", "routes-nats", "clock-auth")
     assert drawn(7, parts=parts, seconds=20) == drawn(7, parts=parts, seconds=20)
     assert drawn(7, parts=parts, seconds=20) != drawn(8, parts=parts, seconds=20)
     assert {step.target.split("-")[0] for seed in range(50) for step in drawn(seed, parts=parts, seconds=20)} <= set(

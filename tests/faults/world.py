@@ -26,10 +26,10 @@ from whimbrel.cli.dev.store import Store
 
 INSIDE: Final = Path(__file__).with_name("inside")
 TEAMS: Final = 6
-CHANNELS_EACH: Final = 4  # to which each of a team's events goes
+CHANNELS_EACH: Final = 8  # to which each of a team's events goes
 CLIENTS: Final = 12
 FAITHFUL: Final = 4  # … of which stay where they are
-CHANNELS_OF_A_CLIENT: Final = 4
+CHANNELS_OF_A_CLIENT: Final = 6  # so that each channel has one or two
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 SIGNALS: Final = {Fault.KILL: signal.SIGKILL, Fault.STOP: signal.SIGSTOP, Fault.TERM: signal.SIGTERM}
@@ -100,26 +100,25 @@ class World:
         history.published = {channel: each.published for each in publishers for channel in each.channels}
         clients = [self._client(number, history, random) for number in range(CLIENTS)]
         following = [asyncio.create_task(client.run()) for client in clients]
+        publishing: list[asyncio.Task[None]] = []
         hitting: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(patience_s):  # what comes from then on is everybody's to receive
                 await asyncio.gather(*(client.placed.wait() for client in clients))
-            publishing = [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers]
+            publishing += [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers]
             for step in steps:
                 await asyncio.sleep(step.after_s)
                 hitting.append(asyncio.create_task(self._hit(step, publishers[0].channels[0], clients)))
             # Sometimes before all is well again: what comes last has nothing behind it that would show it is missing.
-            await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=1.0))
-            for task in publishing:
-                task.cancel()
-            await asyncio.gather(*publishing, *hitting, return_exceptions=True)
-            for hit in hitting:
-                hit.result()
+            await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=4.0))
+            for each in publishers:
+                each.stop()
+            await asyncio.gather(*publishing, *hitting)
             settled = await self._settled(history, patience_s)
         finally:
-            for task in (*following, *hitting):
+            for task in (*following, *publishing, *hitting):
                 task.cancel()
-            await asyncio.gather(*following, *hitting, return_exceptions=True)
+            await asyncio.gather(*following, *publishing, *hitting, return_exceptions=True)
             await bus.close()
         return Outcome(history, settled, time.monotonic() - began)
 
@@ -295,7 +294,7 @@ def _installation(folder: Path, *, nats_servers: int, one_in: int) -> Iterator[t
 
 
 @asynccontextmanager
-async def world(folder: Path, *, nats_servers: int, one_in: int = 2000) -> AsyncIterator[World]:
+async def world(folder: Path, *, nats_servers: int, one_in: int) -> AsyncIterator[World]:
     """Start an installation with proxies before it; bugs that are awake spoil one publication in ``one_in``."""
     with _installation(folder, nats_servers=nats_servers, one_in=one_in) as (development, switches):
         edges = [await _proxy(url).start() for url in development.running["edges"]]

@@ -72,7 +72,7 @@ BUGS: Final[dict[str, tuple[str, ...]]] = {
     "drop": (),
     "duplicate": (),
     "swap": (),
-    "ack before store": ("nats",),
+    "ack before store": ("nats", "leader"),
     "skip sweeps": ("wire-edge", "wire-edge-2"),
 }
 
