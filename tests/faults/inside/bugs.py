@@ -54,17 +54,17 @@ def spoil_publisher(awake: Awake, due: Callable[[], bool]) -> None:
 
 def spoil_sweeps(awake: Awake) -> None:
     """Have the edge believe that it missed nothing while it was away."""
-    from whimbrel.edge.shell.bus import Bus
+    from whimbrel.edge.shell.sweeps import Sweeps
 
-    sweep = Bus._sweep
+    compare = Sweeps._compare
 
-    async def spoilt(self: Any) -> None:
+    async def spoilt(self: Any, lives: Any) -> None:
         if awake() == "skip sweeps":
-            self._sweep_now.clear()
+            self._now.clear()
         else:
-            await sweep(self)
+            await compare(self, lives)
 
-    Bus._sweep = spoilt  # type: ignore[method-assign]
+    Sweeps._compare = spoilt  # type: ignore[method-assign]
 
 
 # By name: which parts a schedule has to hit for the bug to show, none where it needs no fault.
