@@ -1,7 +1,8 @@
 // Mistakes of whoever calls the client, named where they are made.
 
 import { WhimbrelError } from "./errors.js";
-import { CHANNEL_PATTERN, ERROR_CODES } from "./protocol.gen.js";
+import * as ERROR_CODES from "./error-codes.gen.js";
+import { CHANNEL_PATTERN } from "./protocol.gen.js";
 
 /** @import { Options, Preference } from "./options.js" */
 

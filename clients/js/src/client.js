@@ -11,6 +11,7 @@ import { browser } from "./host.js";
 import { newKey } from "./key.js";
 import { Positions } from "./positions.js";
 import { INBOX } from "./protocol.gen.js";
+import { forgettable, Replies } from "./replies.js";
 import { canShare, Sharing } from "./sharing.js";
 import { Subscription } from "./subscription.js";
 import { watch } from "./surroundings.js";
@@ -19,7 +20,6 @@ import { openLink } from "./transports/open.js";
 /**
  * @import { Ok, Publication } from "./protocol.gen.js"
  * @import { Transport } from "./core/choice.js"
- * @import { Ways } from "./tabs/trunk.js"
  * @import { ConnectionState, Effect } from "./core/effects.js"
  * @import { Events, Options, Preference } from "./options.js"
  * @import { ChannelPublication, Handler, SubscribeOptions } from "./subscription.js"
@@ -46,8 +46,7 @@ export class Whimbrel extends Emitter {
   #told;
   /** @type {Map<string, Set<Subscription>>} */
   #subscriptions = new Map();
-  /** @type {Map<number, {resolve: (ok: Ok) => void, reject: (error: WhimbrelError) => void}>} */
-  #promises = new Map();
+  #replies = new Replies();
   #leave;
 
   /**
@@ -69,7 +68,22 @@ export class Whimbrel extends Emitter {
     const terms = { transports: this.#available(transport), remembered, curious: transport === "auto" && !remembered, random: this.#host.random, identity };
     const shared = tabs === "shared" && canShare(this.#host);
     this.#session = new Session(shared ? { transports: ["tabs"], random: this.#host.random, identity } : terms);
-    if (shared) this.#share(terms, token);
+    if (shared) {
+      this.#sharing = new Sharing(this.#session, {
+        base: this.#base,
+        host: this.#host,
+        terms: () => ({ ...terms, transports: this.#available(this.#preference) }),
+        subject: () => this.#subject,
+        token: async () => await token(),
+        perform: (effects) => this.#perform(effects),
+        carried: () => this.#carried(),
+        report: (effect) => this.#hear(effect),
+        impossible: () => {
+          this.#sharing = null;
+          this.useTransport(this.#preference);
+        },
+      });
+    }
     this.#told = this.transport;
     this.#conversation = new Conversation(this.#session, {
       base: this.#base,
@@ -79,8 +93,7 @@ export class Whimbrel extends Emitter {
       done: () => this.#positions.keep(() => this.positions),
       open: (way, base, events) => {
         if (way !== "tabs") return openLink(way, base, events, this.#host);
-        const key = this.#subject && `whimbrel:${base}:${transport}:${this.#subject}`; // users are kept apart: one must not hear what is another's
-        return /** @type {Sharing} */ (this.#sharing).open(key, events);
+        return /** @type {Sharing} */ (this.#sharing).open(transport, events);
       },
     });
     this.#leave = watch(this.#host, {
@@ -92,6 +105,10 @@ export class Whimbrel extends Emitter {
       },
     });
     Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
+  }
+
+  get host() {
+    return this.#host;
   }
 
   /** @type {ConnectionState} */
@@ -224,13 +241,12 @@ export class Whimbrel extends Emitter {
   }
 
   /** @param {{type: string, channel: string} & Record<string, unknown>} frame @param {number} [timeoutMs] @returns {Promise<Ok>} */
-  #request(frame, timeoutMs) {
-    return new Promise((resolve, reject) => {
-      checkChannel(frame.channel);
-      const { id, effects } = this.#session.request(frame, this.#host.now(), timeoutMs);
-      this.#promises.set(id, { resolve, reject });
-      this.#perform(effects);
-    });
+  async #request(frame, timeoutMs) {
+    checkChannel(frame.channel);
+    const { id, effects } = this.#session.request(frame, this.#host.now(), timeoutMs);
+    const reply = this.#replies.to(id);
+    this.#perform(effects);
+    return reply;
   }
 
   // --- effects
@@ -259,11 +275,8 @@ export class Whimbrel extends Emitter {
       case "acked":
         return this.emit("acked", { channel: effect.channel, offset: effect.offset });
       case "settle":
-        this.#promises.get(effect.id)?.resolve(effect.ok);
-        return void this.#promises.delete(effect.id);
       case "fail":
-        this.#promises.get(effect.id)?.reject(new WhimbrelError(effect.error));
-        return void this.#promises.delete(effect.id);
+        return this.#replies.hear(effect);
       case "error":
         return this.emit("error", new WhimbrelError(effect.error));
     }
@@ -318,39 +331,6 @@ export class Whimbrel extends Emitter {
     return token;
   }
 
-  // --- one connection for all tabs
-
-  /** @param {Ways["terms"]} terms of a connection of its own @param {Options["token"]} token */
-  #share(terms, token) {
-    const { credentials } = this.#session;
-    const alone = () => {
-      this.#sharing = null;
-      credentials.idle = false;
-      this.#perform(this.#session.prefer(terms.transports, this.#host.now()));
-    };
-    const ways = () => ({
-      base: this.#base,
-      host: this.#host,
-      terms: { ...terms, transports: this.#available(this.#preference) },
-      resume: credentials.resume,
-      token: async () => {
-        const text = credentials.lend(this.#host.now()) ?? (await token());
-        if (text && claimsOf(text).sub !== this.#subject) throw new Error("it has a token of another user: close this client, and make a new one");
-        return text;
-      },
-      report: (/** @type {Effect} */ effect) => this.#hear(effect),
-    });
-    credentials.idle = true;
-    this.#sharing = new Sharing(this.#host, ways, {
-      moved: () => {
-        this.#perform(this.#session.move(this.#host.now()));
-        return this.state === "connected";
-      },
-      carried: () => this.#carried(),
-      impossible: alone,
-    });
-  }
-
   #carried() {
     this.#remember();
     if (this.transport !== this.#told) this.emit("transport", (this.#told = this.transport));
@@ -367,16 +347,4 @@ export class Whimbrel extends Emitter {
     checkTransport(preference, Boolean(this.#host.WebSocket));
     return ORDER[preference].filter((each) => each !== "websocket" || this.#host.WebSocket);
   }
-}
-
-/**
- * Whoever awaits it hears of the failure; where nobody does, it is no unhandled rejection, which would end a Node.js process.
- *
- * @template T
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-function forgettable(promise) {
-  promise.catch(() => {});
-  return promise;
 }

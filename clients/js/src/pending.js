@@ -1,6 +1,6 @@
 // Values that wait for the loop that reads them.
 
-import { ERROR_CODES } from "./protocol.gen.js";
+import * as ERROR_CODES from "./error-codes.gen.js";
 import { WhimbrelError } from "./errors.js";
 
 export const MAX_PENDING = 1_000; // a few hundred KiB; who is further behind than that will not catch up by waiting

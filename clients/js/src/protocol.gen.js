@@ -375,76 +375,11 @@
 /** @typedef {Connected | Subscribed | PublicationFrame | PositionFrame | Resume | Unsubscribed | Join
  *   | Leave | Ok | AckedFrame | Expiring | Policy | Disconnect | Error | Ping | Pong} EdgeFrame */
 
-// Codes, by their slugs.
-
-/** Why the edge closed a connection. */
-export const CLOSE_CODES = Object.freeze({
-  draining: 4000,
-  no_pong: 4001,
-  slow_consumer: 4002,
-  connect_timeout: 4003,
-  state_lost: 4004,
-  internal: 4005,
-  bus_unavailable: 4006,
-  connection_age: 4007,
-  overloaded: 4008,
-  rate_limited: 4009,
-  token_expired: 4010,
-  protocol_error: 4500,
-  unauthorized: 4501,
-  forbidden: 4502,
-  revoked: 4503,
-  frame_too_large: 4504,
-  unsupported_version: 4505,
-  transport_disabled: 4506,
-  too_many_connections: 4507,
-  not_a_subscriber: 4508,
-});
+// Names.
 
 /** A close code from here to 4999 forbids to reconnect, known or not. */
 export const FIRST_TERMINAL_CLOSE = 4500;
 
-/** Why a request failed. */
-export const ERROR_CODES = Object.freeze({
-  internal: 100,
-  unauthorized: 101,
-  unknown_channel: 102,
-  permission_denied: 103,
-  already_subscribed: 104,
-  not_subscribed: 105,
-  limit_exceeded: 106,
-  bad_request: 107,
-  unavailable: 108,
-  rate_limited: 109,
-  token_expired: 110,
-  unrecoverable: 111,
-  too_large: 112,
-  duplicate: 113,
-});
-
-// Names and limits.
-
 export const SUBPROTOCOL = "whimbrel.v1.json";
 export const INBOX = "inbox";
 export const CHANNEL_PATTERN = /^(inbox|[a-z][a-z0-9-]{0,31}:[A-Za-z0-9_\-:=@~]{1,128})$/;
-
-export const LIMITS = Object.freeze({
-  MAX_FRAME_BYTES: 65_536,
-  MAX_FRAMES_PER_MESSAGE: 256,
-  MAX_CHANNELS: 128,
-  MAX_KEY_CHARS: 64,
-  MAX_EVENT_NAME_CHARS: 128,
-  HISTORY_LIMIT: 200,
-  POLL_WAIT_S: 25,
-  MAX_POLL_WAIT_S: 55,
-  POLL_LIMIT: 100,
-  MAX_POLL_LIMIT: 1000,
-  PING_S: 25,
-  PONG_S: 10,
-  EXPIRY_NOTICE_S: 30,
-  BACKOFF_BASE_S: 0.5,
-  BACKOFF_CAP_S: 20,
-  BACKOFF_RESET_S: 10,
-  OPEN_TIMEOUT_S: 4,
-  OPEN_TRIES: 2,
-});

@@ -1,16 +1,25 @@
 // One connection for all tabs of a browser: what this tab has to do with it.
 
+import { claimsOf } from "./core/token.js";
 import { openLater } from "./transports/open.js";
 
 /**
- * @import { Transport } from "./core/choice.js"
+ * @import { Effect } from "./core/effects.js"
+ * @import { Session } from "./core/session.js"
  * @import { Group } from "./tabs/group.js"
  * @import { Ways } from "./tabs/trunk.js"
+ * @import { Transport } from "./core/choice.js"
  * @import { Host, Link, LinkEvents } from "./transports/link.js"
  *
- * @typedef {object} SharingEvents
- * @property {() => boolean} moved another tab holds the connection now: go over to it
- * @property {(transport: Transport) => void} carried what carries it
+ * @typedef {object} Tab
+ * @property {string} base address of the edge
+ * @property {Host} host
+ * @property {() => Ways["terms"]} terms of a connection of its own
+ * @property {() => string} subject of the tab's token; empty where it does not tell
+ * @property {() => Promise<string | null>} token the application's provider
+ * @property {(effects: readonly Effect[]) => void} perform what this tab's session wants done
+ * @property {() => void} carried what carries the connection is known, or another
+ * @property {(effect: Effect) => void} report
  * @property {() => void} impossible connect without the others
  */
 
@@ -22,15 +31,14 @@ export function canShare({ locks, broadcast, document }) {
 export class Sharing {
   /** @type {Group | null} */
   #group = null;
-  #host;
-  #ways;
-  #events;
+  #session;
+  #tab;
 
-  /** @param {Host} host @param {() => Ways} ways of a connection of its own @param {SharingEvents} events */
-  constructor(host, ways, events) {
-    this.#host = host;
-    this.#ways = ways;
-    this.#events = events;
+  /** @param {Session} session @param {Tab} tab */
+  constructor(session, tab) {
+    this.#session = session;
+    this.#tab = tab;
+    session.credentials.idle = true;
   }
 
   /** What carries the one connection; null before that is known. */
@@ -43,21 +51,19 @@ export class Sharing {
     return this.#group?.leads ?? false;
   }
 
-  /** @param {string} key of the user at the edge; empty where the token does not tell @param {LinkEvents} events @returns {Link} */
-  open(key, events) {
-    if (!key) {
-      queueMicrotask(this.#events.impossible);
-      return { send: () => {}, close: () => {} };
-    }
-    const load = import("./tabs/group.js").then(({ Group }) => () => {
-      this.#group ??= new Group(key, this.#host, this.#ways, {
-        moved: this.#events.moved,
-        carried: this.#events.carried,
-        closed: (code, reason) => this.leave(code, reason),
-      });
-      return this.#group.open(events);
+  /** @param {string} kind of connection: tabs that want another one do not share @param {LinkEvents} events @returns {Link} */
+  open(kind, events) {
+    const { base, host, subject, carried } = this.#tab;
+    const load = import("./tabs/group.js").then(({ Group }) => {
+      // Users are kept apart: one must not hear what is another's.
+      if (!subject()) throw new Error("the token does not tell its user");
+      return () => {
+        const closed = (/** @type {number} */ code, /** @type {string} */ reason) => this.leave(code, reason);
+        this.#group ??= new Group(`whimbrel:${base}:${kind}:${subject()}`, host, () => this.#ways(), { moved: () => this.#move(), carried, closed });
+        return this.#group.open(events);
+      };
     });
-    load.catch(this.#events.impossible);
+    load.catch(() => this.#alone());
     return openLater(load, events);
   }
 
@@ -71,5 +77,35 @@ export class Sharing {
     const group = this.#group;
     this.#group = null;
     group?.close(code, reason);
+  }
+
+  #alone() {
+    this.#session.credentials.idle = false;
+    this.#tab.impossible();
+  }
+
+  /** Another tab holds the connection now: go over to it. */
+  #move() {
+    const { host, perform } = this.#tab;
+    perform(this.#session.move(host.now()));
+    return this.#session.state === "connected";
+  }
+
+  /** @returns {Ways} */
+  #ways() {
+    const { base, host, terms, subject, token, report } = this.#tab;
+    const { credentials } = this.#session;
+    return {
+      base,
+      host,
+      report,
+      terms: terms(),
+      resume: credentials.resume,
+      token: async () => {
+        const text = credentials.lend(host.now()) ?? (await token());
+        if (text && claimsOf(text).sub !== subject()) throw new Error("it has a token of another user: close this client, and make a new one");
+        return text;
+      },
+    };
   }
 }

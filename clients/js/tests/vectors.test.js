@@ -7,7 +7,9 @@ import test from "node:test";
 import { isTemporary, isTerminal } from "../src/core/codes.js";
 import { judge } from "../src/core/position.js";
 import { Session } from "../src/core/session.js";
-import { CHANNEL_PATTERN, CLOSE_CODES, ERROR_CODES, INBOX } from "../src/protocol.gen.js";
+import * as CLOSE_CODES from "../src/close-codes.gen.js";
+import * as ERROR_CODES from "../src/error-codes.gen.js";
+import { CHANNEL_PATTERN, INBOX } from "../src/protocol.gen.js";
 import { openWebSocket } from "../src/transports/websocket.js";
 
 /** @import { Host } from "../src/transports/link.js" */

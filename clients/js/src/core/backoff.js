@@ -1,6 +1,6 @@
 // How long to wait before the next try.
 
-import { LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
 
 const BASE_MS = LIMITS.BACKOFF_BASE_S * 1000;
 const CAP_MS = LIMITS.BACKOFF_CAP_S * 1000;

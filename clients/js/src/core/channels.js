@@ -1,6 +1,6 @@
 // The channels of one client: opened, recovered and followed by position, over whatever connection there is.
 
-import { ERROR_CODES } from "../protocol.gen.js";
+import * as ERROR_CODES from "../error-codes.gen.js";
 import { backoff } from "./backoff.js";
 import { isTemporary } from "./codes.js";
 import { judge, resume } from "./position.js";

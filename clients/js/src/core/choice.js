@@ -1,6 +1,6 @@
 // Which transport to use: the first that opens.
 
-import { LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
 
 /**
  * @typedef {"websocket" | "sse" | "poll"} Transport

@@ -1,6 +1,7 @@
 // Codes that this client gives itself, and how it reads those of the edge.
 
-import { ERROR_CODES, FIRST_TERMINAL_CLOSE } from "../protocol.gen.js";
+import * as ERROR_CODES from "../error-codes.gen.js";
+import { FIRST_TERMINAL_CLOSE } from "../protocol.gen.js";
 
 export const NORMAL = 1000; // the application closed, or there is nothing to report
 export const ABNORMAL = 1006; // the transport broke without a word, as RFC 6455 §7.1.5 calls it

@@ -5,7 +5,7 @@
 // While connected, another transport may be opened beside the one in use and be taken instead (route.js): the state stays.
 // Times are milliseconds of one clock. `deadline` says when to call `tick` next.
 
-import { CLOSE_CODES } from "../protocol.gen.js";
+import * as CLOSE_CODES from "../close-codes.gen.js";
 import * as codes from "./codes.js";
 import { Credentials } from "./credentials.js";
 import { Liveness } from "./liveness.js";
@@ -18,14 +18,7 @@ import { step } from "./states.js";
  * @import { Way } from "./choice.js"
  * @import { ConnectionState, Effect } from "./effects.js"
  * @import { Cause } from "./states.js"
- *
- * @typedef {{code: number, reason: string, afterMs?: number, reconnect?: boolean}} Loss
- *
- * @typedef {object} Terms
- * @property {readonly Way[]} transports best first
- * @property {Way | null} [remembered] what worked before in this page's session
- * @property {boolean} [curious] ask the edge at the beginning which transports to use
- * @property {() => number} random from [0, 1)
+ * @import { Loss, Terms } from "./terms.js"
  */
 
 /** @abstract what is said on it is the session's business */
@@ -60,7 +53,7 @@ export class Connection {
 
   // --- what a session says on it
 
-  /** Say who is there, and what is wanted. @param {boolean} _next on the transport that was opened beside the one in use */
+  /** Say who is there, and what is wanted. @param {boolean} _next on the transport beside the one in use */
   introduce(_next) {}
   /** The edge has let the client in. @param {Connected} _frame @param {number} _now */
   welcomed(_frame, _now) {}
@@ -262,7 +255,6 @@ export class Connection {
   }
 
   // --- there and back
-
   /** @param {number} now */
   #connect(now) {
     this.#retry.begun();

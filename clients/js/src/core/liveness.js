@@ -1,6 +1,6 @@
 // Whether an open connection is alive: any frame counts as life, silence for ping + pong as death (docs/websocket-api.md, "Heartbeat object").
 
-import { LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
 
 const LATE_MS = 2_000; // a timer that rings this late slept with the page: ask before giving up
 const DOUBT_MS = 1_000; // who was heard from within this long needs no check

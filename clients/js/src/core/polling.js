@@ -1,6 +1,6 @@
 // A session's conversation spelt as long-polls: what to ask next, and what the answers mean as frames.
 
-import { LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
 
 /**
  * @import { Connected, EdgeFrame, PollReply, Position, Subscription } from "../protocol.gen.js"

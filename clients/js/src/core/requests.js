@@ -1,6 +1,6 @@
 // Requests that wait for their reply: sent again after a reconnect, given up at their deadline.
 
-import { ERROR_CODES } from "../protocol.gen.js";
+import * as ERROR_CODES from "../error-codes.gen.js";
 import { CLOSED, TIMEOUT } from "./codes.js";
 
 /**

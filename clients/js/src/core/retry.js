@@ -1,6 +1,6 @@
 // When to try again: the edge's word first, else at once where that is known to help, else with backoff.
 
-import { LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
 import { backoff } from "./backoff.js";
 
 const FORGIVEN_AFTER_MS = LIMITS.BACKOFF_RESET_S * 1000; // a connection that lived this long forgives the failures before it

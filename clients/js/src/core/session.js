@@ -7,7 +7,7 @@ import { Requests } from "./requests.js";
 
 /**
  * @import { Connected, EdgeFrame, Error as ErrorFrame, Position } from "../protocol.gen.js"
- * @import { Terms } from "./connection.js"
+ * @import { Terms } from "./terms.js"
  * @import { Effect } from "./effects.js"
  */
 

@@ -3,7 +3,8 @@
 // The tabs' frames go in; what to tell them and what the trunk is to do come out. A tab keeps the rule of exactly once by itself, so it is
 // told the same as by an edge: each publication with its `prev`, which here is the offset that was told before it.
 
-import { INBOX, LIMITS } from "../protocol.gen.js";
+import * as LIMITS from "../limits.gen.js";
+import { INBOX } from "../protocol.gen.js";
 import { ABNORMAL } from "./codes.js";
 
 /**

@@ -221,7 +221,7 @@ export class Group {
     if (to === null || to === this.id) this.#deliver(this.id, frames);
   }
 
-  /** @param {import("../core/connection.js").Loss} loss */
+  /** @param {import("../core/terms.js").Loss} loss */
   #lose(loss) {
     for (const link of [...this.#links].reverse()) {
       this.#links.delete(link);

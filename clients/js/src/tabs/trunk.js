@@ -7,7 +7,7 @@ import { watch } from "../surroundings.js";
 
 /**
  * @import { Transport } from "../core/choice.js"
- * @import { Terms } from "../core/connection.js"
+ * @import { Terms } from "../core/terms.js"
  * @import { Effect } from "../core/effects.js"
  * @import { Frame, Tell } from "../core/switchboard.js"
  * @import { Host } from "../transports/link.js"

@@ -2,11 +2,12 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
-import { CLOSE_CODES, ERROR_CODES } from "../protocol.gen.js";
+import * as CLOSE_CODES from "../close-codes.gen.js";
+import * as ERROR_CODES from "../error-codes.gen.js";
 
 /**
  * @import { CommandsReply, EdgeFrame, Problem } from "../protocol.gen.js"
- * @import { Loss } from "../core/connection.js"
+ * @import { Loss } from "../core/terms.js"
  * @import { Host, LinkEvents } from "./link.js"
  */
 

@@ -3,7 +3,7 @@
 /**
  * @import { EdgeFrame } from "../protocol.gen.js"
  * @import { Way } from "../core/choice.js"
- * @import { Loss } from "../core/connection.js"
+ * @import { Loss } from "../core/terms.js"
  *
  * @typedef {object} Link
  * @property {(frames: object[]) => void} send

@@ -1,12 +1,12 @@
 // Frames over long-polls downwards, POST /v1/commands upwards. Any pod answers any of these requests.
 
 import { GRACE_S, Polling } from "../core/polling.js";
-import { CLOSE_CODES } from "../protocol.gen.js";
+import * as CLOSE_CODES from "../close-codes.gen.js";
 import { Requester } from "./http.js";
 
 /**
  * @import { PollReply, Position } from "../protocol.gen.js"
- * @import { Loss } from "../core/connection.js"
+ * @import { Loss } from "../core/terms.js"
  * @import { Host, Link, LinkEvents } from "./link.js"
  *
  * @typedef {{type: string, id: number, channel: string, token: string, channels: Record<string, Position | null>, position?: Position}} Sent

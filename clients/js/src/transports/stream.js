@@ -6,7 +6,7 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
-import { CLOSE_CODES } from "../protocol.gen.js";
+import * as CLOSE_CODES from "../close-codes.gen.js";
 import { Requester } from "./http.js";
 
 /**

@@ -2,7 +2,8 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
-import { CLOSE_CODES, SUBPROTOCOL } from "../protocol.gen.js";
+import * as CLOSE_CODES from "../close-codes.gen.js";
+import { SUBPROTOCOL } from "../protocol.gen.js";
 
 /** @import { Host, Link, LinkEvents } from "./link.js" */
 

@@ -26,7 +26,7 @@ def documents() -> Mapping[Path, str]:
         pages / "schema" / "client-message.json": _json(schema.client_message()),
         pages / "schema" / "edge-message.json": _json(schema.edge_message()),
         pages / "schema" / "bodies.json": _json(schema.bodies()),
-        Path("clients/js/src/protocol.gen.js"): javascript.module(),
+        **{Path("clients/js/src") / name: text for name, text in javascript.modules().items()},
     }
 
 

@@ -1,7 +1,8 @@
-"""JavaScript types and constants of the contract, as one ES module.
+"""JavaScript types and constants of the contract, as ES modules.
 
 The types are JSDoc, so that the client runs in a browser as it stands and tsc checks it. Advice and texts stay on the
-reference pages: every byte here is sent to every browser.
+reference pages: every byte here is sent to every browser. For the same reason each table is a module of constants
+(``import * as CLOSE_CODES``): a bundler writes a number where one is used, and drops the rest.
 """
 
 import json
@@ -38,8 +39,17 @@ LIMITS_OF_CLIENTS = (
 )
 
 
-def module() -> str:
-    """Return the text of ``protocol.gen.js``."""
+def modules() -> dict[str, str]:
+    """Return the text of each module, by file name."""
+    return {
+        "protocol.gen.js": _protocol(),
+        "close-codes.gen.js": _table("Why the edge closed a connection.", {each.slug: int(each) for each in CloseCode}),
+        "error-codes.gen.js": _table("Why a request failed.", {each.slug: int(each) for each in ErrorCode}),
+        "limits.gen.js": _table("Limits.", {name: getattr(limits, name) for name in LIMITS_OF_CLIENTS}),
+    }
+
+
+def _protocol() -> str:
     definitions = schema.body_definitions()
     unions = (CLIENT_FRAME, EDGE_FRAME, PUBLICATION_FRAME)
     written = schema.reachable(definitions, CLIENT_FRAME)
@@ -59,21 +69,13 @@ def module() -> str:
             *_union(CLIENT_FRAME, definitions),
             "",
             *_union(EDGE_FRAME, definitions),
-            *("", "// Codes, by their slugs.", ""),
-            "/** Why the edge closed a connection. */",
-            *_table("CLOSE_CODES", {code.slug: int(code) for code in CloseCode}),
-            "",
+            *("", "// Names.", ""),
             "/** A close code from here to 4999 forbids to reconnect, known or not. */",
             f"export const FIRST_TERMINAL_CLOSE = {FIRST_TERMINAL_CLOSE};",
             "",
-            "/** Why a request failed. */",
-            *_table("ERROR_CODES", {code.slug: int(code) for code in ErrorCode}),
-            *("", "// Names and limits.", ""),
             f"export const SUBPROTOCOL = {json.dumps(SUBPROTOCOL)};",
             f"export const INBOX = {json.dumps(INBOX)};",
             f"export const CHANNEL_PATTERN = /{CHANNEL_PATTERN}/;",
-            "",
-            *_table("LIMITS", {name: getattr(limits, name) for name in LIMITS_OF_CLIENTS}),
             "",
         ]
     )
@@ -139,12 +141,9 @@ def _union(name: str, definitions: Mapping[str, Schema]) -> list[str]:
     return [*lines, f"{line}}} {name} */"]
 
 
-def _table(name: str, rows: Mapping[str, float]) -> list[str]:
-    return [
-        f"export const {name} = Object.freeze({{",
-        *(f"  {key}: {_number(value)}," for key, value in rows.items()),
-        "});",
-    ]
+def _table(title: str, rows: Mapping[str, float]) -> str:
+    lines = (f"export const {name} = {_number(value)};" for name, value in rows.items())
+    return "\n".join([f"// {schema.GENERATED}", "", f"// {title}", "", *lines, ""])
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,15 @@
+// On what a connection is made, and how it is lost.
+
+/**
+ * @import { Way } from "./choice.js"
+ *
+ * @typedef {{code: number, reason: string, afterMs?: number, reconnect?: boolean}} Loss
+ *
+ * @typedef {object} Terms
+ * @property {readonly Way[]} transports best first
+ * @property {Way | null} [remembered] what worked before in this page's session
+ * @property {boolean} [curious] ask the edge at the beginning which transports to use
+ * @property {() => number} random from [0, 1)
+ */
+
+export {};
