@@ -160,6 +160,21 @@ async def test_a_policy_moves_an_open_client_to_polling(edge: FakeEdge, client_o
         assert await take(orders, 1) == [1]
 
 
+async def test_who_is_told_to_poll_keeps_the_interval_except_for_what_is_new(
+    edge: FakeEdge, client_of: MakeClient
+) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        edge.transports |= {"transports": ["poll"], "poll": {"interval": 600}}
+        edge.send({"type": "policy"} | edge.transports)
+        assert (await until(client, State.CONNECTED)).transport == "poll"
+        edge.publish("orders:42", 1)
+        edge.publish("orders:43", 1)
+        async with client.subscribe("orders:43", last=1) as more:
+            assert await take(more, 1) == [1]
+        assert await take(orders, 1) == [1], "it came along"
+        assert {poll["wait"] for poll in edge.polls} == {0}
+
+
 async def test_who_polls_learns_that_websocket_is_wanted_again(edge: FakeEdge, client_of: MakeClient) -> None:
     edge.transports["transports"] = ["poll"]
     edge.upgrade = edge.streaming = "refuse"

@@ -68,7 +68,7 @@ class Session:
         self._connecting = Connecting(timing, preference, jitter)
         self._readings = Readings(self._new_id, self._retry_s, self._connecting.renew)
         self._requests = Requests()
-        self._pace = Pace(timing)
+        self._pace = Pace(timing, jitter)
         self.user: str | None = None
         self.id: str | None = None
 
@@ -280,6 +280,7 @@ class Session:
             case Expiring():
                 return self._credential.refresh() if self._credential.renewable else []
             case Policy():
+                self._pace.advised(frame)
                 return self._connecting.advised(frame.transports, now)
             case Disconnect(code=CloseCode.DRAINING) if frame.after_ms > 0 and link.stage is Stage.UP:
                 self._connecting.leave(link, frame.after_ms / 1000, now)

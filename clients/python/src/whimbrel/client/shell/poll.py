@@ -82,10 +82,13 @@ class PollLink:
         self._port.received(self._number, frames)
 
     async def _poll(self) -> None:
+        at_once = False
         while (asked := self._port.poll(self._number)) is not None:
             self._again.clear()
-            if asked.rest_s and await self._interrupted(asked.rest_s):
+            if asked.rest_s and not at_once and await self._interrupted(asked.rest_s):
+                at_once = True  # what is new must not wait for what is not
                 continue
+            at_once = False
             request = asyncio.ensure_future(self._ask(asked))
             again = asyncio.ensure_future(self._again.wait())
             try:
