@@ -6,7 +6,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -88,29 +88,30 @@ class Fleet(Installation):
         return total
 
     @asynccontextmanager
-    async def balancing(self, *herds: Herd) -> AsyncIterator[None]:
+    async def balancing(self, herd: Herd) -> AsyncIterator[None]:
         """Tell the clients which edges are ready, as a load balancer would, until the end of the block."""
-        ready: set[str] = set()
+        known: list[int] = []
 
-        async def look(name: str) -> None:
-            if await _is_ready(self._running["ops"][name]) != (name in ready):
-                ready.symmetric_difference_update({name})
-                for herd in herds:
-                    await herd.edges(self.port_of(each) for each in ready)
+        async def look() -> None:
+            nonlocal known
+            ready = [self.port_of(name) for name in self.names if await _is_ready(self._running["ops"][name])]
+            if ready != known:
+                await herd.edges(ready)
+                known = ready
 
-        async def look_on(name: str) -> None:
+        async def look_on() -> None:
             while True:
                 await asyncio.sleep(LOOK_S)
-                await look(name)
+                await look()
 
-        await asyncio.gather(*map(look, self.names))
-        looking = [asyncio.create_task(look_on(name)) for name in self.names]  # a slow answer holds up no other look
+        await look()
+        looking = asyncio.create_task(look_on())
         try:
             yield
         finally:
-            for each in looking:
-                each.cancel()
-            await asyncio.gather(*looking, return_exceptions=True)
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
 
     def channels(self, number: int) -> list[Channel]:
         """Return so many channels on which nothing was published yet."""

@@ -38,6 +38,17 @@
  */
 
 /**
+ * Asks what is in the user's inbox now, and how much of it is unread. Subscribing to nothing.
+ *
+ * @typedef {object} Inbox
+ * @property {"inbox"} type
+ * @property {number} id Asks for a reply that bears the same `id`.
+ * @property {boolean | undefined} [unread] Only what is behind the read mark.
+ * @property {number | null | undefined} [before] Only messages with a smaller offset: the page before.
+ * @property {number | undefined} [limit] Most messages in the answer, the newest ones; 0 only counts.
+ */
+
+/**
  * Asks the other side for a `pong`.
  *
  * @typedef {object} Ping
@@ -211,8 +222,11 @@
  * @property {"ok"} type
  * @property {number} id The `id` of the request.
  * @property {number} [offset] `publish`: where it was stored; `ack`: where the read mark is now.
- * @property {Publication[]} [publications] `history`: oldest first.
- * @property {string} [epoch] `history`: of the offsets.
+ * @property {Publication[]} [publications] `history`, `inbox`: oldest first.
+ * @property {string} [epoch] `history`, `inbox`: of the offsets.
+ * @property {number} [unread] `inbox`: how many messages are behind the read mark, listed or not.
+ * @property {number} [read] `inbox`: the read mark; 0 where nothing was acknowledged yet.
+ * @property {boolean} [complete] `inbox`: false where the inbox is full of unread messages, so that older ones may have been dropped unread.
  * @property {any[]} [users] `presence`: who is in the channel.
  * @property {number} [expires_in] `refresh`: seconds until the new token expires.
  */
@@ -232,7 +246,7 @@
  * How a polling client should poll.
  *
  * @typedef {object} PollAdvice
- * @property {number} interval Seconds from an answer to the next poll, sent with `wait` 0, while `poll` is first of `transports`; who polls for want of anything better is held by the edge instead, and asks again at once.
+ * @property {number} interval Seconds between two polls.
  */
 
 /**
@@ -257,6 +271,8 @@
  * @property {any} data Any JSON value.
  * @property {number} [offset] Absent in an ephemeral channel.
  * @property {number} [prev] The offset before this one in the channel; 0 where none was retained.
+ * @property {string} [topic] In an inbox: it takes the place of what came before under the same topic, `<domain>:<topic>`.
+ * @property {string} [expires] In an inbox: not to be shown from then on (RFC 3339).
  * @property {string} [trace] W3C traceparent, only when sampled.
  */
 
@@ -369,8 +385,8 @@
 
 /** @typedef {Publication & {type: "publication", channel: string}} PublicationFrame */
 
-/** @typedef {Connect | Subscribe | Unsubscribe | Publish | Ack | History | Presence | Refresh | Ping
- *   | Pong} ClientFrame */
+/** @typedef {Connect | Subscribe | Unsubscribe | Publish | Ack | History | Inbox | Presence | Refresh
+ *   | Ping | Pong} ClientFrame */
 
 /** @typedef {Connected | Subscribed | PublicationFrame | PositionFrame | Resume | Unsubscribed | Join
  *   | Leave | Ok | AckedFrame | Expiring | Policy | Disconnect | Error | Ping | Pong} EdgeFrame */

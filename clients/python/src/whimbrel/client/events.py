@@ -20,7 +20,7 @@ __all__ = [
     "Transport",
 ]
 
-Transport = Literal["websocket", "sse", "poll"]
+Transport = Literal["websocket", "poll"]
 
 
 @dataclass(frozen=True, slots=True)

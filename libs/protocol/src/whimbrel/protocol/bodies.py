@@ -15,7 +15,7 @@ from whimbrel.protocol.limits import (
     POLL_WAIT_S,
 )
 from whimbrel.protocol.namespaces import Grant, Namespace
-from whimbrel.protocol.positions import Position
+from whimbrel.protocol.positions import Epoch, Offset, Position
 from whimbrel.protocol.rpc import ServiceStatus
 from whimbrel.protocol.sessions import SessionRecord
 
@@ -56,6 +56,21 @@ class CommandsReply(Frame):
 
     frames: tuple[dict[str, Any], ...]
     """Replies in the order of the frames; frames without a reply leave none."""
+
+
+class InboxReply(Frame):
+    """Answer of `GET /v1/inbox`: as that of the `inbox` frame."""
+
+    epoch: Epoch
+    """Of the offsets."""
+    read: Offset
+    """The read mark; 0 where nothing was acknowledged yet."""
+    unread: int
+    """How many messages are behind the read mark, listed or not."""
+    complete: bool
+    """False where the inbox is full of unread messages, so that older ones may have been dropped unread."""
+    publications: tuple[dict[str, Any], ...]
+    """Oldest first, each as in a `history` answer."""
 
 
 class TransportsReply(Frame):

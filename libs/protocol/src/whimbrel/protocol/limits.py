@@ -58,6 +58,13 @@ RETAINED_PER_CHANNEL: Final = 1100
 RING_PUBLICATIONS: Final = 128
 """Newest publications per channel that a pod keeps in memory."""
 
+# Inboxes
+
+MAX_TOPIC_CHARS: Final = 64
+"""`whimbrel-topic`: names what a message is about, e.g. `order-42`."""
+MAX_TTL_S: Final = 7 * 24 * 3600
+"""`whimbrel-ttl`: a history keeps nothing for longer."""
+
 # Polling
 
 POLL_WAIT_S: Final = 25

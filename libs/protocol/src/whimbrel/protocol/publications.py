@@ -1,10 +1,11 @@
 """Publications as they are stored, and as they are written to clients.
 
 What a history stream stores is the *publication body*: a compact JSON object with ``event``, ``event_id``, ``time``
-and ``data``. The edge puts channel, offset, prev and trace in front of it without parsing the JSON, once per
-publication and not per subscriber.
+and ``data``, in an inbox also ``topic`` and ``expires`` where its team asked for them. The edge puts channel, offset,
+prev and trace in front of it without parsing the JSON, once per publication and not per subscriber.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import pydantic_core
@@ -13,6 +14,7 @@ from whimbrel.protocol.errors import MalformedBody
 
 _BODY_START: Final = b'{"event":"'
 _BODY_END: Final = b"}"
+_DATA: Final = b'","data":'  # ends the head: the quotes within a JSON string are escaped, so it occurs nowhere before
 
 # Headers on messages of the bus
 MSG_ID: Final = "Nats-Msg-Id"
@@ -27,6 +29,14 @@ AUDIENCE_USERS: Final = "whimbrel-users"
 AUDIENCE_GROUPS: Final = "whimbrel-groups"
 AUDIENCE_CHANNELS: Final = "whimbrel-channels"
 
+# Headers of a domain event that say how its publications live in inboxes; in other channels they mean nothing
+TTL: Final = "whimbrel-ttl"  # seconds
+TOPIC: Final = "whimbrel-topic"
+WITHDRAW: Final = "whimbrel-withdraw"  # the id of the event that is not true any more
+WITHDRAW_TOPIC: Final = "whimbrel-withdraw-topic"
+TOPIC_PATTERN: Final = r"[A-Za-z0-9_\-:=@~]{1,64}"
+WITHDRAWN: Final = "whimbrel.withdrawn"  # the `event` of a publication that takes another one back
+
 # Headers on a dead letter
 REASON_CODE: Final = "whimbrel-reason-code"
 REASON: Final = "whimbrel-reason"
@@ -35,18 +45,26 @@ ORIGINAL_SEQUENCE: Final = "whimbrel-sequence"
 
 
 class PublicationBody(NamedTuple):
-    """A publication before it has a position. ``time`` is RFC 3339; ``data`` any JSON value."""
+    """A publication before it has a position. ``time`` and ``expires`` are RFC 3339; ``data`` any JSON value."""
 
     event: str
     event_id: str
     time: str
     data: Any
+    topic: str | None = None
+    expires: str | None = None
 
 
-def encode_body(event: str, event_id: str, time: str, data: bytes) -> bytes:
+def encode_body(
+    event: str, event_id: str, time: str, data: bytes, *, topic: str | None = None, expires: str | None = None
+) -> bytes:
     """Return the stored form; ``data`` is JSON text already and is not parsed."""
-    head = pydantic_core.to_json({"event": event, "event_id": event_id, "time": time})
-    return b'%b,"data":%b}' % (head[:-1], data)
+    fields = {"event": event, "event_id": event_id, "time": time}
+    if topic is not None:
+        fields["topic"] = topic
+    if expires is not None:
+        fields["expires"] = expires
+    return b'%b,"data":%b}' % (pydantic_core.to_json(fields)[:-1], data)
 
 
 def decode_body(body: bytes) -> PublicationBody:
@@ -60,9 +78,19 @@ def decode_body(body: bytes) -> PublicationBody:
         raise MalformedBody(f"{body[:40]!r}… is not JSON") from error
     match fields:
         case {"event": str(event), "event_id": str(event_id), "time": str(time), "data": data}:
-            return PublicationBody(event, event_id, time, data)
+            return PublicationBody(event, event_id, time, data, fields.get("topic"), fields.get("expires"))
         case _:
             raise MalformedBody(f"{body[:40]!r}… is not a publication body")
+
+
+def read_head(body: bytes) -> Mapping[str, Any]:
+    """Return the fields of a stored body before its data; none where it is no body."""
+    end = body.find(_DATA)
+    try:
+        fields = pydantic_core.from_json(body[: end + 1] + _BODY_END) if end >= 0 else {}
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def is_body(body: bytes) -> bool:
@@ -85,6 +113,11 @@ def publication_frame(channel: bytes, body: bytes, offset: int, prev: int, trace
             body[1:],
         )
     return b'{"type":"publication","channel":"%b","offset":%d,"prev":%d,%b' % (channel, offset, prev, body[1:])
+
+
+def position_frame(channel: bytes, offset: int, prev: int) -> bytes:
+    """Return the JSON of a `position` frame: it stands for a publication that is not shown."""
+    return b'{"type":"position","channel":"%b","offset":%d,"prev":%d}' % (channel, offset, prev)
 
 
 def ephemeral_frame(channel: bytes, body: bytes, trace: bytes = b"") -> bytes:

@@ -5,4 +5,4 @@ from typing import Final
 WIRE_VERSION: Final = 1
 SUBPROTOCOL: Final = "whimbrel.v1.json"  # always echoed; a client that offers none of ours is refused with HTTP 400
 PATH_PREFIX: Final = "/v1"
-LAYOUT_VERSION: Final = 2  # streams, buckets and subjects as declared by whimbrel.runtime.jetstream
+LAYOUT_VERSION: Final = 3  # streams, buckets and subjects as declared by whimbrel.runtime.jetstream

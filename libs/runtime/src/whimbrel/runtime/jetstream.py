@@ -92,6 +92,7 @@ def streams(*, partitions: int, replicas: int) -> Iterator[Config]:
             max_age=HISTORY_AGE,
             max_msgs_per_subject=RETAINED_PER_CHANNEL,
             max_msg_size=MAX_MESSAGE_BYTES,
+            deny_delete=False,  # the notifier takes from inboxes what is overtaken or withdrawn
             republish={"src": source, "dest": destination},
             metadata={PARTITIONS: str(partitions)},
         )

@@ -67,6 +67,7 @@ async def run(service: Service) -> None:
     sweeps = Sweeps(bus, hub, live, service.log)
     marks = ReadMarks(control, readers[0], service.log)
     users = Users(control, service.log)
+    users.on_acked.append(marks.hear)
     journal = Journal(control, Bucket(control, readers[0], subjects.PODS), service.instance, hub, service.log)
     await journal.open()
     tracing = Tracing(service.tracer, traces.root_ratio())

@@ -15,6 +15,7 @@ from whimbrel.notifier.shell.desk import Desk
 from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.partition import Partition
 from whimbrel.notifier.shell.publisher import Publisher
+from whimbrel.notifier.shell.removals import Removals
 from whimbrel.notifier.shell.routes import read_routes
 from whimbrel.notifier.shell.sharing import Sharing
 from whimbrel.notifier.shell.tenure import Tenure
@@ -44,6 +45,9 @@ async def run(service: Service) -> None:
     counts = Counts(service.metrics)
     archive = Archive(recovery, partitions=layout.partitions, clock=time.monotonic)
     publisher = Publisher(bus, archive, counts, service.log, clock=time.monotonic, chance=random.random)
+    removals = Removals(bus, DirectGet(recovery), service.log, partitions=layout.partitions)
+    removals.expose(service.metrics)
+    publisher.on_stored.append(removals.stored)
     desk = Desk(
         routes,
         lambda: namespaces.current,
@@ -90,6 +94,7 @@ async def run(service: Service) -> None:
     sharing.expose(service.metrics)
     service.detail = lambda: _detail(sharing, counts, publisher)
     running = [asyncio.create_task(partition.run()) for partition in sharing.partitions]
+    running.append(asyncio.create_task(removals.run()))
     running.append(asyncio.create_task(sharing.run(service.instance, publisher)))
     service.log.info("notifier.serving", routes=len(routes), namespaces=len(namespaces.current))
     service.health.ready()

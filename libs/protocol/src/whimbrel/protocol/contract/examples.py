@@ -44,6 +44,7 @@ CLIENT_FRAMES: Final[dict[str, Example]] = {
     },
     "ack": {"type": "ack", "channel": "inbox", "offset": 90114},
     "history": {"type": "history", "id": 5, "channel": "orders:42", "before": 1807, "limit": 2},
+    "inbox": {"type": "inbox", "id": 8, "unread": True, "limit": 20},
     "presence": {"type": "presence", "id": 6, "channel": "orders:42"},
     "refresh": {"type": "refresh", "id": 7, "token": _TOKEN},
     "ping": {"type": "ping"},
@@ -213,6 +214,13 @@ BODIES: Final[dict[str, Example]] = {
     },
     "CommandsRequest": {"frames": [CLIENT_FRAMES["history"], CLIENT_FRAMES["ack"]]},
     "CommandsReply": {"frames": [EDGE_FRAMES["ok"]]},
+    "InboxReply": {
+        "epoch": _EPOCH,
+        "read": 90114,
+        "unread": 1,
+        "complete": True,
+        "publications": [{"offset": 90120, "prev": 90114, **_SHIPPED, "topic": "shop:order-42"}],
+    },
     "TransportsReply": {field: value for field, value in EDGE_FRAMES["policy"].items() if field != "type"},
     "TokenRequest": {
         "user": "alice",

@@ -16,6 +16,7 @@ from whimbrel.protocol.contract.markdown import HEADER, example, fields, table
 from whimbrel.protocol.contract.models import CLIENT_FRAMES, EDGE_FRAMES, REPLIES, type_of
 from whimbrel.protocol.contract.routes import ROUTES
 from whimbrel.protocol.frames import Frame
+from whimbrel.protocol.publications import WITHDRAWN
 from whimbrel.protocol.versions import SUBPROTOCOL
 
 PLACEHOLDER: Final = re.compile(r"\{\{ (.+?) \}\}")
@@ -110,6 +111,7 @@ def _planned(_: str) -> str:
 _PIECES: Final[Mapping[str, Callable[[str], str]]] = {
     "body": _body,
     "codes": _codes,
+    "days": lambda name: str(getattr(limits, name) // 86_400),
     "example": _example,
     "frames": _frames,
     "limit": _limit,
@@ -121,4 +123,5 @@ _PIECES: Final[Mapping[str, Callable[[str], str]]] = {
     "rule": _rule,
     "shared": _shared,
     "subprotocol": lambda _: SUBPROTOCOL,
+    "withdrawn": lambda _: WITHDRAWN,
 }

@@ -1,9 +1,10 @@
 """Frames from the client."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from whimbrel.protocol.channels import INBOX
 from whimbrel.protocol.frames.frame import Data, Frame, RequestId, Token
 from whimbrel.protocol.limits import (
     HISTORY_LIMIT,
@@ -98,6 +99,20 @@ class History(Frame):
     """Most publications in the answer."""
 
 
+class Inbox(Frame):
+    """Asks what is in the user's inbox now, and how much of it is unread. Subscribing to nothing."""
+
+    channel: ClassVar[str] = INBOX  # as in other requests, but there is only one
+    type: Literal["inbox"] = "inbox"
+    id: RequestId
+    unread: Annotated[bool, Field(strict=True)] = False
+    """Only what is behind the read mark."""
+    before: Offset | None = None
+    """Only messages with a smaller offset: the page before."""
+    limit: Annotated[int, Field(ge=0, le=HISTORY_LIMIT, strict=True)] = HISTORY_LIMIT
+    """Most messages in the answer, the newest ones; 0 only counts."""
+
+
 class Presence(Frame):
     """Asks who is in a channel."""
 
@@ -127,4 +142,4 @@ class Pong(Frame):
     type: Literal["pong"] = "pong"
 
 
-ClientFrame = Connect | Subscribe | Unsubscribe | Publish | Ack | History | Presence | Refresh | Ping | Pong
+ClientFrame = Connect | Subscribe | Unsubscribe | Publish | Ack | History | Inbox | Presence | Refresh | Ping | Pong

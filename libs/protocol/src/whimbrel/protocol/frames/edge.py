@@ -26,6 +26,10 @@ class Publication(Frame):
     """Absent in an ephemeral channel."""
     prev: Offset | None = None
     """The offset before this one in the channel; 0 where none was retained."""
+    topic: str | None = None
+    """In an inbox: it takes the place of what came before under the same topic, `<domain>:<topic>`."""
+    expires: str | None = None
+    """In an inbox: not to be shown from then on (RFC 3339)."""
     trace: str | None = None
     """W3C traceparent, only when sampled."""
 
@@ -166,9 +170,15 @@ class Ok(Frame):
     offset: Offset | None = None
     """`publish`: where it was stored; `ack`: where the read mark is now."""
     publications: tuple[Publication, ...] | None = None
-    """`history`: oldest first."""
+    """`history`, `inbox`: oldest first."""
     epoch: Epoch | None = None
-    """`history`: of the offsets."""
+    """`history`, `inbox`: of the offsets."""
+    unread: int | None = None
+    """`inbox`: how many messages are behind the read mark, listed or not."""
+    read: Offset | None = None
+    """`inbox`: the read mark; 0 where nothing was acknowledged yet."""
+    complete: bool | None = None
+    """`inbox`: false where the inbox is full of unread messages, so that older ones may have been dropped unread."""
     users: tuple[Any, ...] | None = None
     """`presence`: who is in the channel."""
     expires_in: int | None = None
@@ -207,8 +217,7 @@ class PollAdvice(Frame):
     """How a polling client should poll."""
 
     interval: float
-    """Seconds from an answer to the next poll, sent with `wait` 0, while `poll` is first of `transports`; who polls for
-    want of anything better is held by the edge instead, and asks again at once."""
+    """Seconds between two polls."""
 
 
 class Policy(Frame):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from whimbrel.edge.core.identity import Identity
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.codes import CloseCode, ErrorCode
-from whimbrel.protocol.frames import Ack, History, Presence, Publish
+from whimbrel.protocol.frames import Ack, History, Inbox, Presence, Publish
 from whimbrel.protocol.positions import Position
 
 
@@ -63,10 +63,13 @@ class Detach(NamedTuple):
     channel: Channel
 
 
+Request = Publish | Ack | History | Inbox | Presence
+
+
 class Execute(NamedTuple):
     """Carry out a request that needs the bus, send its reply, then call ``Session.finished``."""
 
-    frame: Publish | Ack | History | Presence
+    frame: Request
     channel: Channel
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.inbox import shown
 from whimbrel.edge.core.recovery import Unrecoverable
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened, Opened
@@ -19,6 +20,7 @@ class Opening:
     """One channel on its way to one subscriber."""
 
     __slots__ = (
+        "_as_of",
         "_at",
         "_epoch",
         "_offset",
@@ -32,7 +34,9 @@ class Opening:
         "wanted",
     )
 
-    def __init__(self, wanted: Wanted, live: LiveChannel) -> None:
+    def __init__(self, wanted: Wanted, live: LiveChannel, *, as_of: str = "") -> None:
+        """``as_of`` is the time (RFC 3339) where the channel is an inbox: not all that it keeps is to be shown."""
+        self._as_of = as_of
         self.wanted = wanted
         self.live = live
         self.refused: NotOpened | None = None
@@ -75,7 +79,10 @@ class Opening:
         more = live.ring.since(self._at)
         if more is None:
             return None
-        return Opened(live.epoch, self._offset, self._recovered, _then(self._publications, more))
+        publications = _then(self._publications, more)
+        if self._as_of and publications:
+            publications = shown(publications, now=self._as_of)
+        return Opened(live.epoch, self._offset, self._recovered, publications)
 
     @property
     def prepared(self) -> bool:

@@ -112,6 +112,8 @@ def _durable(answer: PollAnswer, wanted: Wanted, result: Opened, limit: int) -> 
         answer.frames += subscribed_frames(wanted.name, bare, None)
     given = result.publications[:limit]
     name = wanted.name.encode()
-    answer.frames += [publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in given]
+    answer.frames += [
+        publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in given if each.body
+    ]
     answer.positions[wanted.name] = Position(epoch=result.epoch, offset=given[-1].offset if given else result.offset)
     return limit - len(given)

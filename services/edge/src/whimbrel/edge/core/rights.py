@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import assert_never
 
+from whimbrel.edge.core.effects import Request
 from whimbrel.edge.core.identity import Identity
 from whimbrel.protocol.channels import INBOX, USER_NAMESPACE, Channel, channel_for, inbox_of, refusal_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import MalformedChannel, Refused
-from whimbrel.protocol.frames import Ack, History, Presence, Publish
+from whimbrel.protocol.frames import Ack, History, Inbox, Presence, Publish
 from whimbrel.protocol.namespaces import Action, Namespace, decide
 
 
@@ -50,14 +51,14 @@ def still_permitted(identity: Identity, channel: Channel, rules: Mapping[str, Na
     return verdict == "allowed"
 
 
-def action_of(frame: Publish | Ack | History | Presence) -> Action:
+def action_of(frame: Request) -> Action:
     """Return what a request needs to be allowed; who may subscribe may acknowledge."""
     match frame:
         case Publish():
             return "publish"
         case Ack():
             return "subscribe"
-        case History():
+        case History() | Inbox():
             return "history"
         case Presence():
             return "presence"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
 
-from whimbrel.edge.core.effects import Close, Effect, Execute, Identified, Identify, Rejected, Send
+from whimbrel.edge.core.effects import Close, Effect, Execute, Identified, Identify, Rejected, Request, Send
 from whimbrel.edge.core.entry import MAX_WAITING, Entry
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.intake import NOTHING_OWED, Intake
@@ -31,6 +31,7 @@ from whimbrel.protocol.frames import (
     Connect,
     Expiring,
     History,
+    Inbox,
     Ok,
     Ping,
     Pong,
@@ -115,7 +116,7 @@ class Session(Intake):
             case Refresh():
                 self._begin_request()
                 return [Identify(frame.token, None, refresh_id=frame.id)]
-            case Publish() | Ack() | History() | Presence():
+            case Publish() | Ack() | History() | Inbox() | Presence():
                 return self._on_request(frame, now=now)
         raise AssertionError(frame)
 
@@ -141,7 +142,7 @@ class Session(Intake):
             return []
         return self.close(CloseCode.RATE_LIMITED, f"over {MAX_WAITING} frames before `connected`; wait for it")
 
-    def _on_request(self, frame: Publish | Ack | History | Presence, *, now: float) -> list[Effect]:
+    def _on_request(self, frame: Request, *, now: float) -> list[Effect]:
         if isinstance(frame, Publish):
             self.quotas.publish(self._known.user, now=now)
         subscribed = frame.channel in self.subscriptions.channels

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from whimbrel.edge.core.ring import Run, Stored
 from whimbrel.protocol.codes import ErrorCode
-from whimbrel.protocol.publications import nested_publication, publication_frame
+from whimbrel.protocol.publications import nested_publication, position_frame, publication_frame
 
 INLINE_BYTES: Final = 512 * 1024  # publications inside one frame; many clients refuse messages over 1 MiB
 PART_BYTES: Final = 32 * 1024  # of a catch-up: of what is written so, one part at most stays in our memory
@@ -59,7 +59,12 @@ def encode_subscription(result: Opened | NotOpened, budget: Budget) -> tuple[byt
         return b'"error":' + json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode(), ()
     if not result.durable:
         return b'"publications":[]', ()
-    inside, rest = _within(budget, result.publications)
+    publications, unshown = result.publications, result.publications[len(result.publications) :]
+    if publications and not publications[-1].body:  # only a frame of its own can say that
+        publications, unshown = publications[:-1], publications[-1:]
+    inside, rest = _within(budget, publications)
+    if unshown:
+        rest = (*rest, *unshown)
     recovered = b"" if result.recovered is None else b'"recovered":true,' if result.recovered else b'"recovered":false,'
     members = b'"epoch":"%b","offset":%d,%b"publications":[%b]' % (
         result.epoch.encode(),
@@ -94,8 +99,15 @@ class Joined(bytes):
 
 
 def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[bytes]:
-    """Return `publication` frames of a durable channel, joined into messages of about 256 KiB."""
-    frames = [publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in publications]
+    """Return `publication` frames of a durable channel, joined into messages of about 256 KiB; a `position` frame
+    for what is not to be shown.
+    """
+    frames = [
+        publication_frame(name, each.body, each.offset, each.prev, each.trace)
+        if each.body
+        else position_frame(name, each.offset, each.prev)
+        for each in publications
+    ]
     messages: list[bytes] = []
     for group in _grouped(frames):
         message = Joined(_joined(group))

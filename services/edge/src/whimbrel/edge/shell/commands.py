@@ -1,15 +1,16 @@
-"""The edge's HTTP endpoints that are not hot, by FastAPI on the front door's port: commands and transports."""
+"""The edge's HTTP endpoints that are not hot, by FastAPI on the front door's port: commands, inbox and transports."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, assert_never
 
-from fastapi import FastAPI, Header, Response
+from fastapi import FastAPI, Header, Query, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from whimbrel.edge.core.effects import Rejected
+from whimbrel.edge.core.effects import Request as FrameRequest
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame
 from whimbrel.edge.core.rights import action_of, permit
@@ -18,6 +19,7 @@ from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import HTTP_OF_CLOSE
 from whimbrel.protocol.bodies import CommandsRequest
+from whimbrel.protocol.channels import inbox_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import (
@@ -25,6 +27,7 @@ from whimbrel.protocol.frames import (
     ClientFrame,
     Connect,
     History,
+    Inbox,
     Ping,
     Pong,
     Presence,
@@ -34,6 +37,7 @@ from whimbrel.protocol.frames import (
     Unsubscribe,
     decode_object,
 )
+from whimbrel.protocol.limits import HISTORY_LIMIT, MAX_OFFSET
 from whimbrel.runtime import http
 
 PREFLIGHT_S: Final = 600
@@ -46,7 +50,7 @@ FRONT_DOORS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def application(pod: Pod) -> FastAPI:
-    """Return the app: `POST /v1/commands` and `GET /v1/transports`, for pages of the allowed origins."""
+    """Return the app: `POST /v1/commands`, `GET /v1/inbox`, `GET /v1/transports`, for pages of the allowed origins."""
     app = FastAPI(title="Whimbrel edge", openapi_url=None, docs_url=None, redoc_url=None)
     http.answer_problems(app, pod.log)
     _mind_origins(app, pod)
@@ -95,6 +99,22 @@ def application(pod: Pod) -> FastAPI:
             return identity
         return JSONResponse(pod.advice().model_dump(), headers={"cache-control": "no-store"})
 
+    @app.get("/v1/inbox")
+    async def inbox(
+        request: Request,
+        unread: bool = False,
+        before: Annotated[int | None, Query(ge=0, le=MAX_OFFSET)] = None,
+        limit: Annotated[int, Query(ge=0, le=HISTORY_LIMIT)] = HISTORY_LIMIT,
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Say what is in the user's inbox, and how much of it is unread."""
+        identity = await identify(request, authorization)
+        if isinstance(identity, Response):
+            return identity
+        frame = Inbox(id=1, unread=unread, before=before, limit=limit)
+        found = await pod.requests.inbox(frame, inbox_of(identity.user), identity.user)
+        return Response(b"{%b}" % found, media_type="application/json", headers={"cache-control": "no-store"})
+
     for path, allowed in FRONT_DOORS.items():
         app.add_api_route(path, _not_with_this_method(allowed), methods=sorted(METHODS - set(allowed)))
     return app
@@ -128,9 +148,9 @@ async def _command(pod: Pod, identity: Identity, fields: dict[str, Any]) -> byte
     return await pod.requests.answer(request, channel, user=identity.user, session="", durable=durable)
 
 
-def _executable(frame: ClientFrame | Refused) -> Publish | Ack | History | Presence:
+def _executable(frame: ClientFrame | Refused) -> FrameRequest:
     match frame:
-        case Publish() | Ack() | History() | Presence():
+        case Publish() | Ack() | History() | Inbox() | Presence():
             return frame
         case Refused():
             raise frame

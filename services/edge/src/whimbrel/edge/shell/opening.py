@@ -18,10 +18,11 @@ from whimbrel.edge.core.recovery import Complete, Unrecoverable
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
+from whimbrel.edge.shell.inboxes import rfc3339_now
 from whimbrel.edge.shell.readmarks import ReadMarks
 from whimbrel.edge.shell.streams import TROUBLE
 from whimbrel.edge.shell.tracing import Tracing
-from whimbrel.protocol.channels import ROUTER_NAMESPACES, Channel
+from whimbrel.protocol.channels import ROUTER_NAMESPACES, USER_NAMESPACE, Channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.limits import HISTORY_LIMIT
@@ -69,7 +70,8 @@ class Openings:
     def start(self, wanted: Wanted, *, now: float) -> Opening:
         """Begin to open a channel that the subscriber may have; what memory can answer is answered at once."""
         durable = self.durable(wanted.channel.namespace)
-        opening = Opening(wanted, self._bus.hold(wanted.channel, durable=durable, now=now))
+        as_of = rfc3339_now() if wanted.channel.namespace == USER_NAMESPACE else ""
+        opening = Opening(wanted, self._bus.hold(wanted.channel, durable=durable, now=now), as_of=as_of)
         if opening.live.opened:
             self._from_memory(opening)
         return opening

@@ -23,6 +23,7 @@ from whimbrel.runtime.nats import Connection
 WRITE_EVERY_S: Final = 10.0
 TURN_S: Final = 1.0  # between two looks at the marks that wait
 WRITTEN_AT_ONCE: Final = 32  # each is a read and a write
+HEARD_S: Final = 2 * WRITE_EVERY_S  # a mark of another pod is remembered for that long at least, twice that at most
 MAX_UNWRITTEN: Final = 50_000  # marks that wait for their turn; beyond, the oldest is written first and waits no longer
 
 
@@ -35,14 +36,19 @@ class ReadMarks:
         self._log = log
         self._unwritten: dict[str, ReadMark] = {}
         self._written_at: dict[str, float] = {}
+        self._heard: dict[str, ReadMark] = {}  # acknowledged on other pods, which may not have written them yet
+        self._heard_before: dict[str, ReadMark] = {}
+        self._forget_at = 0.0
         self._moved = asyncio.Event()
         self.writes = 0
 
     async def read(self, user: str, channel: Channel) -> ReadMark | None:
         """Return the user's mark, None where nothing was acknowledged yet. Raises BusFault, JetStreamRefused."""
         key = subjects.readmark_key(user, channel)
-        if (mark := self._unwritten.get(key)) is not None:
-            return mark
+        mark = self._unwritten.get(key)
+        return _newer(await self._stored(key) if mark is None else mark, self._heard.get(key))
+
+    async def _stored(self, key: str) -> ReadMark | None:
         bucket = subjects.READMARKS
         stored = await self._reader.last(subjects.bucket_stream(bucket), subjects.key_subject(bucket, key))
         try:
@@ -61,6 +67,12 @@ class ReadMarks:
             if len(self._unwritten) > MAX_UNWRITTEN:
                 self._written_at.pop(next(iter(self._unwritten)), None)
 
+    def hear(self, user: str, channel: Channel, mark: ReadMark) -> None:
+        """Note what another pod may write within WRITE_EVERY_S: a device here must not be told otherwise meanwhile."""
+        if len(self._heard) < MAX_UNWRITTEN:
+            key = subjects.readmark_key(user, channel)
+            self._heard[key] = _newer(mark, self._heard.get(key)) or mark
+
     async def run(self) -> None:
         """Write marks as their turn comes; writes all that are left when cancelled."""
         loop = asyncio.get_running_loop()
@@ -71,10 +83,19 @@ class ReadMarks:
                         await self._moved.wait()
                 self._moved.clear()
                 now = loop.time()
+                if now >= self._forget_at:
+                    self._forget_at = now + HEARD_S
+                    self._forget_heard()
                 self._written_at = {key: at for key, at in self._written_at.items() if now < at + WRITE_EVERY_S}
                 await self._write([key for key in self._unwritten if key not in self._written_at])
         finally:
             await self._write(list(self._unwritten))
+
+    def _forget_heard(self) -> None:
+        same = [key for key, mark in self._heard_before.items() if self._heard.get(key) is mark]
+        for key in same:
+            del self._heard[key]
+        self._heard_before = dict(self._heard)
 
     async def _write(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), WRITTEN_AT_ONCE):
@@ -100,6 +121,13 @@ class ReadMarks:
         if self._unwritten.get(key) == mark:
             del self._unwritten[key]
         return None
+
+
+def _newer(mark: ReadMark | None, heard: ReadMark | None) -> ReadMark | None:
+    if mark is None or heard is None:
+        return mark or heard
+    # What was heard is seconds old: of two histories, it is of the later one.
+    return mark if mark.epoch == heard.epoch and mark.offset >= heard.offset else heard
 
 
 def _moves(stored: bytes, mark: ReadMark) -> bool:

@@ -7,7 +7,7 @@ loop and must not hold up live delivery. A direct get may be answered by a follo
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from itertools import cycle
 from typing import Any, Final, NamedTuple
@@ -180,6 +180,21 @@ class Streams:
             if not page.messages or not page.pending or len(read) >= limit or size > RECOVERY_BYTES:
                 return read, page.pending
             start = read[-1][0] + 1
+
+    async def all_after(self, channel: Channel, offset: int) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield offset and body of everything retained after ``offset``, oldest first.
+
+        Raises BusFault, JetStreamRefused.
+        """
+        stream, subject = self._stream(channel), subjects.stored_subject(channel, self.layout.partitions)
+        while True:
+            page = await next(self._readers).batch(stream, subject, offset + 1, PAGE)
+            self.reads += 1
+            for each in page.messages:
+                yield each.seq, each.payload if is_body(each.payload) else UNREADABLE
+            if not page.messages or not page.pending:
+                return
+            offset = page.messages[-1].seq
 
     # History
 

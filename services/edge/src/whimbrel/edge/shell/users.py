@@ -18,7 +18,16 @@ from whimbrel.edge.shell.batches import Batches, ServiceUnavailable, resolve
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.errors import MalformedChannel
-from whimbrel.protocol.rpc import USER_CHANGE, Acked, GroupsChanged, ResolveReply, ResolveRequest, Resolving, Rights
+from whimbrel.protocol.rpc import (
+    USER_CHANGE,
+    Acked,
+    GroupsChanged,
+    ReadMark,
+    ResolveReply,
+    ResolveRequest,
+    Resolving,
+    Rights,
+)
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Delivery, Subscription
 
@@ -65,6 +74,7 @@ class Users:
     """All watched users of the pod."""
 
     def __init__(self, connection: Connection, log: Logger) -> None:
+        self.on_acked: list[Callable[[str, Channel, ReadMark], None]] = []  # what any pod was told
         self._connection = connection
         self._log = log
         self._users: dict[str, User] = {}
@@ -147,8 +157,10 @@ class Users:
             match change:
                 case GroupsChanged(joined=joined, left=left):
                     self._move(user, joined=joined, left=left)
-                case Acked(channel=channel, offset=offset, session=origin):
+                case Acked(channel=channel, epoch=epoch, offset=offset, session=origin):
                     acked = Channel.parse(channel)
+                    for heed in self.on_acked:
+                        heed(user.name, acked, ReadMark(epoch=epoch, offset=offset))
                     for device in user.devices:
                         device.acked(acked, offset, origin)
         except (ValidationError, MalformedChannel) as error:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from whimbrel.notifier.core import inbox
 from whimbrel.notifier.core.audience import Target
 from whimbrel.notifier.core.errors import Reason
-from whimbrel.notifier.core.events import Event, Message
+from whimbrel.notifier.core.events import Event, Message, rfc3339
 from whimbrel.notifier.core.identity import dead_letter_id, publication_id
+from whimbrel.notifier.core.inbox import PLAIN, Place
 from whimbrel.protocol import subjects
-from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.channels import USER_NAMESPACE, Channel
 from whimbrel.protocol.publications import (
     MSG_ID,
     ORIGINAL_SEQUENCE,
@@ -32,11 +34,23 @@ _OVERHEAD_BYTES: Final = 64  # header line, separators and blank line
 class Publication:
     """A message on its way to a stream, or live to an ephemeral channel.
 
-    ``stored_at_ns`` is when its event was stored: it cannot have been published before. ``doubtful``: it may have been
-    published so long ago that its stream has forgotten the Nats-Msg-Id.
+    ``place`` is where it stands in an inbox. ``stored_at_ns`` is when its event was stored: it cannot have been
+    published before. ``doubtful``: it may have been published so long ago that its stream has forgotten the
+    Nats-Msg-Id.
     """
 
-    __slots__ = ("body", "channel", "doubtful", "durable", "headers", "key", "sequence", "stored_at_ns", "subject")
+    __slots__ = (
+        "body",
+        "channel",
+        "doubtful",
+        "durable",
+        "headers",
+        "key",
+        "place",
+        "sequence",
+        "stored_at_ns",
+        "subject",
+    )
 
     def __init__(
         self,
@@ -50,6 +64,7 @@ class Publication:
         channel: Channel | None,
         durable: bool = True,
         doubtful: bool = False,
+        place: Place | None = None,
     ) -> None:
         self.sequence = sequence
         self.stored_at_ns = stored_at_ns
@@ -60,6 +75,7 @@ class Publication:
         self.channel = channel
         self.durable = durable
         self.doubtful = doubtful
+        self.place = place
 
     def become(self, letter: "Publication") -> None:
         """Turn into the dead ``letter``, in the same place of the same channel."""
@@ -67,6 +83,7 @@ class Publication:
         self.body = letter.body
         self.headers = letter.headers
         self.channel = None
+        self.place = None
 
     @property
     def id(self) -> str:
@@ -82,13 +99,28 @@ def publications(
     epoch: str,
     traceparent: str = "",
     doubtful: bool = False,
+    now: float = 0.0,
 ) -> list[Publication]:
-    """Return one publication per target, all with the same body; ``traceparent`` travels with each if given."""
-    sequence = message.sequence
+    """Return one publication per target, all with the same body but in inboxes; ``traceparent`` travels with each if
+    given. What has expired at ``now`` (Unix s) reaches no inbox.
+    """
+    sequence, terms = message.sequence, event.terms
     body = encode_body(event.type, event.id, event.time, event.data)
+    ends_ns = message.stored_at_ns + terms.ttl_s * 1_000_000_000
+    expired = terms.ttl_s > 0 and ends_ns <= now * 1e9
+    inbox_body = body if terms is PLAIN else b""
     found = []
     for channel, durable in targets:
         headers = {MSG_ID: publication_id(epoch, sequence, channel)} if durable else {}
+        place = None
+        if channel.namespace == USER_NAMESPACE:
+            if expired:
+                continue
+            place = inbox.place_of(terms, event.id)
+            headers |= place.headers
+            inbox_body = inbox_body or inbox.encode(
+                terms, event.type, event.id, event.time, event.data, rfc3339(ends_ns)
+            )
         if traceparent:
             headers[TRACEPARENT] = traceparent
         found.append(
@@ -97,11 +129,12 @@ def publications(
                 stored_at_ns=message.stored_at_ns,
                 key=str(channel),
                 subject=subjects.publish_subject(channel) if durable else subjects.live_subject(channel),
-                body=body,
+                body=body if place is None else inbox_body,
                 headers=headers,
                 channel=channel,
                 durable=durable,
                 doubtful=doubtful and durable,
+                place=place,
             )
         )
     return found

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     BAD_HEADER = "bad_header"  # a ce- header that breaks CloudEvents 1.0
     BAD_EVENT = "bad_event"  # a structured event that breaks CloudEvents 1.0
     BAD_AUDIENCE = "bad_audience"  # a whimbrel- audience header that names nobody
+    BAD_INBOX = "bad_inbox"  # a whimbrel-ttl, -topic or -withdraw header that cannot be meant
     BAD_TARGET = "bad_target"  # a route's template met a missing field, or made an illegal channel
     TOO_MANY_TARGETS = "too_many_targets"
     UNKNOWN_CHANNEL = "unknown_channel"  # a channel in a namespace that does not exist

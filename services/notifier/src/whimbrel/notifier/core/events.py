@@ -15,6 +15,7 @@ import pydantic_core
 from whimbrel.notifier.core import structured
 from whimbrel.notifier.core.errors import Reason, Undeliverable
 from whimbrel.notifier.core.identity import default_event_id
+from whimbrel.notifier.core.inbox import PLAIN, Terms, read_terms
 from whimbrel.protocol.channels import NAME_PATTERN, Channel
 from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.limits import MAX_EVENT_BYTES, MAX_EVENT_NAME_CHARS
@@ -71,6 +72,7 @@ class Event(NamedTuple):
     groups: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = ()
     traceparent: str = ""
+    terms: Terms = PLAIN
 
 
 def parse(message: Message, *, epoch: str) -> Event:
@@ -129,6 +131,7 @@ def parse(message: Message, *, epoch: str) -> Event:
         _members(headers, AUDIENCE_GROUPS) if AUDIENCE_GROUPS in headers else (),
         _channels(headers) if AUDIENCE_CHANNELS in headers else (),
         traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else "",
+        read_terms(headers, domain),
     )
 
 

@@ -13,6 +13,13 @@ def publication_id(epoch: str, sequence: int, channel: Channel) -> str:
     return f"{epoch}-{sequence}-{channel}"
 
 
+def event_sequence(stored_id: str, epoch: str) -> int:
+    """Return the event's sequence that ``publication_id`` wrote, 0 where the id was made otherwise or elsewhere."""
+    made, _, rest = stored_id.partition("-")
+    number = rest.partition("-")[0]
+    return int(number) if made == epoch and number.isdecimal() else 0
+
+
 def dead_letter_id(epoch: str, sequence: int) -> str:
     """Return the ``Nats-Msg-Id`` of the event's dead letter."""
     return f"{epoch}-{sequence}-dlq"

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from whimbrel.notifier.core.composition import Publication
 from whimbrel.notifier.core.events import rfc3339
+from whimbrel.notifier.core.identity import event_sequence
 from whimbrel.protocol import subjects
-from whimbrel.protocol.publications import MSG_ID
+from whimbrel.protocol.publications import MSG_ID, TOPIC, WITHDRAW, WITHDRAW_TOPIC
 from whimbrel.runtime.delivery import Delivery, description, header, number, stamped
 from whimbrel.runtime.errors import JetStreamRefused, NoResponders, RequestTimeout
 from whimbrel.runtime.nats import Connection
@@ -30,7 +31,10 @@ class _Reading(NamedTuple):
 
     since_ns: int
     read_at: float
+    epoch: str
     ids: set[str]
+    topics: dict[str, int]  # by topic, the newest event that set or withdrew it
+    withdrawn: dict[str, int]  # events taken back, by which event
 
 
 class Archive:
@@ -55,7 +59,7 @@ class Archive:
         known = self._readings.get(publication.key)
         if known is None or known.since_ns > publication.stored_at_ns or known.read_at < as_of:
             known = await self._read(publication)
-        return publication.id in known.ids
+        return publication.id in known.ids or _overtaken(publication, known)
 
     async def _read(self, publication: Publication) -> _Reading:
         if publication.channel is None:
@@ -64,12 +68,13 @@ class Archive:
             stream = subjects.history_stream(subjects.partition_of(publication.channel, self._partitions))
             subject = subjects.stored_subject(publication.channel, self._partitions)
         since_ns = publication.stored_at_ns
-        reading = _Reading(since_ns, self._clock(), set())
+        reading = _Reading(since_ns, self._clock(), publication.id.partition("-")[0], set(), {}, {})
         start: dict[str, Any] = {"start_time": rfc3339(since_ns - CLOCK_SKEW_NS)}
         left = 1
         while left:
             page, left = await self._page(stream, subject, start)
-            reading.ids.update(filter(None, (header(raw, MSG_ID) for raw in page)))
+            for raw in page:
+                _note(reading, raw)
             if page:
                 start = {"seq": int(stamped(page[-1], "Nats-Sequence") or 0) + 1}
         self._remembered += len(reading.ids)
@@ -108,3 +113,25 @@ class Archive:
         finally:
             if not complete.cancel() and not complete.cancelled():
                 complete.exception()  # the deadline was faster: nobody else looks at it
+
+
+def _note(reading: _Reading, raw: bytes) -> None:
+    stored_id = header(raw, MSG_ID)
+    if stored_id is None:
+        return
+    reading.ids.add(stored_id)
+    topic, event = header(raw, TOPIC) or header(raw, WITHDRAW_TOPIC), header(raw, WITHDRAW)
+    sequence = event_sequence(stored_id, reading.epoch)
+    if topic is not None:
+        reading.topics[topic] = max(sequence, reading.topics.get(topic, 0))
+    if event is not None:
+        reading.withdrawn[event] = max(sequence, reading.withdrawn.get(event, 0))
+
+
+def _overtaken(publication: Publication, reading: _Reading) -> bool:
+    """Tell whether a newer event overtook or withdrew ``publication`` in its inbox: it was stored, and deleted then."""
+    place = publication.place
+    if place is None:
+        return False
+    newest = max(reading.topics.get(place.topic, 0), reading.withdrawn.get(place.event_id, 0))
+    return newest > publication.sequence

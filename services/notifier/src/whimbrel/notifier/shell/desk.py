@@ -91,6 +91,7 @@ class Desk:
                 epoch=self._epoch,
                 traceparent="" if spans is None else spans.traceparent,
                 doubtful=doubtful,
+                now=self._unix_time(),
             ),
             spans=spans,
         )

@@ -23,7 +23,7 @@ async def migrate(bus: Connection) -> AsyncIterator[str]:
 
     Raises StartRefused where there is nothing that this version can migrate; JetStreamRefused, BusFault.
     """
-    config = await jetstream.stream_config(bus, subjects.history_stream(0))
+    config = await _first(bus)
     if config is None:
         raise StartRefused("there is no installation here: a router makes one at its start")
     found = config.get("metadata", {}).get(jetstream.LAYOUT, "")
@@ -40,6 +40,16 @@ async def migrate(bus: Connection) -> AsyncIterator[str]:
     for name in reversed([each["name"] for each in jetstream.streams(partitions=partitions, replicas=1)]):
         await _stamp(bus, name)
     yield f"layout {LAYOUT_VERSION} is complete"
+
+
+async def _first(bus: Connection) -> jetstream.Config | None:
+    """Return the stream by which the layout is known: HISTORY_0, or what stands for it while it is replaced."""
+    name = subjects.history_stream(0)
+    return await jetstream.stream_config(bus, name) or await jetstream.stream_config(bus, _mirror_of(name))
+
+
+def _mirror_of(name: str) -> str:
+    return f"{name}_MIRROR"
 
 
 async def _stamp(bus: Connection, name: str) -> None:
@@ -81,13 +91,64 @@ async def _copied(bus: Connection, source: str, copy: str) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def _cut_off(bus: Connection, copy: str) -> None:
+async def _cut_off(bus: Connection, copy: str, own: jetstream.Config | None = None) -> None:
+    """Let ``copy`` stand alone from now on, with ``own`` settings; nothing happens where it does."""
     config = await jetstream.stream_config(bus, copy)
-    if config is not None and config.pop("sources", None):
-        await jetstream.request(bus, f"STREAM.UPDATE.{copy}", config)
+    if config is None:
+        return
+    alone = {key: value for key, value in config.items() if key not in ("sources", "mirror")} | (own or {})
+    if alone != config:
+        await jetstream.request(bus, f"STREAM.UPDATE.{copy}", alone)
+
+
+async def _messages_can_go(bus: Connection) -> None:
+    """Replace each history by one that lets go of single messages, by way of a mirror: it keeps sequences and times, so
+    that every position of a client stays what it is.
+    """
+    config = await _first(bus)
+    assert config is not None
+    for partition in range(int(config["metadata"][jetstream.PARTITIONS])):
+        await _by_way_of_a_mirror(bus, partition)
+
+
+async def _by_way_of_a_mirror(bus: Connection, partition: int) -> None:
+    name = subjects.history_stream(partition)
+    mirror = _mirror_of(name)
+    config = await jetstream.stream_config(bus, name)
+    copy = await jetstream.stream_config(bus, mirror)
+    if config is not None and config.get("deny_delete"):
+        if copy is None:
+            copy = await _mirror(bus, config, mirror, of=name)
+        await _copied(bus, name, mirror)
+        await _cut_off(bus, mirror)
+        await jetstream.request(bus, f"STREAM.DELETE.{name}")
+        config = None
+    if config is None and copy is not None:
+        await _mirror(bus, copy, name, of=mirror)
+    if copy is not None:
+        await _copied(bus, mirror, name)
+        source, destination = subjects.history_republish(partition)
+        await _cut_off(
+            bus,
+            name,
+            {"subjects": [subjects.history_filter(partition)], "republish": {"src": source, "dest": destination}},
+        )
+        await jetstream.request(bus, f"STREAM.DELETE.{mirror}")
+
+
+async def _mirror(bus: Connection, config: jetstream.Config, name: str, *, of: str) -> jetstream.Config:
+    left_out = ("subjects", "republish", "mirror", "first_seq")  # a mirror has none of its own
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    state = (await jetstream.request(bus, f"STREAM.INFO.{of}"))["state"]
+    # Of a stream that has forgotten everything a mirror would not learn where it is.
+    follows = {"mirror": {"name": of}} if state["messages"] else {"first_seq": state["last_seq"] + 1}
+    made = {**kept, "name": name, "deny_delete": False, **follows}
+    await jetstream.request(bus, f"STREAM.CREATE.{name}", made)
+    return made
 
 
 _Step = Callable[[Connection], Awaitable[None]]
 _STEPS: Final[Mapping[int, tuple[str, _Step]]] = {
     1: ("dead letters can be replayed and dropped", _dead_letters_can_go),
+    2: ("inboxes let go of what is overtaken or withdrawn", _messages_can_go),
 }

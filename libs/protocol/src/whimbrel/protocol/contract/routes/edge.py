@@ -5,7 +5,7 @@ from typing import Final
 from whimbrel.protocol import bodies
 from whimbrel.protocol.contract.routes.route import Answer, Caller, Parameter, Route
 from whimbrel.protocol.frames import Connect
-from whimbrel.protocol.limits import MAX_CURSOR_BYTES, MAX_POLL_LIMIT, MAX_POLL_WAIT_S, POLL_LIMIT
+from whimbrel.protocol.limits import HISTORY_LIMIT, MAX_CURSOR_BYTES, MAX_POLL_LIMIT, MAX_POLL_WAIT_S, POLL_LIMIT
 from whimbrel.protocol.versions import PATH_PREFIX
 
 _CHANNELS: Final = Parameter(
@@ -28,6 +28,18 @@ _CURSOR: Final = Parameter(
     "cursor",
     "Where to start: the `ETag` of the answer before.",
     {"type": "string", "maxLength": MAX_CURSOR_BYTES},
+)
+_UNREAD: Final = Parameter(
+    "query", "unread", "Only what is behind the read mark.", {"type": "boolean", "default": False}
+)
+_BEFORE: Final = Parameter(
+    "query", "before", "Only messages with a smaller offset: the page before.", {"type": "integer", "minimum": 0}
+)
+_MESSAGES: Final = Parameter(
+    "query",
+    "limit",
+    "Most messages in the answer, the newest ones; 0 only counts.",
+    {"type": "integer", "minimum": 0, "maximum": HISTORY_LIMIT, "default": HISTORY_LIMIT},
 )
 _IF_NONE_MATCH: Final = Parameter("header", "If-None-Match", "Where to start, as `cursor`.")
 _TICKET: Final = Parameter("query", "ticket", "Stands for the access token, once.")
@@ -78,6 +90,16 @@ EDGE: Final = (
         {200: Answer("The replies, in order.", bodies.CommandsReply)},
         body=bodies.CommandsRequest,
         failures=(400, 401, 403, 413, 429, 503),
+    ),
+    Route(
+        "get",
+        f"{PATH_PREFIX}/inbox",
+        "readInbox",
+        "Tell what is in the user's inbox now, and how much of it is unread.",
+        Caller.USER,
+        {200: Answer("The messages, oldest first, and the count.", bodies.InboxReply)},
+        parameters=(_UNREAD, _BEFORE, _MESSAGES),
+        failures=(400, 401, 403, 429, 503),
     ),
     Route(
         "get",
