@@ -29,7 +29,8 @@ test: .venv/.installed  ## run the tests (some of them: ARGS="tests/protocol -k 
 	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 .PHONY: check
-check: lint types js deploy  ## run every check that needs no running service
+check: lint types js  ## run every check that needs no running service: these three, nats.conf, the Kubernetes manifests
+	deploy/check
 
 .PHONY: setup
 setup: .venv/.installed  ## make .venv with what requirements.lock lists (the others do it when needed)
@@ -55,10 +56,6 @@ types: .venv/.installed  ## check the types of all Python code with mypy
 js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc, and run its tests
 	cd clients/js && node_modules/.bin/tsc && node --test tests/*.test.js
 
-.PHONY: deploy
-deploy: .venv/.installed  ## check nats.conf and the Kubernetes manifests
-	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/check
-
 .PHONY: generate
 generate: .venv/.installed  ## write what is derived from the contract: schemas, reference pages, JavaScript types
 	$(BIN)/python -m whimbrel.protocol.contract
@@ -70,6 +67,10 @@ bench: .venv/.installed  ## measure this machine: CPU, memory, latency (beside o
 .PHONY: conformance
 conformance: .venv/.installed  ## run the Autobahn test suite against the edge's WebSocket (the first time builds a chroot, as root)
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+.PHONY: faults
+faults: .venv/.installed  ## break everything at random and check that nothing is lost (about an hour; ARGS="--runs 10")
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: lock
 lock: .venv/.installed  ## resolve dependencies anew into requirements.lock
