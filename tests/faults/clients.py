@@ -120,7 +120,8 @@ class Client:
             await socket.send(json.dumps(self._connect))
             while True:
                 await self.reading.wait()
-                message = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
+                async with asyncio.timeout(PATIENCE_S):  # wait_for can swallow a cancellation (Python 3.11)
+                    message = json.loads(await socket.recv())
                 for frame in message if isinstance(message, list) else [message]:
                     if frame["type"] == "ping":
                         await socket.send('{"type":"pong"}')

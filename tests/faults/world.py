@@ -116,9 +116,7 @@ class World:
             await asyncio.gather(*publishing, *hitting)
             settled = await self._settled(history, patience_s)
         finally:
-            for task in (*following, *publishing, *hitting):
-                task.cancel()
-            await asyncio.gather(*following, *publishing, *hitting, return_exceptions=True)
+            await _ended(*following, *publishing, *hitting)
             await bus.close()
         return Outcome(history, settled, time.monotonic() - began)
 
@@ -248,6 +246,14 @@ class World:
                     await asyncio.sleep(step.for_s)
                 finally:
                     os.kill(pid, signal.SIGCONT)
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    waiting: set[asyncio.Task[None]] = set(tasks)
+    while waiting:  # what the tasks call may swallow a cancellation
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1.0)
 
 
 def _environment_of(pid: int) -> dict[str, str]:
