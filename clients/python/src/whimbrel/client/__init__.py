@@ -6,6 +6,7 @@ async with Client("http://127.0.0.1:8080", token=fetch_token) as client:
             print(publication.event, publication.data)
 """
 
+from whimbrel.client.blocking import BlockingClient, BlockingSubscription
 from whimbrel.client.changes import Changes
 from whimbrel.client.client import Client, Page
 from whimbrel.client.core.timing import Timing
@@ -39,6 +40,8 @@ from whimbrel.protocol.positions import Position
 
 __all__ = [
     "Acked",
+    "BlockingClient",
+    "BlockingSubscription",
     "Changes",
     "ChannelClosed",
     "ChannelEvent",

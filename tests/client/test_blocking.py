@@ -1,0 +1,133 @@
+"""The client without an event loop of the application's own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.client.conftest import QUICK
+from tests.client.fake_edge import FakeEdge
+from whimbrel.client import BlockingClient, ChannelRefused, Client, Misuse, PositionLost, Reset, State
+
+
+class Neighbour:
+    """The fake edge in a loop of its own, which a program without one needs it to have."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.edge = FakeEdge()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+
+    def does(self, call: Callable[[FakeEdge], Any]) -> Any:
+        """Run ``call`` where the edge lives."""
+
+        async def called() -> Any:
+            result = call(self.edge)
+            return await result if asyncio.iscoroutine(result) else result
+
+        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(20)
+
+
+def publish(neighbour: Neighbour, data: Any) -> None:
+    neighbour.does(lambda edge: edge.publish("orders:42", data))
+
+
+def lose(neighbour: Neighbour, data: Any) -> None:
+    """Let a publication be forgotten while the client is away."""
+
+    def happens(edge: FakeEdge) -> None:
+        edge.stream("orders:42").append("e", data)
+        edge.stream("orders:42").forget()
+        edge.drop()
+
+    neighbour.does(happens)
+
+
+@pytest.fixture
+def neighbour() -> Iterator[Neighbour]:
+    one = Neighbour()
+    one.thread.start()
+    one.does(lambda edge: edge.listen())
+    yield one
+    one.does(lambda edge: edge.stop())
+    one.loop.call_soon_threadsafe(one.loop.stop)
+    one.thread.join()
+    one.loop.close()
+
+
+@pytest.fixture
+def client(neighbour: Neighbour) -> Iterator[BlockingClient]:
+    with BlockingClient(Client(neighbour.edge.url, token=lambda: "alice's", timing=QUICK, jitter=lambda: 0.0)) as one:
+        yield one
+
+
+def test_a_program_without_an_event_loop_follows_a_channel(neighbour: Neighbour, client: BlockingClient) -> None:
+    client.connected(timeout=20)
+    assert (client.state, client.user) == (State.CONNECTED, "alice")
+    with client.subscribe("orders:42") as orders:
+        for number in (1, 2):
+            publish(neighbour, number)
+        assert [next(orders).data, next(orders).data] == [1, 2]
+        assert orders.position is not None
+        assert client.publish("orders:42", "e", 3) == orders.next(timeout=20).offset
+        assert [each.data for each in client.history("orders:42").publications] == [1, 2, 3]
+        assert orders.ack() == orders.position.offset
+
+
+def test_waiting_ends_in_time_and_takes_nothing_away(neighbour: Neighbour, client: BlockingClient) -> None:
+    with client.subscribe("orders:42") as orders:
+        with pytest.raises(TimeoutError):
+            orders.next(timeout=0.01)
+        publish(neighbour, 1)
+        assert orders.next(timeout=20).data == 1
+
+
+def test_another_thread_may_ask_while_one_waits_for_a_publication(neighbour: Neighbour, client: BlockingClient) -> None:
+    with client.subscribe("orders:42") as orders:
+        got: list[Any] = []
+        reader = threading.Thread(target=lambda: got.append(next(orders).data))
+        reader.start()
+        client.publish("orders:42", "e", "from another thread")
+        reader.join(20)
+        assert got == ["from another thread"]
+
+
+def test_errors_are_those_of_the_asynchronous_client(neighbour: Neighbour, client: BlockingClient) -> None:
+    with pytest.raises(ChannelRefused), client.subscribe("secret:1"):
+        pass
+    with client.subscribe("orders:42") as orders:
+        publish(neighbour, 1)
+        assert next(orders).data == 1
+        lose(neighbour, 2)
+        with pytest.raises(PositionLost):
+            next(orders)
+        lose(neighbour, 3)
+        assert isinstance(next(orders.events()), Reset)
+
+
+def test_a_loop_over_a_channel_ends_with_the_client(neighbour: Neighbour, client: BlockingClient) -> None:
+    with client.subscribe("orders:42") as orders:
+        publish(neighbour, 1)
+        got = []
+        for publication in orders:
+            got.append(publication.data)
+            client.close()
+        assert got == [1]
+    with pytest.raises(Misuse, match="closed"):
+        client.publish("orders:42", "e", 1)
+    assert "whimbrel-client" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_who_waits_in_another_thread_is_let_go_when_the_client_closes(client: BlockingClient) -> None:
+    ended = threading.Event()
+
+    def read() -> None:
+        assert list(orders) == []
+        ended.set()
+
+    with client.subscribe("orders:42") as orders:
+        threading.Thread(target=read).start()
+        client.close()
+        assert ended.wait(20)
