@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -58,26 +59,25 @@ async def _storm(part: str, scale: float) -> list[Verdict]:
     def scaled(clients: int) -> int:
         return max(30, int(clients * scale))
 
-    with tempfile.TemporaryDirectory(prefix="whimbrel-storm-") as name:
-        folder = Path(name)
-        herd = await Herd.start(folder)
-        try:
-            if part == "slow":
-                fleet = await Fleet.of(folder, 1, outbox_bytes=str(slow.OUTBOX_BYTES))
-            else:
-                fleet = await Fleet.of(folder, 3, drain_s=f"{drain.DRAIN_S:g}")
-            try:
-                match part:
-                    case "slow":
-                        return await slow.measure(fleet, herd, healthy=scaled(5000), stuck=scaled(1000))
-                    case "drain":
-                        return await drain.measure(fleet, herd, clients=scaled(3000))
-                    case _:
-                        return await crash.measure(fleet, herd, clients=scaled(3000))
-            finally:
-                await fleet.stop()
-        finally:
-            await herd.stop()
+    settings = {"outbox_bytes": str(slow.OUTBOX_BYTES)} if part == "slow" else {"drain_s": f"{drain.DRAIN_S:g}"}
+    async with AsyncExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="whimbrel-storm-")))
+
+        async def a_herd() -> Herd:
+            herd = await Herd.start(folder)
+            ending.push_async_callback(herd.stop)
+            return herd
+
+        herd = await a_herd()
+        fleet = await Fleet.of(folder, 1 if part == "slow" else 3, **settings)
+        ending.push_async_callback(fleet.stop)
+        match part:
+            case "slow":
+                return await slow.measure(fleet, herd, healthy=scaled(5000), stuck=scaled(1000))
+            case "drain":
+                return await drain.measure(fleet, herd, clients=scaled(3000))
+            case _:
+                return await crash.measure(fleet, herd, await a_herd(), clients=scaled(3000))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ PEAK: Final = 3.0  # times the mean, in any second
 SECOND: Final = 1_000_000_000
 
 
-async def measure(fleet: Fleet, herd: Herd, *, clients: int, drain_s: float = DRAIN_S) -> list[Verdict]:
-    """Restart every edge under ``clients`` clients; ``drain_s`` is the edges' setting."""
+async def measure(
+    fleet: Fleet, herd: Herd, *, clients: int, edges: Sequence[str] | None = None, drain_s: float = DRAIN_S
+) -> list[Verdict]:
+    """Restart ``edges``, all where none are named, under ``clients`` clients; ``drain_s`` is the edges' setting."""
     channels = fleet.channels(CHANNELS)
     members = [Member(0, 0, str(channels[at % CHANNELS]), fleet.token(f"traveller-{at}")) for at in range(clients)]
     async with fleet.balancing(herd):
@@ -32,7 +34,7 @@ async def measure(fleet: Fleet, herd: Herd, *, clients: int, drain_s: float = DR
         exits: list[float] = []
         moves: list[list[Return]] = []
         every: list[Return] = []
-        for name in fleet.names:
+        for name in edges or fleet.names:
             pid = fleet.signal(name, signal.SIGTERM)
             exits.append(await fleet.ended(pid, patience_s=drain_s + 10))
             await fleet.ready_again(name, pid)

@@ -6,7 +6,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -88,30 +88,29 @@ class Fleet(Installation):
         return total
 
     @asynccontextmanager
-    async def balancing(self, herd: Herd) -> AsyncIterator[None]:
+    async def balancing(self, *herds: Herd) -> AsyncIterator[None]:
         """Tell the clients which edges are ready, as a load balancer would, until the end of the block."""
-        known: list[int] = []
+        ready: set[str] = set()
 
-        async def look() -> None:
-            nonlocal known
-            ready = [self.port_of(name) for name in self.names if await _is_ready(self._running["ops"][name])]
-            if ready != known:
-                await herd.edges(ready)
-                known = ready
+        async def look(name: str) -> None:
+            if await _is_ready(self._running["ops"][name]) != (name in ready):
+                ready.symmetric_difference_update({name})
+                for herd in herds:
+                    await herd.edges(self.port_of(each) for each in ready)
 
-        async def look_on() -> None:
+        async def look_on(name: str) -> None:
             while True:
                 await asyncio.sleep(LOOK_S)
-                await look()
+                await look(name)
 
-        await look()
-        looking = asyncio.create_task(look_on())
+        await asyncio.gather(*map(look, self.names))
+        looking = [asyncio.create_task(look_on(name)) for name in self.names]  # a slow answer holds up no other look
         try:
             yield
         finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            for each in looking:
+                each.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
 
     def channels(self, number: int) -> list[Channel]:
         """Return so many channels on which nothing was published yet."""

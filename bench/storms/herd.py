@@ -1,6 +1,7 @@
 """The clients of a storm: drives herd.c, which is thousands of clients that come back by themselves."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from bench.program import Broken, Program, compiled, write_lines
 
 WINDOW: Final = 512  # connections under way at a time
 OPEN_S: Final = 60.0
+SLICE_MS: Final = 50  # of a wait: in between the herd hears which edges there are
 STUCK: Final = 3  # the group whose sockets have the least receive buffer: what it does not read stays with the edge
 
 
@@ -96,9 +98,10 @@ class Herd:
         return _tally(await self._ask(f"await opened {group} 0 0"))
 
     async def _await(self, what: str, group: int, number: int, patience_s: float) -> Tally:
-        tally = _tally(await self._ask(f"await {what} {group} {number} {int(patience_s * 1000)}"))
-        if not tally.counts.complete:
-            raise Broken(f"group {group}: not {what} {number} within {patience_s:g} s: {tally}")
+        until = time.monotonic() + patience_s
+        while not (tally := _tally(await self._ask(f"await {what} {group} {number} {SLICE_MS}"))).counts.complete:
+            if time.monotonic() > until:
+                raise Broken(f"group {group}: not {what} {number} within {patience_s:g} s: {tally}")
         return tally
 
     async def reset(self) -> None:

@@ -66,7 +66,8 @@ async def measure(
     than ``stuck_s``, which is the edge's setting.
     """
     [channel] = fleet.channels(1)
-    clients = [Member(HEALTHY if at < healthy else LATE, 0, str(channel), "") for at in range(healthy + stuck)]
+    port = fleet.port_of("edge")
+    clients = [Member(HEALTHY if at < healthy else LATE, port, str(channel), "") for at in range(healthy + stuck)]
     published = 0
 
     async def publish(count: int) -> Tally:
@@ -82,7 +83,7 @@ async def measure(
         quiet = await publish(publications)
         await herd.applied(LATE, published, patience_s=60)
         before = await fleet.metrics("edge")
-        watch = Watch(fleet.pid_of("edge"), fleet.port)
+        watch = Watch(fleet.pid_of("edge"), port)
         watching = asyncio.create_task(watch.run())
         await herd.stuck(LATE)
         beside = await publish(publications)

@@ -60,7 +60,7 @@ def test_a_token_is_printed_alone_for_scripts_and_with_all_else_as_json(developm
     assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 60)
 
 
-@pytest.mark.parametrize("transport", ["websocket", "poll"])
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
 def test_an_event_is_heard_by_who_listens(development: Development, transport: str) -> None:
     channel = f"orders:cli-{transport}"
     with listening(development, "--user", "alice", channel, "--transport", transport, "--count", "1") as listener:

@@ -30,6 +30,6 @@ def client_of() -> MakeClient:
     return make
 
 
-@pytest.fixture(params=["websocket", "poll"])
+@pytest.fixture(params=["websocket", "sse", "poll"])
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.client.fake_wire import HttpRequest, Socket, http_response, problem, read_request
+from tests.client.fake_wire import EventSocket, HttpRequest, Socket, http_response, problem, read_request
 
 Json = dict[str, Any]
 
@@ -58,9 +58,9 @@ class FakeStream:
 
 @dataclass
 class Connection:
-    """One WebSocket session, and what it is subscribed to."""
+    """One session over a WebSocket or a stream of events, and what it is subscribed to."""
 
-    socket: Socket
+    socket: Socket | EventSocket
     channels: set[str] = field(default_factory=set)
     frames: list[Json] = field(default_factory=list)
     up: bool = False
@@ -77,9 +77,10 @@ class FakeEdge:
         self.granted: list[str] = []  # channels that it opens by itself
         self.tokens: Callable[[str], tuple[int, str] | None] = lambda token: None  # a refusal, or None
         self.upgrade: str = "accept"  # or "refuse", "hang"
+        self.streaming: str = "accept"  # or "refuse", "hold": a proxy keeps what is said to itself
         self.polling: bytes | None = None  # an answer instead of polling
         self.transports: Json = {
-            "transports": ["websocket", "poll"],
+            "transports": ["websocket", "sse", "poll"],
             "cohort": "all",
             "heartbeat": {"ping": 25, "pong": 10},
             "poll": {"interval": 0},
@@ -91,7 +92,7 @@ class FakeEdge:
         self.connects: list[Json] = []
         self.polls: list[Json] = []
         self.commands: list[Json] = []
-        self.upgrades = 0
+        self.upgrades = self.streams_asked = 0
         self.requests = 0  # over HTTP
         self.advised = 0
         self.published: dict[str, Json] = {}
@@ -145,7 +146,7 @@ class FakeEdge:
         return publication
 
     def drop(self) -> None:
-        """Cut every WebSocket."""
+        """Cut every WebSocket and every stream."""
         for connection in self.connections:
             connection.socket.drop()
         self.connections.clear()
@@ -157,7 +158,7 @@ class FakeEdge:
             connection.socket.send(frame)
 
     def close(self, code: int, slug: str, after_ms: int = 0) -> None:
-        """Close every WebSocket as the contract says."""
+        """Close every WebSocket and every stream as the contract says."""
         for connection in list(self.connections):
             farewell = {"code": code, "slug": slug, "reason": slug, "reconnect": code < 4500, "after_ms": after_ms}
             connection.socket.send({"type": "disconnect"} | farewell)
@@ -174,6 +175,8 @@ class FakeEdge:
             while (request := await read_request(reader)) is not None:
                 if request.path.endswith("/v1/ws"):
                     await self._websocket(request, reader, writer)
+                    return
+                if request.path.endswith("/v1/sse") and await self._events(request, reader, writer):
                     return
                 writer.write(await self._http(request))
                 await writer.drain()
@@ -192,11 +195,12 @@ class FakeEdge:
             return
         if self.upgrade == "hang":
             await asyncio.Event().wait()
-        connection = Connection(Socket(reader, writer))
-        connection.socket.accept(request)
+        socket = Socket(reader, writer)
+        connection = Connection(socket)
+        socket.accept(request)
         self.connections.append(connection)
         try:
-            while (frames := await connection.socket.messages()) is not None:
+            while (frames := await socket.messages()) is not None:
                 for frame in frames:
                     connection.frames.append(frame)
                     if frame["type"] not in self.silent:
@@ -205,6 +209,27 @@ class FakeEdge:
         finally:
             if connection in self.connections:
                 self.connections.remove(connection)
+
+    async def _events(self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve a stream until it ends; False: the request is to be answered like any other."""
+        self.streams_asked += 1
+        self._wake_watchers()
+        if self.streaming == "refuse" or self.tokens(request.bearer) is not None:
+            return False
+        if self.streaming == "hold":
+            await asyncio.Event().wait()
+        stream = EventSocket(reader, writer)
+        connection = Connection(stream)
+        stream.accept()
+        self.connections.append(connection)
+        self._connect(connection, _parse(request.body))
+        self._wake()
+        try:
+            await stream.ended()
+        finally:
+            if connection in self.connections:
+                self.connections.remove(connection)
+        return True
 
     def _on(self, connection: Connection, frame: Json) -> None:
         if frame["type"] == "connect":
@@ -301,6 +326,8 @@ class FakeEdge:
             self.advised += 1
             self._wake_watchers()
             return http_response(200, self.transports)
+        if request.path.endswith("/v1/sse"):
+            return http_response(404, "nothing is known of streams here")
         if self.polling is not None:
             return self.polling
         body = _parse(request.body)

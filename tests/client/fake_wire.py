@@ -118,3 +118,39 @@ class Socket:
         for chunk in self._protocol.data_to_send():
             if chunk and not self._writer.is_closing():
                 self._writer.write(chunk)
+
+
+class EventSocket:
+    """The server's end of one stream of events; what a WebSocket is told by a close frame it is told by the end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def accept(self) -> None:
+        self._writer.write(b"HTTP/1.1 200 x\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n:\n\n")
+
+    def send(self, frames: dict[str, Any] | list[dict[str, Any]]) -> None:
+        for frame in frames if isinstance(frames, list) else [frames]:
+            self._writer.write(f"id: c\nevent: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode())
+
+    def send_text(self, text: str) -> None:
+        self._writer.write(f"data: {text}\n\n".encode())
+
+    def beat(self) -> None:
+        """The heartbeat: a comment."""
+        self._writer.write(b":\n\n")
+
+    def close(self, code: int, reason: str = "") -> None:
+        self._writer.close()
+
+    def drop(self) -> None:
+        """Cut the connection without a word."""
+        self._writer.transport.abort()
+
+    async def ended(self) -> None:
+        """Wait until the client is gone."""
+        try:
+            await self._reader.read()
+        except ConnectionError:
+            return

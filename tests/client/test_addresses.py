@@ -10,6 +10,7 @@ from whimbrel.client.addresses import Addresses
 def test_http_and_websocket_urls_name_the_same_edge(url: str) -> None:
     assert Addresses.of(url) == Addresses(
         websocket="ws://edge:8080/v1/ws",
+        events="http://edge:8080/v1/sse",
         poll="http://edge:8080/v1/poll",
         commands="http://edge:8080/v1/commands",
         transports="http://edge:8080/v1/transports",

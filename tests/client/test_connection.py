@@ -117,15 +117,24 @@ async def test_a_ping_is_answered(edge: FakeEdge, client_of: MakeClient) -> None
 
 @pytest.mark.parametrize(
     ("upgrade", "tries", "timing"),
-    [("refuse", 2, Timing(probe_s=600)), ("hang", 1, Timing(open_s=1, probe_s=600))],  # 1 s: also for the poll
+    [("refuse", 2, Timing(probe_s=600)), ("hang", 1, Timing(open_s=1, probe_s=600))],  # 1 s: also for the stream
 )
-async def test_a_network_without_websocket_is_polled(
+async def test_a_network_without_websocket_is_served_by_a_stream_of_events(
     edge: FakeEdge, client_of: MakeClient, upgrade: str, tries: int, timing: Timing
 ) -> None:
     edge.upgrade = upgrade
     async with client_of(edge, timing=timing) as client:
         await client.connected()
         assert edge.upgrades == tries
+        assert (edge.streams_asked, edge.polls) == (1, [])
+
+
+@pytest.mark.parametrize("streaming", ["refuse", "hold"])
+async def test_a_network_that_streams_nothing_is_polled(edge: FakeEdge, client_of: MakeClient, streaming: str) -> None:
+    edge.upgrade, edge.streaming = "refuse", streaming
+    async with client_of(edge, timing=Timing(connect_s=1, probe_s=600)) as client:
+        await client.connected()
+        assert edge.streams_asked == (2 if streaming == "refuse" else 1)
         assert edge.polls
 
 
@@ -137,7 +146,7 @@ async def test_websocket_takes_over_once_it_works_and_nothing_is_lost(edge: Fake
         edge.upgrade = "accept"
         change = await until(client, State.CONNECTED)
         assert change.transport == "websocket"
-        assert edge.connects[0]["channels"]["orders:42"] == {"epoch": "e1", "offset": 3}
+        assert edge.connects[-1]["channels"]["orders:42"] == {"epoch": "e1", "offset": 3}
         edge.publish("orders:42", 2)
         assert await take(orders, 1) == [2]
 
@@ -151,9 +160,24 @@ async def test_a_policy_moves_an_open_client_to_polling(edge: FakeEdge, client_o
         assert await take(orders, 1) == [1]
 
 
+async def test_who_is_told_to_poll_keeps_the_interval_except_for_what_is_new(
+    edge: FakeEdge, client_of: MakeClient
+) -> None:
+    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
+        edge.transports |= {"transports": ["poll"], "poll": {"interval": 600}}
+        edge.send({"type": "policy"} | edge.transports)
+        assert (await until(client, State.CONNECTED)).transport == "poll"
+        edge.publish("orders:42", 1)
+        edge.publish("orders:43", 1)
+        async with client.subscribe("orders:43", last=1) as more:
+            assert await take(more, 1) == [1]
+        assert await take(orders, 1) == [1], "it came along"
+        assert {poll["wait"] for poll in edge.polls} == {0}
+
+
 async def test_who_polls_learns_that_websocket_is_wanted_again(edge: FakeEdge, client_of: MakeClient) -> None:
     edge.transports["transports"] = ["poll"]
-    edge.upgrade = "refuse"
+    edge.upgrade = edge.streaming = "refuse"
     async with client_of(edge) as client:
         await client.connected()
         await edge.until(lambda: edge.advised)

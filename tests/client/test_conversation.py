@@ -329,5 +329,5 @@ async def test_misuse_is_told_with_the_way_out(edge: FakeEdge, client_of: MakeCl
                 client.subscribe("orders:42", **wrong)
     with pytest.raises(Misuse, match="make a new one"):
         await client.__aenter__()
-    with pytest.raises(Misuse, match="auto, websocket or poll"):
-        client_of(edge, transport="sse")
+    with pytest.raises(Misuse, match="use auto, websocket, sse, poll"):
+        client_of(edge, transport="carrier-pigeon")

@@ -25,12 +25,12 @@ bad: st.SearchStrategy[Step] = st.one_of(
     which.map(lambda number: lambda world: world.lose(number)),
     which.map(lambda number: lambda world: world.repeat(number)),
     which.map(lambda number: lambda world: world.cut(number)),
-    st.sampled_from(["websocket", "poll"]).map(lambda best: lambda world: world.advise(best)),
+    st.sampled_from(["websocket", "sse", "poll"]).map(lambda best: lambda world: world.advise(best)),
 )
 worst: st.SearchStrategy[Step] = st.one_of(
     st.just(World.forget), st.just(World.rebuild), st.just(lambda world: world.publish(visible=False))
 )
-preferences: st.SearchStrategy[Preference] = st.sampled_from(["auto", "websocket", "poll"])
+preferences: st.SearchStrategy[Preference] = st.sampled_from(["auto", "websocket", "sse", "poll"])
 
 
 @settings(max_examples=500)

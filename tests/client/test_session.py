@@ -140,7 +140,7 @@ def test_a_transport_that_is_switched_off_is_left_and_not_the_end() -> None:
     session = an_open_session()
     session.lost(1, Loss(CloseCode.TRANSPORT_DISABLED, "use polling"), 1)
     [dial] = of(Dial, session.tick(2))
-    assert dial.transport == "poll"
+    assert dial.transport == "sse"
 
 
 def test_an_expired_token_is_replaced_before_the_next_connect() -> None:
@@ -199,7 +199,7 @@ def test_a_transport_without_an_answer_for_four_seconds_is_left_at_once() -> Non
     assert session.deadline == 4
     effects = session.tick(4)
     assert HangUp(1) in effects
-    assert of(Dial, effects) == [Dial(2, "poll")]
+    assert of(Dial, effects) == [Dial(2, "sse")]
 
 
 def test_an_open_socket_that_never_says_connected_is_given_up() -> None:

@@ -87,6 +87,7 @@ class World:
                     pass
 
     def _request(self, link: Link, frame: object) -> None:
+        assert link.transport == "websocket" or isinstance(frame, Connect), "nothing else goes up beside a stream"
         match frame:
             case Connect(id=frame_id, channels=channels):
                 link.subscribed = CHANNEL in channels
@@ -121,7 +122,7 @@ class World:
             self.stream.newest = publication["prev"]
             frame = {name: publication[name] for name in ("offset", "prev")} | {"type": "position", "channel": CHANNEL}
         for link in self.links.values():
-            if link.transport == "websocket" and link.subscribed:
+            if link.transport != "poll" and link.subscribed:
                 link.on_the_way.append(frame)
 
     def open(self, number: int) -> None:
@@ -130,7 +131,7 @@ class World:
         if link is None:
             return
         key, it = link
-        if it.transport == "websocket" and not it.open:
+        if it.transport != "poll" and not it.open:
             it.open = True
             self.perform(self.session.opened(key, self.now))
         elif it.transport == "poll" and it.poll is None:
@@ -170,7 +171,7 @@ class World:
 
     def advise(self, best: Transport) -> None:
         """The edge wants its clients on another transport."""
-        order = sorted(("websocket", "poll"), key=lambda each: each != best)
+        order = sorted(("websocket", "sse", "poll"), key=lambda each: each != best)
         policy = Policy.model_validate(
             {"transports": order, "heartbeat": {"ping": 1000, "pong": 1000}, "poll": {"interval": 1}}
         )
@@ -185,7 +186,7 @@ class World:
         """The stream is made anew: its history is lost, and whoever is subscribed is told."""
         self.stream = FakeStream(epoch=f"{self.stream.epoch}+", head=1)
         for link in self.links.values():
-            if link.transport == "websocket" and link.subscribed:
+            if link.transport != "poll" and link.subscribed:
                 lost = self.stream.subscription({"epoch": "another", "offset": 0})
                 link.on_the_way.append({"type": "subscribed", "channel": CHANNEL} | lost)
 

@@ -246,7 +246,7 @@
  * How a polling client should poll.
  *
  * @typedef {object} PollAdvice
- * @property {number} interval Seconds between two polls.
+ * @property {number} interval Seconds from an answer to the next poll, sent with `wait` 0, while `poll` is first of `transports`; who polls for want of anything better is held by the edge instead, and asks again at once.
  */
 
 /**

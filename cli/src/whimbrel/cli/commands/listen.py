@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import json
-from typing import Any, Literal, cast
+from typing import Any, cast, get_args
 
 import click
 
@@ -21,6 +21,7 @@ from whimbrel.client import (
     Joined,
     Left,
     Position,
+    Preference,
     Publication,
     Recovered,
     Reset,
@@ -37,7 +38,7 @@ from whimbrel.protocol.errors import MalformedChannel
 @click.option("--user", help="Listen as this user, with a token minted by the service key.")
 @click.option("--group", "groups", multiple=True, help="A group that the token names; may be repeated.")
 @click.option("--token", envvar="WHIMBREL_TOKEN", help="Listen with this token instead. [env WHIMBREL_TOKEN]")
-@click.option("--transport", type=click.Choice(["auto", "websocket", "poll"]), default="auto", show_default=True)
+@click.option("--transport", type=click.Choice(get_args(Preference)), default="auto", show_default=True)
 @click.option("--position", metavar="EPOCH:OFFSET", help="Begin behind this position (of the one CHANNEL given).")
 @click.option("--last", type=click.IntRange(0, 200), help="Begin with so many of the newest publications.")
 @click.option("--count", type=click.IntRange(1), help="End after so many publications.")
@@ -76,7 +77,7 @@ def command(
         source: Any = functools.partial(_fresh, target, request)
     else:
         source = token
-    client = Client(target.need("edge"), token=source, transport=cast(Literal["auto", "websocket", "poll"], transport))
+    client = Client(target.need("edge"), token=source, transport=cast(Preference, transport))
     try:
         asyncio.run(_listen(client, names, begin, last, count, output))
     except ClientError as error:

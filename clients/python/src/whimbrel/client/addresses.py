@@ -15,6 +15,7 @@ class Addresses:
     """URLs of the endpoints that the client uses."""
 
     websocket: str
+    events: str
     poll: str
     commands: str
     transports: str
@@ -36,4 +37,10 @@ class Addresses:
         def join(scheme: str, name: str) -> str:
             return urlunsplit((scheme, parts.netloc, f"{path}/{name}", "", ""))
 
-        return cls(join(websocket, "ws"), join(http, "poll"), join(http, "commands"), join(http, "transports"))
+        return cls(
+            join(websocket, "ws"),
+            join(http, "sse"),
+            join(http, "poll"),
+            join(http, "commands"),
+            join(http, "transports"),
+        )

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, get_args
 
 import httpx
 
@@ -21,6 +21,7 @@ from whimbrel.client.core.transports import Preference
 from whimbrel.client.errors import Closed, Misuse, RequestFailed, RequestTimeout
 from whimbrel.client.events import Publication, State
 from whimbrel.client.shell.driver import Driver
+from whimbrel.client.shell.eventstream import EventStreamLink
 from whimbrel.client.shell.poll import PollLink
 from whimbrel.client.shell.port import Carrier, Port
 from whimbrel.client.shell.websocket import WebSocketLink
@@ -69,8 +70,8 @@ class Client:
 
         ``headers`` go with every HTTP request; ``jitter`` yields numbers in [0, 1). Raises Misuse.
         """
-        if transport not in ("auto", "websocket", "poll"):
-            raise Misuse(f"transport={transport!r} does not exist: use auto, websocket or poll")
+        if transport not in get_args(Preference):
+            raise Misuse(f"transport={transport!r} does not exist: use {', '.join(get_args(Preference))}")
         self._addresses = Addresses.of(url)
         self._tokens = Tokens(token, timeout_s=TOKEN_S)
         self._headers = dict(headers or {})
@@ -254,18 +255,21 @@ class Client:
         return answer
 
     def _make_link(self, dial: Dial, port: Port) -> Carrier:
-        if dial.transport == "poll":
-            http = self._http_client()
-            return PollLink(dial.link, self._addresses, port, self._timing, http, self._jitter)
-        return WebSocketLink(
-            dial.link,
-            self._addresses.websocket,
-            port,
-            self._timing,
-            headers=self._headers,
-            user_agent=AGENT,
-            tls=self._tls,
-        )
+        match dial.transport:
+            case "poll":
+                return PollLink(dial.link, self._addresses, port, self._timing, self._http_client(), self._jitter)
+            case "sse":
+                return EventStreamLink(dial.link, self._addresses, port, self._timing, self._http_client())
+            case "websocket":
+                return WebSocketLink(
+                    dial.link,
+                    self._addresses.websocket,
+                    port,
+                    self._timing,
+                    headers=self._headers,
+                    user_agent=AGENT,
+                    tls=self._tls,
+                )
 
     def _http_client(self) -> httpx.AsyncClient:
         if self._http is None:

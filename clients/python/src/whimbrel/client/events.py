@@ -20,7 +20,7 @@ __all__ = [
     "Transport",
 ]
 
-Transport = Literal["websocket", "poll"]
+Transport = Literal["websocket", "sse", "poll"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class Subscription(_Inflow):
     def _leave(self) -> None:
         if self._driver.sinks.get(self.channel) is self:
             del self._driver.sinks[self.channel]
-            self._driver.perform(self._driver.session.unsubscribe(self.channel))
+            self._driver.perform(self._driver.session.unsubscribe(self.channel, self._driver.now))
 
     def _stands_at(self, channel: str, position: Position | None) -> None:
         self.position = position

@@ -67,7 +67,7 @@ class Credential:
         refreshing, self._refreshing = self._refreshing, False
         if not refreshing:
             return []
-        if link is None or link.transport == "poll":
+        if link is None or link.transport != "websocket":
             return [Refreshed(None)]  # whatever comes next bears the new token
         self._refresh_id = new_id()
         return [Send(link.id, Refresh(id=self._refresh_id, token=token))]

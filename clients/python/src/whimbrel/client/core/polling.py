@@ -1,10 +1,17 @@
-"""How a polling client asks: at once when that may bring something, and with rests where the edge does not hold it."""
+"""How a polling client asks: at once where the edge holds the poll until there is something, and with rests where it
+does not, or wants none to be held.
+"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from whimbrel.client.core.timing import Timing
 from whimbrel.protocol.bodies import PollReply
+from whimbrel.protocol.frames import Policy
 from whimbrel.protocol.positions import Position
+
+INTERVAL_SPREAD: Final = 0.2  # of the interval, to both sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +28,27 @@ class Poll:
 
 
 class Pace:
-    """An edge that answers early with nothing, again and again, is not asked again and again."""
+    """An edge that answers early with nothing, again and again, is not asked again and again; one that wants to be
+    polled, as in a brownout, is asked as often as it says. ``jitter`` yields random numbers in [0, 1).
+    """
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, jitter: Callable[[], float]) -> None:
         self._timing = timing
+        self._jitter = jitter
+        self._interval_s = 0.0  # what the edge asks for; 0: it holds polls
         self._fruitless = 0  # polls in a row that were answered early, with nothing
+
+    def advised(self, policy: Policy) -> None:
+        """Follow the edge's policy: the interval is for those whom it wants to poll."""
+        self._interval_s = policy.poll.interval if policy.transports[:1] == ("poll",) else 0.0
 
     def next(self, channels: dict[str, Position | None], *, up: bool, now: float) -> Poll:
         """Return the next poll; the first one of a link (not ``up``) is to be answered at once: it is the test."""
         if not up:
             return Poll(channels, wait_s=0, rest_s=0, at=now)
+        if self._interval_s > 0:
+            spread = INTERVAL_SPREAD * (2 * self._jitter() - 1)  # who was told together must not ask together
+            return Poll(channels, wait_s=0, rest_s=self._interval_s * (1 + spread), at=now)
         rest_s = min(self._timing.backoff_cap_s, self._timing.poll_rest_s * 2.0 ** min(self._fruitless - 2, 30))
         return Poll(channels, self._timing.poll_wait_s, rest_s if self._fruitless > 1 else 0.0, now)
 

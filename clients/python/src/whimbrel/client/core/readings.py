@@ -70,10 +70,10 @@ class Readings:
         open_already = not reading.attached(position=position, capacity=capacity)
         return [Opened(channel)] if open_already else self._ask(reading, link, now)
 
-    def unsubscribe(self, channel: str, link: Link | None) -> list[Effect]:
+    def unsubscribe(self, channel: str, link: Link | None, now: float) -> list[Effect]:
         """Follow ``channel`` no longer; one that the edge opened by itself is followed without a listener."""
         reading = self._by_channel.pop(channel, None)
-        return self._stop(reading, link) if reading and reading.phase in (Phase.ASKED, Phase.OPEN) else []
+        return self._stop(reading, link, now) if reading and reading.phase in (Phase.ASKED, Phase.OPEN) else []
 
     def grant(self, capacity: int, link: Link | None, now: float) -> list[Effect]:
         """Deliver also what the edge opens by itself: inbox and groups; at most ``capacity`` of each may wait."""
@@ -139,7 +139,7 @@ class Readings:
         for reading in self:
             if reading.ask_id:
                 reading.phase, reading.ask_id = Phase.WAITING, 0
-        if link.transport == "websocket":
+        if link.transport != "poll":
             return []  # `connected` says what is left to ask for
         return [effect for each in self if each.last is not None for effect in self._ask(each, link, now)]
 
@@ -151,7 +151,7 @@ class Readings:
         for channel, subscription in channels.items():
             reading = self._by_channel.get(channel)
             if channel in link.asked and (reading is None or reading.phase is Phase.PAUSED):
-                effects += self._stop(reading or Reading(channel, capacity=1), link)
+                effects += self._stop(reading or Reading(channel, capacity=1), link, now)
             else:
                 effects += self.subscribed(channel, subscription, link, now)
         for reading in list(self):
@@ -218,14 +218,14 @@ class Readings:
         return next((each for each in self if each.ask_id == ask_id), None)
 
     def remembered(self, reading: Reading, answer: Ok, link: Link, now: float) -> list[Effect]:
-        """Take the ``last`` publications that a polling client asked for by `history`, then poll on from there."""
+        """Take the ``last`` publications that were asked for by `history`, then go on from there."""
         wanted, reading.last, reading.ask_id, reading.phase = reading.last, None, 0, Phase.WAITING
         if answer.epoch is None or not answer.publications:
-            return [Repoll(link.id)]
+            return self._ask_anew(link, now)
         begin = (answer.publications[0].prev if wanted else answer.publications[-1].offset) or 0
         publications = answer.publications if wanted else ()
         history = Subscription(epoch=answer.epoch, offset=begin, publications=publications)
-        return [*self.subscribed(reading.channel, history, link, now), Repoll(link.id)]
+        return [*self.subscribed(reading.channel, history, link, now), *self._ask_anew(link, now)]
 
     def refused(
         self, reading: Reading, error: RefusedChannel, retry_s: float | None, link: Link, now: float
@@ -266,7 +266,7 @@ class Readings:
             case Need.ASK:
                 return self._ask(reading, link, now)
             case Need.STOP:
-                return self._stop(reading, link)
+                return self._stop(reading, link, now)
 
     def _ask(self, reading: Reading, link: Link | None, now: float) -> list[Effect]:
         if link is None or link.stage is not Stage.UP:
@@ -275,7 +275,9 @@ class Readings:
         if link.transport == "websocket":
             return self._subscribe(reading, link)
         if reading.last is None or reading.position is not None:
-            return [Repoll(link.id)]
+            if link.transport == "sse":
+                reading.retry_at = now + self._retry_s(reading.tries + 1)  # for the other stream may not open
+            return self._ask_anew(link, now)
         reading.asked(self._new_id())
         newest = History(id=reading.ask_id, channel=reading.channel, before=MAX_OFFSET, limit=max(1, reading.last))
         return [Send(link.id, newest)]
@@ -286,13 +288,17 @@ class Readings:
         last = reading.last if position is None else None
         return [Send(link.id, Subscribe(id=reading.ask_id, channel=reading.channel, position=position, last=last))]
 
-    def _stop(self, reading: Reading, link: Link | None) -> list[Effect]:
-        """Tell the edge to stop; an inbox goes on arriving and is left unread."""
+    def _stop(self, reading: Reading, link: Link | None, now: float) -> list[Effect]:
+        """Tell the edge to stop; an inbox goes on arriving and is left unread, but by a poll."""
         if link is None or link.stage is not Stage.UP:
             return []
-        if link.transport == "poll":
-            return [Repoll(link.id)]
-        return [] if reading.channel == INBOX else [Send(link.id, self._unsubscribe(reading))]
+        if link.transport == "websocket" and reading.channel != INBOX:
+            return [Send(link.id, self._unsubscribe(reading))]
+        return [] if reading.channel == INBOX and link.transport != "poll" else self._ask_anew(link, now)
+
+    def _ask_anew(self, link: Link, now: float) -> list[Effect]:
+        """What waits at the edge names the wrong channels: repeat the poll, or open another stream beside this one."""
+        return [Repoll(link.id)] if link.transport == "poll" else self._renew(now)
 
     def _unsubscribe(self, reading: Reading) -> Unsubscribe:
         return Unsubscribe(id=self._new_id(), channel=reading.channel)

@@ -68,7 +68,7 @@ class Session:
         self._connecting = Connecting(timing, preference, jitter)
         self._readings = Readings(self._new_id, self._retry_s, self._connecting.renew)
         self._requests = Requests()
-        self._pace = Pace(timing)
+        self._pace = Pace(timing, jitter)
         self.user: str | None = None
         self.id: str | None = None
 
@@ -112,9 +112,9 @@ class Session:
         self._refuse_when_closed()
         return self._readings.subscribe(channel, position, last, capacity, self._up, now)
 
-    def unsubscribe(self, channel: str) -> list[Effect]:
+    def unsubscribe(self, channel: str, now: float) -> list[Effect]:
         """Follow ``channel`` no longer."""
-        return self._readings.unsubscribe(channel, self._up)
+        return self._readings.unsubscribe(channel, self._up, now)
 
     def grant(self, capacity: int, now: float) -> list[Effect]:
         """Deliver also what the edge opens by itself."""
@@ -149,8 +149,13 @@ class Session:
 
     def token(self, token: str, now: float) -> list[Effect]:
         """Take the token that was asked for."""
-        effects = self._credential.received(token, self._up, self._new_id)
-        return [*effects, *self._connecting.dial(now)] if self._connecting.wants_link else effects
+        up = self._up
+        effects = self._credential.received(token, up, self._new_id)
+        if self._connecting.wants_link:
+            return [*effects, *self._connecting.dial(now)]
+        if up is not None and up.transport == "sse":  # nothing goes upwards: another stream bears the new token
+            return [*effects, *self._connecting.renew(now)]
+        return effects
 
     def token_failed(self, reason: str, now: float) -> list[Effect]:
         """The application has no token now."""
@@ -164,7 +169,7 @@ class Session:
     # --- from the links
 
     def opened(self, link_id: int, now: float) -> list[Effect]:
-        """A WebSocket is open: introduce ourselves."""
+        """A WebSocket is open, or a stream of events is to be opened: introduce ourselves."""
         link = self._connecting.greeting(link_id, now)
         if link is None:
             return [HangUp(link_id)]
@@ -187,11 +192,11 @@ class Session:
     def received(self, link_id: int, frames: Sequence[EdgeFrame], now: float) -> list[Effect]:
         """Take what the edge said in one message."""
         effects: list[Effect] = []
+        if (link := self._connecting.of(link_id)) is not None:
+            link.heard = now  # a heartbeat brings no frame where it is a comment
         for frame in frames:
-            link = self._connecting.of(link_id)
-            if link is None:
+            if (link := self._connecting.of(link_id)) is None:
                 break
-            link.heard = now
             effects += self._on(frame, link, now)
         return effects
 
@@ -275,6 +280,7 @@ class Session:
             case Expiring():
                 return self._credential.refresh() if self._credential.renewable else []
             case Policy():
+                self._pace.advised(frame)
                 return self._connecting.advised(frame.transports, now)
             case Disconnect(code=CloseCode.DRAINING) if frame.after_ms > 0 and link.stage is Stage.UP:
                 self._connecting.leave(link, frame.after_ms / 1000, now)
@@ -302,7 +308,7 @@ class Session:
     def _established(self, link: Link, now: float) -> list[Effect]:
         effects = self._connecting.established(link, now)
         effects += self._readings.moved(link, now)
-        return [*effects, *self._requests.again(link)] if link.transport == "poll" else effects
+        return [*effects, *self._requests.again(link)] if link.transport == "poll" else effects  # else: `_connected`
 
     def _replied(self, frame: Ok | Error, link: Link, now: float) -> list[Effect]:
         if self._credential.awaits(frame):

@@ -12,9 +12,9 @@ from typing import Final, Literal
 from whimbrel.client.events import Transport
 from whimbrel.protocol.limits import OPEN_TRIES
 
-Preference = Literal["auto", "websocket", "poll"]
+Preference = Literal["auto", "websocket", "sse", "poll"]
 
-BEST_FIRST: Final[tuple[Transport, ...]] = ("websocket", "poll")
+BEST_FIRST: Final[tuple[Transport, ...]] = ("websocket", "sse", "poll")
 PROVEN_TRIES: Final = 5  # about 8 s of backoff: a restart of the edge takes less
 
 

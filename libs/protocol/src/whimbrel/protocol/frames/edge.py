@@ -217,7 +217,8 @@ class PollAdvice(Frame):
     """How a polling client should poll."""
 
     interval: float
-    """Seconds between two polls."""
+    """Seconds from an answer to the next poll, sent with `wait` 0, while `poll` is first of `transports`; who polls for
+    want of anything better is held by the edge instead, and asks again at once."""
 
 
 class Policy(Frame):
