@@ -47,10 +47,6 @@ def test_one_network_of_ipv6_is_one_party(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_what_is_no_address_is_cut_to_the_length_of_one() -> None:
-    assert address_of("10.0.0.1", ["6" * 500], trusted=1) == "6" * MAX_ADDRESS_CHARS
-
-
 @given(st.lists(st.text(max_size=200), max_size=4), st.integers(0, 4))
 def test_no_header_breaks_it_or_makes_a_long_key(headers: list[str], trusted: int) -> None:
     assert len(address_of("10.0.0.1", headers, trusted=trusted)) <= 4 * MAX_ADDRESS_CHARS

@@ -121,23 +121,6 @@ async def test_polls_wait_on_for_their_turn_and_are_answered_with_their_position
         assert edge.nothing_left
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_poll_that_comes_to_a_leaving_pod_waits_a_moment_only(
-    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("whimbrel.edge.shell.poll.LEAVING_WAIT_S", 0.1)
-    async with an_edge(neighbours) as edge:
-        token = neighbours.token(a_name("alice"))
-        channels = (await edge.ask(poll(token, {"inbox": None}))).json["channels"]
-        edge.pod.draining = True
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        answer = await edge.ask(poll(token, channels, wait=50))
-        assert (answer.status, answer.json["frames"], answer.headers["connection"]) == (200, [], "close")
-        assert loop.time() - began >= 0.1
-        edge.pod.draining = False
-
-
 @given(floats(0, 3600))
 def test_a_drain_is_over_before_its_deadline(drain_s: float) -> None:
     plan = Plan.of(drain_s)

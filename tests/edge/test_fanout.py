@@ -194,7 +194,7 @@ async def test_who_waits_is_answered_once_after_everything_that_one_read_of_the_
     other = LiveChannel(Channel("orders", "43"), durable=True, epoch="e1", now=0)
     other.ring = Ring(0)
     for live in (crowd.live, other):
-        crowd.hub.wait(live, poll)
+        live.wait(poll)
         live.accept(a_publication(1, 0))
         crowd.hub.mark(live)
     crowd.fanout.flush()
@@ -209,7 +209,7 @@ async def test_who_waits_is_answered_once_after_everything_that_one_read_of_the_
 async def test_who_waits_for_an_ephemeral_channel_hears_what_no_ring_keeps() -> None:
     crowd, poll = Crowd(0), Patient()
     typing = LiveChannel(Channel("typing", "42"), durable=False, epoch="", now=0)
-    crowd.hub.wait(typing, poll)
+    typing.wait(poll)
     for number in (b"1", b"2"):
         typing.accept_ephemeral(b'{"event":%b}' % number, b"")
         crowd.hub.mark(typing)
@@ -223,7 +223,7 @@ async def test_those_who_wait_are_answered_oldest_first_in_slices() -> None:
     crowd = Crowd(0)
     polls = [Patient() for _ in range(2 * ANSWERS + 1)]
     for poll in polls:
-        crowd.hub.wait(crowd.live, poll)
+        crowd.live.wait(poll)
     crowd.publish(*a_run(1))
     for answered in (ANSWERS, 2 * ANSWERS, 2 * ANSWERS + 1):
         await asyncio.sleep(0)

@@ -95,23 +95,6 @@ async def test_a_token_that_is_too_long_is_not_even_asked_about(edge: Edge) -> N
     assert edge.neighbours.verified == []
 
 
-async def test_what_is_too_long_for_a_ticket_is_not_even_asked_about(edge: Edge) -> None:
-    before = edge.pod.gatekeeper._redeem.requests
-    refused = await within(edge.pod.gatekeeper.redeem("x" * 65, now=edge.pod.now()))
-    assert isinstance(refused, Rejected)
-    assert refused.close == 4501
-    assert edge.pod.gatekeeper._redeem.requests == before
-
-
-async def test_long_tokens_travel_in_several_messages(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 4000)
-    before = edge.pod.gatekeeper._verify.requests
-    tokens = [f"{number}{'x' * 1500}" for number in range(8)]
-    await asyncio.gather(*(identify(edge, token) for token in tokens))
-    assert edge.neighbours.verified == tokens
-    assert edge.pod.gatekeeper._verify.requests == before + 4
-
-
 async def test_a_change_that_overtakes_the_routers_answer_is_not_undone_by_it(edge: Edge) -> None:
     user, group = a_name("alice"), a_name("vip")
     edge.neighbours.groups[user] = {group}

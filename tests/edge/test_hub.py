@@ -156,11 +156,11 @@ def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:
     live = a_channel()
     hub, poll = a_hub(live), Patient()
     hub.attach(live, "a", ignore)
-    hub.wait(live, poll)
+    live.wait(poll)
     assert hub.reap(now=1000) == []
     hub.detach(live, "a", now=1000)
     assert hub.reap(now=2000) == [], "a poll waits"
-    hub.unwait(live, poll, now=2000)
+    live.unwait(poll, now=2000)
     assert hub.reap(now=2000 + LINGER_S - 1) == []
     hub.attach(live, "a", ignore)
     hub.detach(live, "a", now=2500)
@@ -174,9 +174,9 @@ def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:
 def test_who_leaves_twice_does_not_prolong_the_linger() -> None:
     live = a_channel()
     hub, poll = a_hub(live), Patient()
-    hub.wait(live, poll)
-    hub.unwait(live, poll, now=10)
-    hub.unwait(live, poll, now=20)
+    live.wait(poll)
+    live.unwait(poll, now=10)
+    live.unwait(poll, now=20)
     hub.detach(live, "a", now=20)
     assert hub.reap(now=10 + LINGER_S) == [live]
 

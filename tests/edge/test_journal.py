@@ -113,39 +113,6 @@ async def test_the_pod_says_that_it_lives_and_that_it_left(neighbours: Neighbour
     assert (await within(beat())).stopped
 
 
-async def test_an_answer_tells_so_many_sessions_and_no_more(
-    edge: Edge, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal, "MAX_TOLD", 2)
-    user = a_name("alice")
-    peers = [await named(edge, user) for _ in range(3)]
-    assert len(peers) == 3
-    assert len(await told(neighbours, user=user)) == 2
-
-
-async def test_many_ends_are_written_in_several_messages(
-    edge: Edge, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal, "MAX_BATCH_BYTES", 2000)
-    written: list[bytes] = []
-
-    async def publish(_connection: Connection, _subject: str, payload: bytes) -> None:
-        written.append(payload)
-
-    monkeypatch.setattr("whimbrel.edge.shell.journal.jetstream.publish", publish)
-    own = neighbours.router
-    kept = Journal(own, Bucket(own, DirectGet(own), subjects.PODS), "pod-1", Hub(), LOG)
-    peer, session = await named(edge, a_name("alice"))
-    carried = edge.pod.journal._living[session]
-    for _ in range(20):
-        kept.ended(carried, goodbye=True)
-    await kept._write()
-    assert sum(len(SessionBatch.model_validate_json(batch).ended) for batch in written) == 20
-    assert len(written) > 3
-    assert max(map(len, written)) < 2000
-    await peer.close()
-
-
 async def test_what_cannot_be_written_waits_and_beyond_the_bound_the_oldest_is_forgotten(
     edge: Edge, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,18 @@ async def test_a_poll_is_the_same_object_again_for_a_caller_who_goes_on(edge: Ed
     await eventually(lambda: not edge.pod.connections)
 
 
+async def test_who_rests_between_two_polls_is_watched_until_it_asks_for_something_else(edge: Edge) -> None:
+    user, order = a_name("alice"), f"orders:{a_name('o')}"
+    token, wire = edge.neighbours.token(user), await edge.wire()
+    await answered_once(edge, wire, token, order)
+    watched = edge.pod.users._users[user]
+    assert len(watched.devices) == 1
+    assert not edge.pod.connections, "it does not wait"
+    wire.send(request("GET", "/v1/transports", authorization=f"Bearer {token}"))
+    assert (await wire.answer()).status == 200
+    assert not watched.devices
+
+
 async def test_a_group_joined_between_two_polls_is_told_by_the_next(edge: Edge) -> None:
     user, group, order = a_name("alice"), a_name("g"), f"orders:{a_name('o')}"
     token, wire = edge.neighbours.token(user), await edge.wire()

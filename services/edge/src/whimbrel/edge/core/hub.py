@@ -138,6 +138,22 @@ class LiveChannel:
         """Whether nobody is in the channel."""
         return self._alone is None and self._writers is None and not self.waiters and self.followers is None
 
+    def wait(self, waiter: Waiter) -> None:
+        """Wake ``waiter`` with each flush."""
+        if self.waiters is None:
+            self.waiters = {}
+        self.waiters[waiter] = None
+
+    def unwait(self, waiter: Waiter, *, now: float) -> None:
+        """Forget a waiter; nothing happens if it is not there."""
+        waiters = self.waiters
+        if waiters is not None and waiter in waiters:
+            del waiters[waiter]
+            if not waiters:
+                self.waiters = None
+                if self.idle:
+                    self.idle_since = now
+
     def accept(self, publication: Stored) -> Verdict:
         """Take a publication from the bus or from a read of the stream; what is next goes to ``pending``."""
         offset, prev, body, trace = publication
@@ -204,19 +220,6 @@ class Hub:
         elif live.followers is not None and live.followers.pop(member, None) is not None:
             live.followers = live.followers or None
             live._following = None
-            self._note_idle(live, now)
-
-    def wait(self, live: LiveChannel, waiter: Waiter) -> None:
-        """Wake ``waiter`` with each flush of ``live``."""
-        if live.waiters is None:
-            live.waiters = {}
-        live.waiters[waiter] = None
-
-    def unwait(self, live: LiveChannel, waiter: Waiter, *, now: float) -> None:
-        """Forget a waiter; nothing happens if it is not there."""
-        if live.waiters is not None and waiter in live.waiters:
-            del live.waiters[waiter]
-            live.waiters = live.waiters or None
             self._note_idle(live, now)
 
     def wake(self, live: LiveChannel, frames: Sequence[bytes]) -> None:

@@ -121,9 +121,14 @@ class FrontDoor(asyncio.Protocol):
         self._phase = Phase.ENDED
         self.pod.sockets -= 1
         self.pod.wheel.discard(self)
-        self._before = None
+        self._forget_before()
         if self._poll is not None:
             self._poll.cancel()
+
+    def _forget_before(self) -> None:
+        if self._before is not None:
+            self._before.cancel()
+            self._before = None
 
     def tick(self, *, now: float) -> None:
         """Patience may be at its end: with a poll that waits, or a client of whom no whole request came, who does not
@@ -244,7 +249,7 @@ class FrontDoor(asyncio.Protocol):
             short = len(head) <= MAX_REPEATED_HEAD_BYTES
             # Never the head of one request with the length or the origin of another.
             self._head, self._repeated = (head, self._request) if short else (b"", None)
-            self._before = None
+            self._forget_before()
         if len(self._buffer) < self._body_bytes:
             return False
         self._request.body, self._buffer = self._buffer[: self._body_bytes], self._buffer[self._body_bytes :]
@@ -269,7 +274,7 @@ class FrontDoor(asyncio.Protocol):
         else:
             if self.pod.full and not self.pod.draining:
                 raise arrivals.overloaded("the pod serves as many clients as it may")
-            self._before = None
+            self._forget_before()
             kind = LongPoll if request.method == "POST" else IntervalPoll
             self._poll = kind(self.pod, self, request)
             self._poll.begin(request.bearer)
@@ -290,6 +295,7 @@ class FrontDoor(asyncio.Protocol):
         """Leave the connection to another protocol, and return what came behind the request."""
         self._phase = Phase.ENDED
         self.pod.wheel.discard(self)
+        self._forget_before()
         rest, self._buffer = self._buffer, b""
         return rest
 
@@ -302,24 +308,24 @@ class FrontDoor(asyncio.Protocol):
     def reply(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer the request."""
         assert self._request is not None
-        keep_alive = self._keeps_alive
+        keep_alive = self._request.keep_alive and not self.pod.draining
         data = answer(status, body, {**headers, **self.cors()}, keep_alive=keep_alive)
         self._answer(data[: len(data) - len(body)] if self._request.method == "HEAD" else data, keep_alive)
 
     def repeat(self, composed: Composed) -> None:
         """Answer the request as many others are answered."""
-        if self._origin is None and self._keeps_alive:
+        request = self._request
+        assert request is not None
+        if self._origin is None and request.keep_alive and not self.pod.draining:
             self._answer(composed.whole(), True)
         else:
             self.reply(HTTPStatus.OK, composed.body, POST_HEADERS)
 
-    @property
-    def _keeps_alive(self) -> bool:
-        assert self._request is not None
-        return self._request.keep_alive and not self.pod.draining
-
     def _answer(self, data: bytes, keep_alive: bool) -> None:
-        self._before = self._poll if self._head else None
+        if self._head and keep_alive:
+            self._before = self._poll
+        elif self._poll is not None:
+            self._poll.cancel()
         self._request = self._poll = None
         self.pod.counters.bytes_out += len(data)
         self.transport.write(data)

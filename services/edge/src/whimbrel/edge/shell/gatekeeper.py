@@ -87,6 +87,14 @@ class Gatekeeper:
         self.remembered += 1
         return identity.within(user.groups)
 
+    def remembers(self, digest: bytes) -> bool:
+        """Tell whether the token of this ``token_digest`` is still good as far as is known here."""
+        identity = self._verified.get(digest)
+        if identity is None or identity.expires <= time.time():
+            return False
+        self.remembered += 1
+        return True
+
     def identify_at_once(self, token: str | None, grant: str | None, *, now: float) -> Identified | Rejected | None:
         """Check ``grant`` or else ``token``; None where auth or the router must be asked (``identify``)."""
         if grant is not None and (found := self._resume(grant)) is not None:

@@ -22,7 +22,10 @@ EXPOSED: Final = "ETag, Retry-After"  # headers that a page may read
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request. Header names are lower case; a header that repeats holds all its values."""
+    """One HTTP request. Header names are lower case; a header that repeats holds all its values.
+
+    ``keep_alive``: the client goes on with this connection.
+    """
 
     method: str = ""
     path: str = ""
@@ -30,6 +33,7 @@ class Request:
     version: str = "1.1"
     headers: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
+    keep_alive: bool = True
 
     def header(self, name: str) -> str | None:
         """Return the value of header ``name``, None where it is missing; the first of several."""
@@ -39,14 +43,6 @@ class Request:
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query's parameters in order."""
         return parse_qsl(self.query, keep_blank_values=True)
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the client goes on with this connection."""
-        # httptools knows it only until a request without a body is complete.
-        connection = ",".join(self.headers.get("connection", ())).lower()
-        options = [option.strip() for option in connection.split(",")]
-        return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
 
     @property
     def bearer(self) -> str | None:
@@ -125,7 +121,15 @@ def read_head(raw: bytes) -> tuple[Request, int]:
         version,
         head.headers,
     )
+    request.keep_alive = _keeps_alive(request)
     return request, _body_bytes(request)
+
+
+def _keeps_alive(request: Request) -> bool:
+    # httptools knows it only until a request without a body is complete.
+    connection = ",".join(request.headers.get("connection", ())).lower()
+    options = [option.strip() for option in connection.split(",")]
+    return "close" not in options and (request.version == "1.1" or "keep-alive" in options)
 
 
 def _body_bytes(request: Request) -> int:

@@ -242,7 +242,7 @@ class Poll:
         self._waits = True
         self._lives = lives
         for live in lives:
-            self.pod.hub.wait(live, self)
+            live.wait(self)
         self._door.wait_until(self._until)
 
     def hear(self, frames: Sequence[bytes]) -> None:
@@ -257,9 +257,12 @@ class Poll:
             if not self._answered_at_once(turn):
                 self._look()
         except Exception as error:  # a fault of ours must cost one poll, not those behind it
-            self.pod.log.exception("connection.failed", error)
-            self.cancel()
-            self._door.refuse(OUR_FAULT)
+            self._broke(error)
+
+    def _broke(self, error: Exception) -> None:
+        self.pod.log.exception("connection.failed", error)
+        self.cancel()
+        self._door.refuse(OUR_FAULT)
 
     def _failed(self) -> None:
         if not self.done:
@@ -329,12 +332,20 @@ class Poll:
             self._end()
 
     def _end(self) -> None:
+        self._stop()
+        self._leave()
+
+    def _stop(self) -> None:
+        """Wait no more."""
         self.done = True
         pod = self.pod
         now = pod.now()
         for live in self._lives:
-            pod.hub.unwait(live, self, now=now)
-        if self._identity is not None:
-            pod.users.detach(self._identity.user, self, now=now)
+            live.unwait(self, now=now)
         pod.forget(self)
         pod.counters.open["poll"] -= 1
+
+    def _leave(self) -> None:
+        """Hear no more of the user."""
+        if self._identity is not None:
+            self.pod.users.detach(self._identity.user, self, now=self.pod.now())
