@@ -1,0 +1,105 @@
+// Tokens: asked for once, renewed before they end, whatever the clock of the machine says.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import "../src/tabs/group.js"; // at hand, so that no real time passes
+import { Browser, tokenOf } from "./support/browser.js";
+import { Scene } from "./support/scene.js";
+
+/** A token that lives `seconds`, by a clock of its own. @param {number} seconds @param {number} [number] */
+function tokenFor(seconds, number = 0) {
+  return `.${btoa(JSON.stringify({ sub: "alice", number, iat: 4_000_000_000, exp: 4_000_000_000 + seconds }))}.`;
+}
+
+test("a token is renewed before it ends though the edge gives no notice, and though the machine's clock is decades off", async () => {
+  for (const transport of /** @type {const} */ (["websocket", "sse", "poll"])) {
+    const scene = new Scene();
+    scene.edge.expiresIn = 300;
+    scene.follow(scene.client({ transport, token: () => tokenFor(300, ++scene.tokens) }), "orders:42");
+    await scene.pass(270_000);
+    assert.equal(scene.tokens, 1);
+    await scene.pass(20_000);
+    assert.equal(scene.tokens, 2);
+    await scene.pass(270_000);
+    scene.edge.publish("orders:42", 1);
+    await scene.pass(100);
+    assert.deepEqual(scene.seen, [1]);
+    assert.deepEqual(scene.states, ["connecting", "connected"]);
+    assert.equal(scene.tokens, 2);
+  }
+});
+
+test("on an event stream another token is another stream, opened before the first is closed", async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "sse" });
+  scene.follow(client, "orders:42");
+  await scene.pass(100);
+  const [stream] = scene.edge.sockets;
+  stream?.say({ type: "expiring", in: 30 });
+  for (const n of [1, 2, 3, 4, 5, 6]) {
+    scene.edge.publish("orders:42", n);
+    await scene.pass(6);
+  }
+  await scene.pass(100);
+  assert.deepEqual(scene.edge.received.map(({ type, token }) => [type, token]), [["connect", "token-1"], ["connect", "token-2"]]);
+  assert.deepEqual(scene.seen, [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(scene.states, ["connecting", "connected"]);
+  assert.equal(scene.edge.sockets.size, 1);
+});
+
+test("a token that ended while the machine slept is replaced before the client comes back", async () => {
+  const scene = new Scene();
+  scene.client({ transport: "websocket", token: () => tokenFor(3_600, ++scene.tokens) });
+  await scene.pass(100);
+  scene.edge.cut();
+  scene.clock.sleep(2 * 3_600_000);
+  scene.host.page.dispatchEvent(new Event("pageshow"));
+  await scene.pass(2_000);
+  assert.equal(scene.tokens, 2);
+  assert.deepEqual(scene.edge.received.map(({ token }) => token), [tokenFor(3_600, 1), tokenFor(3_600, 2)]);
+  assert.equal(scene.states.at(-1), "connected");
+});
+
+test("a provider that is slow is asked once, however many ask", async () => {
+  const scene = new Scene();
+  /** @type {(token: string) => void} */
+  let answer = () => {};
+  scene.client({ transport: "websocket", token: () => (scene.tokens++, new Promise((resolve) => (answer = resolve))) });
+  await scene.pass(10);
+  answer("token-1");
+  await scene.pass(100);
+  const [socket] = scene.edge.sockets;
+  for (const _ of [1, 2, 3]) socket?.say({ type: "expiring", in: 30 });
+  await scene.pass(100);
+  assert.equal(scene.tokens, 2);
+  answer("token-2");
+  await scene.pass(100);
+  assert.equal(scene.edge.received.filter(({ type }) => type === "refresh").length, 1);
+});
+
+test("of all tabs only the one that holds the connection renews the token", async () => {
+  const browser = new Browser();
+  const { scene } = browser;
+  const tabs = [1, 2, 3].map(() => browser.open({ token: () => (scene.tokens++, tokenFor(300, scene.tokens)) }));
+  scene.edge.expiresIn = 300;
+  await scene.pass(200);
+  assert.equal(scene.tokens, 3);
+  await scene.pass(290_000);
+  assert.equal(scene.tokens, 4);
+  for (const { states } of tabs) assert.deepEqual(states, ["connecting", "connected"]);
+});
+
+test("a tab whose provider comes back with another user's token does not let the others hear what is not theirs", async () => {
+  const browser = new Browser();
+  const { scene } = browser;
+  let user = "alice";
+  const tab = browser.open({ token: () => tokenOf(user) });
+  await scene.pass(200);
+  user = "bob";
+  for (const socket of scene.edge.sockets) socket.say({ type: "expiring", in: 30 });
+  await scene.pass(200);
+  assert.ok(!scene.edge.received.some(({ token }) => token === tokenOf("bob")));
+  assert.match(scene.errors[0].message, /another user/);
+  tab.client.close();
+});
