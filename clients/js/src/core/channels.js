@@ -192,7 +192,8 @@ export class Channels {
    * @param {Effect[]} out
    */
   subscribed(frame, now, out) {
-    const { channel: name, error } = frame;
+    const { channel: name, error, id } = frame;
+    if (id && !this.#channels.has(name)) return; // asked for, and given up before the answer came
     const channel = this.#channels.get(name) ?? new Channel(name, false, null);
     if (error) return this.#refused(channel, error, undefined, now, out);
     this.#channels.set(name, channel);

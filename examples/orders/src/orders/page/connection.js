@@ -79,6 +79,9 @@ export function showConnection(client, line, log, presence) {
     }
     draw();
   });
+  client.on("transport", (transport) => {
+    if (client.state === "connected") log.note("connected", `now by ${NAMES[transport]}`);
+  });
   setInterval(draw, 100);
 
   offline.addEventListener("click", () => {

@@ -1,0 +1,132 @@
+// What a user interface shows of a client, as plain stores: a value, and who hears of its changes. A channel is followed while somebody
+// listens. The contract is Svelte's, and React's `useSyncExternalStore` takes it as well.
+
+/**
+ * @import { Whimbrel } from "../client.js"
+ * @import { Transport } from "../core/choice.js"
+ * @import { ChannelState, ConnectionState, Reason } from "../core/effects.js"
+ * @import { Position } from "../protocol.gen.js"
+ * @import { ChannelPublication, Subscription } from "../subscription.js"
+ *
+ * @typedef {{state: ConnectionState, transport: Transport, code: number, reason: string, retryMs: number | null}} ConnectionView
+ */
+
+/**
+ * @template T
+ * @typedef {object} Store
+ * @property {() => T} get the same object until it changes
+ * @property {(listener: (value: T) => void) => () => void} subscribe calls at once, and at each change; what it returns ends that
+ */
+
+/**
+ * @template T
+ * @typedef {object} ChannelOptions
+ * @property {(value: T, publication: ChannelPublication) => T} [reduce] makes the next value; by default it is the latest publication
+ * @property {T} [initial] null by default
+ * @property {(publication: ChannelPublication, how: {recovered: boolean}) => void} [publication] hears each one, beside the value
+ * @property {() => void} [reset] publications may be missing: load the state anew
+ * @property {Position} [position]
+ * @property {number} [last]
+ */
+
+/** @template T @typedef {{value: T, state: ChannelState, error: Reason | null}} ChannelView */
+
+/** @template T */
+class Watched {
+  #value;
+  /** @type {Set<(value: T) => void>} */
+  #listeners = new Set();
+  #begin;
+  /** @type {(() => void) | null} */
+  #end = null;
+
+  /** @param {T} value @param {(set: (value: T) => void, get: () => T) => () => void} begin while somebody listens */
+  constructor(value, begin) {
+    this.#value = value;
+    this.#begin = begin;
+  }
+
+  get = () => this.#value;
+
+  /** @param {(value: T) => void} listener */
+  subscribe = (listener) => {
+    const own = (/** @type {T} */ value) => listener(value);
+    this.#listeners.add(own);
+    this.#end ??= this.#begin(this.#set, this.get);
+    own(this.#value);
+    return () => {
+      if (!this.#listeners.delete(own) || this.#listeners.size > 0) return;
+      // Who comes back in the same breath, as a component that is mounted anew does, finds the channel open.
+      queueMicrotask(() => {
+        if (this.#listeners.size > 0) return;
+        this.#end?.();
+        this.#end = null;
+      });
+    };
+  };
+
+  /** @param {T} value */
+  #set = (value) => {
+    this.#value = value;
+    for (const listener of this.#listeners) listener(value);
+  };
+}
+
+/**
+ * @template [T=ChannelPublication | null]
+ * @param {Whimbrel} client
+ * @param {string} channel
+ * @param {ChannelOptions<T>} [options]
+ * @returns {Store<ChannelView<T>>}
+ */
+export function channelStore(client, channel, options = {}) {
+  const { reduce = (_, publication) => /** @type {T} */ (publication), initial = /** @type {T} */ (null), publication: heard, reset, position, last } = options;
+  return new Watched(/** @type {ChannelView<T>} */ ({ value: initial, state: client.channelState(channel), error: null }), (set, get) => {
+    const subscription = client.subscribe(channel, {
+      publication: (publication, how) => {
+        set({ ...get(), value: reduce(get().value, publication) });
+        heard?.(publication, how);
+      },
+      reset: () => reset?.(),
+      state: ({ state, error }) => set({ ...get(), state, error }),
+      ...(position && { position }),
+      ...(last && { last }),
+    });
+    if (subscription.state !== get().state) set({ ...get(), state: subscription.state });
+    return () => subscription.unsubscribe();
+  });
+}
+
+/** @param {Whimbrel} client @returns {Store<ConnectionView>} */
+export function connectionStore(client) {
+  const now = () => ({ state: client.state, transport: client.transport, code: 1000, reason: "", retryMs: null });
+  return new Watched(/** @type {ConnectionView} */ (now()), (set, get) => {
+    const ends = [
+      client.on("state", (change) => set({ ...change, transport: client.transport })),
+      client.on("transport", (transport) => set({ ...get(), transport })),
+    ];
+    if (client.state !== get().state || client.transport !== get().transport) set(now());
+    return () => ends.forEach((end) => end());
+  });
+}
+
+/** @param {Whimbrel} client @param {string} channel @returns {Store<readonly string[]>} the users in a channel, in the order in which they came */
+export function presenceStore(client, channel) {
+  return new Watched(/** @type {readonly string[]} */ ([]), (set, get) => {
+    /** @type {Subscription | null} */
+    let subscription = null;
+    const look = () =>
+      client.presence(channel).then(
+        (users) => subscription && set([...new Set(users.map((each) => (typeof each === "string" ? each : each.user)))]),
+        () => {}, // refused, or the connection is away: what is known stands
+      );
+    subscription = client.subscribe(channel, { state: ({ state }) => state === "subscribed" && look(), reset: look });
+    subscription.on("join", ({ user }) => get().includes(user) || set([...get(), user]));
+    subscription.on("leave", ({ user }) => set(get().filter((each) => each !== user)));
+    if (subscription.state === "subscribed") look();
+    return () => {
+      subscription?.unsubscribe();
+      subscription = null;
+    };
+  });
+}
