@@ -12,7 +12,19 @@ from typing import Final
 import uvloop
 
 from bench.machine import Company, Machine
-from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery, streams
+from bench.parts import (
+    connects,
+    fanout,
+    flatness,
+    growth,
+    idle,
+    latency,
+    polling,
+    recovery,
+    resumes,
+    streams,
+    throughput,
+)
 from bench.peers import PEERS
 from bench.program import Broken
 from bench.report import Row
@@ -26,11 +38,16 @@ PARTS: Final[Mapping[str, Callable[[Stand], Awaitable[list[Row]]]]] = {
     "connects": connects.measure,
     "recovery": recovery.measure,
     "latency": latency.measure,
+    "durable": latency.durable,
+    "throughput": throughput.measure,
     "polling": polling.measure,
     "streams": streams.measure,
     "flatness": flatness.measure,
+    "resumes": resumes.measure,
+    "growth": growth.measure,
 }
-USUAL: Final = tuple(part for part in PARTS if part != "flatness")  # which takes as long as all of the others
+LONG: Final = ("flatness", "resumes", "growth")  # each takes as long as half of the others together
+USUAL: Final = tuple(part for part in PARTS if part not in LONG)
 
 
 def main() -> int:

@@ -5,13 +5,16 @@ import base64
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from bench.load import Transport
 from bench.meter import Meter
@@ -36,6 +39,11 @@ ISSUER: Final = "whimbrel"
 # What is measured is what the edge can do, not where it would say no: a storm at full speed, a load beyond its means.
 UNLIMITED: Final = {"WHIMBREL_EDGE_CONNECTS_PER_S": "1000000", "WHIMBREL_EDGE_BROWNOUT_LAG_S": "60"}
 
+ANSWER_S: Final = 5.0  # of a process under full load
+LOOK_S: Final = 0.02  # between two looks at what is stored
+_SAMPLE: Final = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
+
+Metrics = Counter[str]  # a sample's name, with its labels as they are written: `a_total`, `b_total{source="ring"}`
 Send = Callable[[Channel, str, bytes], asyncio.Future[Delivery]]
 
 
@@ -55,6 +63,7 @@ class Installation:
         self._numbers = Numbers()
         self._notifier: Connection | None = None
         self._domain: Connection | None = None
+        self._histories: tuple[str, ...] = ()
 
     @classmethod
     async def start(cls, folder: Path, *options: str, **environment: str) -> Self:
@@ -113,6 +122,27 @@ class Installation:
         pids: dict[str, int] = self._running["pids"]
         return Meter({"server" if name == "edge" else name: pid for name, pid in pids.items()})
 
+    def pid_of(self, name: str) -> int:
+        """Return the process of an edge or service."""
+        return int(self._running["pids"][name])
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process and return its pid."""
+        pid = self.pid_of(name)
+        os.kill(pid, number)
+        return pid
+
+    async def metrics(self, *names: str) -> Metrics:
+        """Return the sum of what these processes count now."""
+        total: Metrics = Counter()
+        for name in names:
+            status, body = await get(f"{self._running['ops'][name]}/metrics")
+            if status != 200:
+                raise Broken(f"{name} answers {status} to /metrics")
+            for sample, labels, value in _SAMPLE.findall(body):
+                total[f"{sample}{{{labels}}}" if labels else sample] += int(float(value))
+        return total
+
     async def renew_edge(self) -> None:
         """Have a new edge process that knows nothing: no part may profit from the one before."""
         before = self._running["pids"]["edge"]
@@ -128,9 +158,9 @@ class Installation:
         pids = [each.get("pid") for each in said if (each["event"], each.get("part")) == (event, part)]
         return pids[-1] if pids else None
 
-    def token(self, user: str) -> str:
+    def token(self, user: str, groups: tuple[str, ...] = ()) -> str:
         """Return an access token."""
-        request = TokenRequest(user=user, claims={}, ttl=3600)
+        request = TokenRequest(user=user, groups=groups, claims={}, ttl=3600)
         return mint(request, self._keys.signer(ISSUER), jti=secrets.token_hex(8), now=time.time())
 
     def line(self, user: str, channels: Sequence[Channel]) -> str:
@@ -166,6 +196,54 @@ class Installation:
 
         await self._pace(rate, count, channels, series, send)
 
+    async def told(self, rate: float, inboxes: Sequence[Channel], *, series: int) -> None:
+        """Publish one event for each of ``inboxes``, whose users its header names."""
+        assert self._domain is not None
+        bus = self._domain
+
+        def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
+            event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
+            headers = {**event, MSG_ID: f"bench/{name}", "whimbrel-users": channel.name}
+            return bus.ask(f"events.bench.note.{channel.name}", data, headers=headers)
+
+        await self._pace(rate, len(inboxes), inboxes, series, send)
+
+    async def event(self, name: str, data: bytes, audience: Mapping[str, str]) -> None:
+        """Publish one event that is for those whom the headers ``audience`` name."""
+        assert self._domain is not None
+        event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
+        headers = {**event, MSG_ID: f"bench/{name}", **audience}
+        jetstream.ack_of(
+            await self._domain.request(f"events.bench.bulk.{name}", data, headers=headers, timeout=ANSWER_S)
+        )
+
+    async def in_one_partition(self, channels: Iterable[Channel]) -> Iterator[Channel]:
+        """Return those of ``channels`` that the first history stream keeps."""
+        partitions = len(await self._history_streams())
+        return (channel for channel in channels if subjects.partition_of(channel, partitions) == 0)
+
+    async def _history_streams(self) -> tuple[str, ...]:
+        assert self._notifier is not None
+        if not self._histories:
+            partitions = (await jetstream.layout(self._notifier)).partitions
+            self._histories = tuple(subjects.all_history_streams(partitions))
+        return self._histories
+
+    async def stored(self) -> int:
+        """Return how many publications all history streams have taken so far."""
+        assert self._notifier is not None
+        names = await self._history_streams()
+        asked = (jetstream.request(self._notifier, f"STREAM.INFO.{name}") for name in names)
+        return sum(info["state"]["last_seq"] for info in await asyncio.gather(*asked))
+
+    async def until_stored(self, number: int, *, patience_s: float = 60.0) -> None:
+        """Wait until ``number`` publications are stored. Raises Broken."""
+        deadline = time.monotonic() + patience_s
+        while (found := await self.stored()) < number:
+            if time.monotonic() > deadline:
+                raise Broken(f"{number - found} of {number} publications are not stored after {patience_s:g} s")
+            await asyncio.sleep(LOOK_S)
+
     async def _pace(
         self, rate: float, count: int, channels: Sequence[Channel], series: int | Sequence[int], send: Send
     ) -> None:
@@ -194,3 +272,17 @@ class Installation:
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
+
+
+async def get(url: str) -> tuple[int, str]:
+    """Return status and body of an answer. Raises OSError, TimeoutError, ValueError."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(ANSWER_S):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        try:
+            writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+            answer = (await reader.read()).decode()
+        finally:
+            writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split()[1]), body

@@ -17,7 +17,7 @@ from bench.report import NAMES, shown_figure
 
 RESULTS: Final = Path(__file__).parent / "results"
 PAGE: Final = ROOT / "docs/explanation/performance.md"
-PLOT: Final = PAGE.with_name("flatness.svg")
+PLOTS: Final = ("flatness", "growth")  # runs whose rows are points of curves
 MARKED: Final = re.compile(r"(<!-- (\w+): by python -m bench\.page -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Record = Mapping[str, Any]
@@ -25,7 +25,8 @@ Record = Mapping[str, Any]
 
 def main(arguments: Sequence[str]) -> int:
     """Write, or check, what is derived."""
-    derived = {PAGE: page(PAGE.read_text()), PLOT: plot(_run("flatness")["rows"])}
+    derived = {PAGE: page(PAGE.read_text())}
+    derived |= {PAGE.with_name(f"{name}.svg"): plot(_run(name)["rows"]) for name in PLOTS}
     if "--check" in arguments:
         stale = [path.name for path, text in derived.items() if not path.exists() or path.read_text() != text]
         if stale:

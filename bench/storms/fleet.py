@@ -2,16 +2,12 @@
 
 import asyncio
 import os
-import re
-import signal
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit
 
-from bench.installation import Installation
+from bench.installation import Installation, get
 from bench.pacing import beats
 from bench.program import Broken
 from bench.publications import TIME
@@ -25,11 +21,7 @@ from whimbrel.runtime.nats import Delivery
 
 LIMITS: Final = ("connects_per_s", "brownout_lag_s")  # a storm meets the edge as it is, not as it is measured
 LOOK_S: Final = 0.1  # between two looks of the load balancer; real ones look every few seconds, and miss more
-ANSWER_S: Final = 2.0
 PAUSE_S: Final = 0.02
-_SAMPLE: Final = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
-
-Metrics = Counter[str]  # a sample's name, with its labels as they are written: `a_total`, `b_total{source="ring"}`
 
 
 class Fleet(Installation):
@@ -51,16 +43,6 @@ class Fleet(Installation):
         """Return where clients of an edge connect."""
         return int(self._running["edges"][self.names.index(name)].rpartition(":")[2])
 
-    def pid_of(self, name: str) -> int:
-        """Return the process of an edge or service."""
-        return int(self._running["pids"][name])
-
-    def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to a process and return its pid."""
-        pid = self.pid_of(name)
-        os.kill(pid, number)
-        return pid
-
     async def ended(self, pid: int, *, patience_s: float) -> float:
         """Wait until a process is gone, and return how many seconds that took. Raises Broken."""
         loop = asyncio.get_running_loop()
@@ -75,17 +57,6 @@ class Fleet(Installation):
         """Wait until the process that was ``before`` has a successor that is ready. Raises Broken."""
         await self._until(lambda: self._running["pids"][name] not in (before, None))
         await self._until(lambda: self._said("part", name) == self._running["pids"][name])
-
-    async def metrics(self, *names: str) -> Metrics:
-        """Return the sum of what these processes count now."""
-        total: Metrics = Counter()
-        for name in names:
-            status, body = await _get(f"{self._running['ops'][name]}/metrics")
-            if status != 200:
-                raise Broken(f"{name} answers {status} to /metrics")
-            for sample, labels, value in _SAMPLE.findall(body):
-                total[f"{sample}{{{labels}}}" if labels else sample] += int(float(value))
-        return total
 
     @asynccontextmanager
     async def balancing(self, *herds: Herd) -> AsyncIterator[None]:
@@ -140,20 +111,7 @@ def _lives(pid: int) -> bool:
 
 async def _is_ready(base: str) -> bool:
     try:
-        status, _ = await _get(f"{base}/ready")
+        status, _ = await get(f"{base}/ready")
     except (OSError, TimeoutError, ValueError):
         return False
     return status == 200
-
-
-async def _get(url: str) -> tuple[int, str]:
-    parts = urlsplit(url)
-    async with asyncio.timeout(ANSWER_S):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
-            answer = (await reader.read()).decode()
-        finally:
-            writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
-    return int(head.split()[1]), body

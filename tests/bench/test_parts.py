@@ -9,7 +9,19 @@ import pytest_asyncio
 from bench import __main__ as command
 from bench.installation import Installation
 from bench.machine import Machine
-from bench.parts import connects, fanout, flatness, idle, latency, polling, recovery, streams
+from bench.parts import (
+    connects,
+    fanout,
+    flatness,
+    growth,
+    idle,
+    latency,
+    polling,
+    recovery,
+    resumes,
+    streams,
+    throughput,
+)
 from bench.stand import Stand
 
 FEW: Mapping[ModuleType, Mapping[str, object]] = {
@@ -20,6 +32,9 @@ FEW: Mapping[ModuleType, Mapping[str, object]] = {
     latency: {"CLIENTS": 4, "RATE": 100.0, "SECONDS": 0.2},
     polling: {"CLIENTS": 4, "SECONDS": 0.2},
     streams: {"CLIENTS": 4, "SECONDS": 0.2},
+    throughput: {"EVENTS": 40, "CHANNELS": 4, "BULK": 6, "MEMBERS": 4},
+    resumes: {"CLIENTS": 4, "SHARED_BY": 2},
+    growth: {"STORED": (10, 40), "INBOXES": (2, 8), "CLIENTS": 2, "RATE": 100.0, "SECONDS": 0.2},
     flatness: {
         "SUBSCRIBERS": (2, 4),
         "CHANNELS": (1, 10),
@@ -49,6 +64,13 @@ async def test_a_part_measures_whimbrel_beside_the_others(
     stand: Stand, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Installation, "renew_edge", _keep_the_edge)
+    if part == "durable":  # nor does it need an installation of its own here
+
+        async def the_same(*_: object, **__: object) -> Installation:
+            return stand.whimbrel
+
+        monkeypatch.setattr(Installation, "start", the_same)
+        monkeypatch.setattr(Installation, "stop", _keep_the_edge)
     for module, sizes in FEW.items():
         for name, size in sizes.items():
             monkeypatch.setattr(module, name, size)

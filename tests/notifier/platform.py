@@ -182,6 +182,14 @@ class Platform:
         stream = subjects.history_stream(subjects.partition_of(parsed, PARTITIONS))
         return (await self.reads.batch(stream, subjects.stored_subject(parsed, PARTITIONS), 1)).messages
 
+    async def in_histories(self) -> int:
+        """Return how many publications the history streams have taken."""
+        infos = [
+            await jetstream.request(self.router, f"STREAM.INFO.{name}")
+            for name in subjects.all_history_streams(PARTITIONS)
+        ]
+        return sum(info["state"]["last_seq"] for info in infos)
+
     async def await_stored(self, channel: str, count: int) -> list[Stored]:
         """Return what is stored for ``channel`` once there are ``count`` publications."""
         found: list[Stored] = []

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.notifier.platform import Notifier, Platform, body
+from whimbrel.protocol import subjects
 from whimbrel.runtime.delivery import header
+from whimbrel.runtime.kv import Bucket
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -44,6 +46,18 @@ async def test_a_sampled_trace_travels_with_the_publication_and_an_unsampled_one
     (unsampled,) = await platform.await_stored("orders:2", 1)
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", header(sampled.headers, "traceparent") or "")
     assert header(unsampled.headers, "traceparent") is None
+
+
+async def test_an_event_for_a_group_is_stored_once_whoever_is_in_it(platform: Platform) -> None:
+    members = Bucket(platform.router, platform.reads, subjects.GROUPS)
+    for number in range(20):
+        await members.put(subjects.membership_key(f"member-{number}", "vip"), b"{}")
+    platform.notifier("routes: []")
+    before = await platform.in_histories()
+    await platform.publish("events.shop.order.1", {"n": 1}, {"whimbrel-groups": "vip"})
+    await platform.publish("events.shop.order.2", {"n": 2}, {"whimbrel-groups": "vip"})
+    assert [body(each)["data"] for each in await platform.await_stored("group:vip", 2)] == [{"n": 1}, {"n": 2}]
+    assert await platform.in_histories() == before + 2
 
 
 async def test_an_ephemeral_channel_hears_the_event_live_and_keeps_nothing(platform: Platform) -> None:

@@ -18,6 +18,7 @@ BACKGROUND: Final = ("auth", "router", "notifier")
 MAX_STORE: Final = "2GiB"  # of JetStream on a laptop
 SYNC: Final = "2m0s"  # a killed server loses nothing; a power cut loses what came since, and that is fine on a laptop
 CLUSTER: Final = "whimbrel"
+NATS_SYNC: Final = "WHIMBREL_NATS_SYNC"
 CLUSTER_SYNC: Final = "always"  # a cluster is there to see what production does
 DEMO_CHANNEL: Final = "orders:board"  # what everybody looks at on the page of the example
 DRAIN_S: Final = "1"  # nobody has to be moved to another pod
@@ -93,7 +94,7 @@ def _server(setup: Setup, program: str, name: str) -> Part:
         "WHIMBREL_NATS_MONITOR_PORT": str(setup.ports[f"{name}-monitor"]),
         "WHIMBREL_NATS_STORE": str(setup.store.streams(setup.nats_servers, name).absolute()),
         "WHIMBREL_NATS_MAX_STORE": MAX_STORE,
-        "WHIMBREL_NATS_SYNC": SYNC if setup.nats_servers == 1 else CLUSTER_SYNC,
+        "WHIMBREL_NATS_SYNC": os.environ.get(NATS_SYNC, SYNC if setup.nats_servers == 1 else CLUSTER_SYNC),
     }
     env |= {f"WHIMBREL_NATS_{user.upper()}_PASSWORD": setup.store.secrets()[f"nats_{user}"] for user in NATS_USERS}
     command = (program, "--config", str(setup.deploy / "nats/nats.conf"), *_cluster_options(setup, name))

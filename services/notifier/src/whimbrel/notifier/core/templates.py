@@ -15,7 +15,7 @@ from whimbrel.notifier.core.events import Event
 from whimbrel.protocol.channels import NAME_PATTERN, NAMESPACE_PATTERN, Channel
 from whimbrel.protocol.errors import MalformedChannel
 
-MAX_TARGETS: Final = 5_000  # of one event: what its audience headers have room for; a larger audience is a group
+MAX_TARGETS: Final = 10_000  # of one event: half a second of a notifier; a larger audience is a group
 
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _PLAIN: Final = re.compile(r"domain|entity|id|type")
