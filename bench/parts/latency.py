@@ -1,10 +1,14 @@
 """The whole path: from a domain team's event, by EVENTS, notifier, history and edge, to the frame at the client."""
 
+import os
+import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
 from bench.installation import Installation
+from bench.meter import Spread
 from bench.report import Goal, Row, at_most
 from bench.stand import Stand
 from bench.trial import Trial, connect_frame, spread, tried
@@ -13,6 +17,7 @@ from whimbrel.protocol.channels import Channel
 CLIENTS: Final = 500
 RATE: Final = 1000.0  # events per second
 SECONDS: Final = 4
+PROBES: Final = 300
 BESIDE: Final = ("notifier", "nats", "publisher", "load")
 
 
@@ -26,9 +31,26 @@ async def durable(stand: Stand) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="whimbrel-bench-") as folder:
         whimbrel = await Installation.start(Path(folder), WHIMBREL_NATS_SYNC="always")
         try:
-            return await _measure(stand, whimbrel, ", fsync always", at_most(8), at_most(40))
+            synced_ms = _synced_ms(Path(folder) / "probe")
+            rows = await _measure(stand, whimbrel, ", fsync always", at_most(8), at_most(40))
         finally:
             await whimbrel.stop()
+    rows[0].beside["fsync of 400 bytes on this disk, ms"] = (
+        synced_ms  # each event takes two of them, one after the other
+    )
+    return rows
+
+
+def _synced_ms(path: Path) -> Spread:
+    """Return how long the disk takes for what NATS does for each message: the median and the mean."""
+    took = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(PROBES):
+            file.write(bytes(400))
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append((time.perf_counter() - began) * 1000)
+    return Spread.of([statistics.median(took), statistics.fmean(took)])
 
 
 async def _measure(stand: Stand, whimbrel: Installation, how: str, middle_goal: Goal, late_goal: Goal) -> list[Row]:

@@ -14,8 +14,8 @@ from opentelemetry.trace import Span, StatusCode
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.opening import Opening
-from whimbrel.edge.core.recovery import Complete, Unrecoverable
-from whimbrel.edge.core.ring import Stored
+from whimbrel.edge.core.recovery import Complete, StreamBounds, Unrecoverable
+from whimbrel.edge.core.ring import Ring, Stored
 from whimbrel.edge.core.subscription import NotOpened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.inboxes import rfc3339_now
@@ -33,6 +33,7 @@ from whimbrel.runtime.metrics import Metrics
 PATIENCE_S: Final = 10.0  # the bus may be reconnecting; after that the channel is refused with 108
 
 
+_UNREADABLE: Final = NotOpened(ErrorCode.UNAVAILABLE, "the history cannot be read now; subscribe again")
 RECOVERED: Final = "recovered"
 
 
@@ -100,7 +101,34 @@ class Openings:
 
     async def prepare(self, openings: Sequence[Opening], user: str, parent: Span | None = None) -> None:
         """Read what is missing until every opening can be completed, or refuse it with 108; traced under ``parent``."""
-        await asyncio.gather(*(self._prepare(each, user, parent) for each in openings if each.complete() is None))
+        wanted = [each for each in openings if each.complete() is None]
+        await self._prove_quiet(wanted)
+        left = [each for each in wanted if each.complete() is None]
+        if len(left) == 1:  # as in most returns, and a task costs more than all of the above
+            await self._prepare(left[0], user, parent)
+        else:
+            await asyncio.gather(*(self._prepare(each, user, parent) for each in left))
+
+    async def _prove_quiet(self, openings: Sequence[Opening]) -> None:
+        """Prove that nothing was missed in channels without retained publications, as most are of who comes back: all
+        of them together, by one request for each stream, which others share.
+        """
+        asked = []
+        for each in openings:
+            ring, position = each.live.ring, each.wanted.position
+            if ring is not None and ring.quiet and position is not None and not each.prepared:
+                asked.append((each, ring, position, self._bus.streams.ask_bounds(each.live.channel)))
+        if not asked:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                for opening, ring, position, bounds in asked:
+                    _reach_back(opening.live, ring, position.offset, await asyncio.shield(bounds))
+                    self._from_memory(opening)
+        except (TimeoutError, *TROUBLE):
+            for opening, *_ in asked:
+                if not opening.prepared:
+                    opening.refused = _UNREADABLE
 
     async def _prepare(self, opening: Opening, user: str, parent: Span | None) -> None:
         with self._tracing.recovering(opening.wanted.channel.namespace, parent) as span:
@@ -127,7 +155,7 @@ class Openings:
                 while opening.complete() is None:
                     await self._read_up(opening)
         except (TimeoutError, *TROUBLE):
-            opening.refused = NotOpened(ErrorCode.UNAVAILABLE, "the history cannot be read now; subscribe again")
+            opening.refused = _UNREADABLE
 
     def _from_memory(self, opening: Opening) -> None:
         wanted, live, ring = opening.wanted, opening.live, opening.live.ring
@@ -151,8 +179,9 @@ class Openings:
         wanted, live = opening.wanted, opening.live
         assert live.ring is not None
         if wanted.position is not None:
-            if live.ring.quiet:
-                await self._reach_back(live, wanted.position.offset)
+            if live.ring.quiet:  # the bus had not opened it before
+                ring = live.ring
+                _reach_back(live, ring, wanted.position.offset, await self._bus.streams.bounds(live.channel))
                 self._from_memory(opening)
             if not opening.prepared:
                 opening.begin(wanted.position.offset, True)
@@ -167,16 +196,6 @@ class Openings:
                 opening.begin(min(mark.offset, live.ring.head), None)  # a mark is what a client says
             else:  # nothing was acknowledged yet
                 self._begin_with(opening, await self._bus.streams.after(wanted.channel, 0, HISTORY_LIMIT))
-
-    async def _reach_back(self, live: LiveChannel, position: int) -> None:
-        """Have the ring of a channel without retained publications reach back to ``position``, where nothing was
-        trimmed since: then there was none.
-        """
-        before = live.ring
-        bounds = await self._bus.streams.bounds(live.channel)
-        ring = live.ring
-        if ring is not None and ring is before and ring.quiet and bounds.first <= position + 1:
-            ring.reach_back(position, (), ring.floor)
 
     @staticmethod
     def _begin_with(opening: Opening, publications: Sequence[Stored]) -> None:
@@ -202,3 +221,11 @@ class Openings:
             case Unrecoverable():
                 # The read mark is too far back: the newest are given, the rest can be had by `history`.
                 self._begin_with(opening, await self._bus.streams.newest(opening.wanted.channel, HISTORY_LIMIT))
+
+
+def _reach_back(live: LiveChannel, ring: Ring, position: int, bounds: StreamBounds) -> None:
+    """Have ``ring`` of a channel without retained publications reach back to ``position``, where nothing was trimmed
+    since, as ``bounds`` say that were learnt after the ring began: then there was none.
+    """
+    if live.ring is ring and ring.quiet and bounds.first <= position + 1:
+        ring.reach_back(position, (), ring.floor)

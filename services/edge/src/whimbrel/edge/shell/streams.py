@@ -151,13 +151,17 @@ class Streams:
 
         Raises BusFault, JetStreamRefused.
         """
+        return await asyncio.shield(self.ask_bounds(channel))
+
+    def ask_bounds(self, channel: Channel) -> "asyncio.Future[StreamBounds]":
+        """Begin to ask as ``bounds`` does. The future is shared: await it shielded."""
         stream = self._stream(channel)
         following = self._bounds_to_ask.get(stream)
         if following is None:
             following = asyncio.ensure_future(self._ask_bounds(stream, self._bounds_asked.get(stream)))
             self._bounds_to_ask[stream] = following
             following.add_done_callback(_heed)
-        return await asyncio.shield(following)
+        return following
 
     async def _ask_bounds(self, stream: str, before: "asyncio.Future[StreamBounds] | None") -> StreamBounds:
         if before is not None:
