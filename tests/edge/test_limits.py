@@ -218,6 +218,24 @@ async def test_a_full_pod_is_not_ready_until_there_is_room(neighbours: Neighbour
         await eventually(lambda: edge.service.health.is_ready)
 
 
+async def test_a_pod_that_hovers_at_its_limit_does_not_flap(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, max_sockets=40) as edge:
+
+        async def readiness(sockets: int) -> bool:
+            while len(wires) < sockets:
+                wires.append(await edge.wire())
+            while len(wires) > sockets:
+                await wires.pop().close()
+            await eventually(lambda: edge.pod.sockets == sockets)
+            for look in edge.service.vitals.on_look:
+                look()
+            return edge.service.health.is_ready
+
+        wires: list[Wire] = []
+        found = [await readiness(sockets) for sockets in (38, 39, 40, 39, 38, 37, 39)]
+        assert found == [True, True, False, False, False, True, True]
+
+
 # Those who take nothing or send nothing
 
 
