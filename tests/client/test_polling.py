@@ -51,6 +51,15 @@ def test_an_edge_that_wants_to_be_polled_is_polled_at_its_interval() -> None:
     assert asks(pace) == Poll({}, wait_s=25, rest_s=0, at=100), "held again: it polls for want of anything better"
 
 
+def test_who_was_told_to_poll_asks_soon_whether_that_is_over() -> None:
+    pace = a_pace()
+    assert pace.advice_s() == TIMING.probe_s
+    pace.advised(a_policy(["poll"], 15))
+    assert pace.advice_s() == 60
+    pace.advised(a_policy(["poll"], 3600))
+    assert pace.advice_s() == TIMING.probe_s
+
+
 def test_who_was_told_together_does_not_ask_together() -> None:
     rests = []
     for jitter in (0.0, 0.25, 0.999):

@@ -11,6 +11,7 @@ from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import Peer, get_stream, poll, request, upgrade
 from whimbrel.edge.core.brownout import LATENESS_CALM, MEMORY_CALM, Bounds, Brownout
+from whimbrel.edge.shell.watch import Watch
 from whimbrel.runtime.metrics import resident_bytes
 
 BOUNDS = Bounds(lag_s=0.2, memory_bytes=1000, after_s=3.0, calm_s=30.0)
@@ -151,5 +152,9 @@ async def test_memory_over_the_bound_turns_clients_to_polling_while_it_lasts(nei
         assert (await policy(peers[0]))["transports"] == ["poll"]
         await asyncio.gather(*(policy(peer) for peer in peers[1:]))
         assert not edge.service.health.is_ready
+        [watch] = [each for look in edge.service.vitals.on_look if isinstance(each := look.__self__, Watch)]  # type: ignore[attr-defined]
+        for peer in peers[1:]:
+            await peer.wire.close()
+        await eventually(lambda: watch._told == list(edge.pod.connections))  # who left is not held
         del hoard
         assert (await policy(peers[0]))["transports"][0] == "websocket"  # type: ignore[index]

@@ -77,7 +77,6 @@ class Client:
         self._headers = dict(headers or {})
         self._tls = tls
         self._timing = timing or Timing()
-        self._jitter = jitter
         self._session = Session(
             timing=self._timing,
             preference=transport,
@@ -257,7 +256,7 @@ class Client:
     def _make_link(self, dial: Dial, port: Port) -> Carrier:
         match dial.transport:
             case "poll":
-                return PollLink(dial.link, self._addresses, port, self._timing, self._http_client(), self._jitter)
+                return PollLink(dial.link, self._addresses, port, self._timing, self._http_client())
             case "sse":
                 return EventStreamLink(dial.link, self._addresses, port, self._timing, self._http_client())
             case "websocket":

@@ -12,6 +12,7 @@ from whimbrel.protocol.frames import Policy
 from whimbrel.protocol.positions import Position
 
 INTERVAL_SPREAD: Final = 0.2  # of the interval, to both sides
+ADVICE_POLLS: Final = 4  # intervals between two looks at the policy: the end of a brownout is heard of in a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class Pace:
     def advised(self, policy: Policy) -> None:
         """Follow the edge's policy: the interval is for those whom it wants to poll."""
         self._interval_s = policy.poll.interval if policy.transports[:1] == ("poll",) else 0.0
+
+    def advice_s(self) -> float:
+        """Return how long to wait before the policy is asked for again: who polls is not told by itself."""
+        usual_s = self._timing.probe_s
+        seconds = min(usual_s, ADVICE_POLLS * self._interval_s) if self._interval_s > 0 else usual_s
+        return seconds * (0.5 + self._jitter())
 
     def next(self, channels: dict[str, Position | None], *, up: bool, now: float) -> Poll:
         """Return the next poll; the first one of a link (not ``up``) is to be answered at once: it is the test."""

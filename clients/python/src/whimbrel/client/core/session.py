@@ -89,6 +89,10 @@ class Session:
         """The token for HTTP requests; empty before there is one."""
         return self._credential.token or ""
 
+    def advice_s(self) -> float:
+        """Return how long a polling link waits before it asks for the policy again."""
+        return self._pace.advice_s()
+
     @property
     def ended_by(self) -> tuple[int, str]:
         """Code and reason of a closed client."""

@@ -97,6 +97,10 @@ class Driver:
         """Return what to poll for."""
         return self.session.poll(link, self.now)
 
+    def advice_s(self) -> float:
+        """Return how long to wait before the policy is asked for again."""
+        return self.session.advice_s()
+
     def polled(self, link: int, asked: Poll, reply: PollReply) -> None:
         """The edge answered a poll."""
         self.perform(self.session.polled(link, asked, reply, self.now))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import httpx
 from pydantic import ValidationError
@@ -30,14 +30,12 @@ class PollLink:
         port: Port,
         timing: Timing,
         http: httpx.AsyncClient,
-        jitter: Callable[[], float],
     ) -> None:
         self._number = number
         self._addresses = addresses
         self._port = port
         self._timing = timing
         self._commands = Commands(addresses, timing, http, lambda: port.bearer)
-        self._jitter = jitter
         self._again = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -127,4 +125,4 @@ class PollLink:
             policy = await self._commands.advise()
             if policy is not None:
                 self._received([policy])
-            await asyncio.sleep(self._timing.probe_s * (0.5 + self._jitter()))
+            await asyncio.sleep(self._port.advice_s())

@@ -29,6 +29,10 @@ class Port(Protocol):
         """Return what to poll for; None where the link is not wanted any more."""
         ...
 
+    def advice_s(self) -> float:
+        """Return how long to wait before the policy is asked for again."""
+        ...
+
     def polled(self, link: int, asked: Poll, reply: PollReply) -> None:
         """The edge answered a poll."""
         ...

@@ -40,6 +40,10 @@ class Watch:
         now = self._pod.now()
         if brownout.observe(lag_s=vitals.lag_s, memory_bytes=vitals.resident_bytes, now=now):
             self._changed(brownout)
+        if brownout.active:  # who left is held no longer: memory may be what is short
+            held = self._pod.connections
+            self._untold = [each for each in self._untold if each in held]
+            self._told = [each for each in self._told if each in held]
         if self._untold and (brownout.strained or not brownout.active) and not self._pod.draining:
             self._tell(brownout)
         self._measure_room()
