@@ -99,7 +99,7 @@ class Edge:
             nonlocal at
             at += seconds
 
-        self.pod.now = lambda: at  # type: ignore[method-assign]
+        self.pod.now = lambda: at
         return pass_
 
     async def forget_clients(self) -> None:

@@ -126,7 +126,7 @@ async def test_a_session_that_is_not_open_in_time_is_answered_503_instead_of_a_s
         neighbours.before_resolve = asyncio.Event()
         token = neighbours.token(a_name("alice"))
         await edge.pod.gatekeeper._verify.ask(token)
-        edge.pod.openings.await_bus = lambda *_: True  # type: ignore[method-assign]  # and nobody is ever told
+        edge.pod.openings.await_bus = lambda *_, **__: True  # type: ignore[method-assign]  # and nobody is ever told
         neighbours.before_resolve.set()
         answer = await edge.ask(get_stream(token, f"orders:{a_name('o')}"))
         assert (answer.status, answer.json["code"]) == (503, 4006)

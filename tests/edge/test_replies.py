@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,7 +133,7 @@ def test_without_a_grant_connected_names_none() -> None:
 
 @pytest.mark.parametrize("text", ['x"y', "x\\", "\x00", "ü", "\u2028", "</script>"])
 def test_whatever_a_user_is_called_stays_a_string(text: str) -> None:
-    [frame] = parsed(connected({}, Identified(replace(alice(), user=text), text)))
+    [frame] = parsed(connected({}, Identified(alice()._replace(user=text), text)))
     assert (frame["user"], frame["resume"]) == (text, text)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -408,7 +407,7 @@ def test_a_refresh_renews_in_place_for_the_same_user_only() -> None:
     renewed = session.refreshed(Identified(alice(expires=NOON + 7200), "g"), 3, wall=NOON)
     assert frames(renewed)[0] == {"type": "ok", "id": 3, "expires_in": 7200}
 
-    bob = Identified(replace(alice(), user="bob"), None)
+    bob = Identified(alice()._replace(user="bob"), None)
     [error] = frames(session.refreshed(bob, 4, wall=NOON))
     assert (error["id"], error["code"]) == (4, 101)
     assert session.identity is not None
@@ -616,7 +615,7 @@ def test_a_refreshed_token_is_announced_again_before_it_expires() -> None:
 
 
 def test_a_token_without_a_group_closes_its_channel() -> None:
-    who = replace(alice("vip"), token_groups=frozenset({"vip"}))
+    who = alice("vip")._replace(token_groups=frozenset({"vip"}))
     session = an_open_session(who=who)
     effects = session.refreshed(Identified(alice(), None), 3, wall=NOON)
     assert [frame["type"] for frame in frames(effects)] == ["ok", "unsubscribed"]

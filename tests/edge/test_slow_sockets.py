@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -159,7 +158,7 @@ async def pipe_and_socket(edge: Edge) -> tuple[Pipe, WebSocket]:
     pipe = Pipe()
     edge.pod.sockets += 1
     socket = WebSocket(edge.pod, cast(asyncio.Transport, pipe), None)
-    socket.session.present(Identified(replace(alice(expires=2**40), user=a_name("alice")), None))
+    socket.session.present(Identified(alice(expires=2**40)._replace(user=a_name("alice")), None))
     socket.data_received(message({"type": "connect", "id": 1}))
     await eventually(lambda: pipe.written)
     return pipe, socket

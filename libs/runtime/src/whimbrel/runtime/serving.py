@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import uvicorn
@@ -76,12 +77,12 @@ class _Server(uvicorn.Server):
                 "ssl_shutdown_timeout": TLS_SHUTDOWN_S,
             }
         loop = asyncio.get_running_loop()
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        protocol = partial(
+            make, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )  # one call per connection
         for listener in sockets or []:
-            self.servers.append(await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG, **tls))  # type: ignore[call-overload]
-
-    def _protocol(self) -> asyncio.Protocol:
-        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
-        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+            self.servers.append(await loop.create_server(protocol, sock=listener, backlog=BACKLOG, **tls))  # type: ignore[call-overload]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -4,8 +4,8 @@
 their order. ``decode_edge`` is its counterpart for clients.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, cast
 
 import pydantic_core
 from pydantic import Field, TypeAdapter, ValidationError
@@ -19,6 +19,9 @@ from whimbrel.protocol.frames.frame import Frame
 from whimbrel.protocol.limits import MAX_FRAME_BYTES, MAX_FRAMES_PER_MESSAGE, MAX_ID
 
 CLIENT_FRAME: Final[TypeAdapter[ClientFrame]] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
+_READ: Final = cast("Callable[[bytes], ClientFrame]", CLIENT_FRAME.validator.validate_json)
+_VALIDATE: Final = cast("Callable[[dict[str, Any]], ClientFrame]", CLIENT_FRAME.validator.validate_python)
+_NOT_JSON: Final = (b"NaN", b"Infinity")  # which the parser takes for numbers; or the text of a string
 EDGE_FRAME: Final[TypeAdapter[EdgeFrame]] = TypeAdapter(Annotated[EdgeFrame, Field(discriminator="type")])
 
 
@@ -41,6 +44,11 @@ def decode(message: bytes, *, limit: int = MAX_FRAME_BYTES) -> list[ClientFrame 
         raise FrameTooLarge(f"the message has {len(message)} bytes, at most {limit} are taken")
     if len(message) <= _LONGEST_BARE and (bare := _BARE.get(message)) is not None:
         return [bare]
+    if message[:1] == b"{" and not any(each in message for each in _NOT_JSON):
+        try:
+            return [_READ(message)]  # in one go: 2.6 µs for a `connect`, where two steps take 5
+        except ValidationError:
+            pass  # what is wrong with it is found out below
     try:
         value = pydantic_core.from_json(message, allow_inf_nan=False)
     except ValueError as error:
@@ -56,7 +64,7 @@ def decode(message: bytes, *, limit: int = MAX_FRAME_BYTES) -> list[ClientFrame 
 def decode_object(fields: dict[str, Any]) -> ClientFrame | Refused:
     """Read one frame from its JSON object; what is not a frame of the contract comes back as ``Refused``."""
     try:
-        return CLIENT_FRAME.validate_python(fields)
+        return _VALIDATE(fields)
     except ValidationError as error:
         return Refused(_code_of(error, fields), _why(error), frame_id=_id_of(fields))
 

@@ -76,8 +76,7 @@ class Execute(NamedTuple):
 Effect = Send | Close | Identify | Open | Detach | Execute
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(NamedTuple):
     """Auth and router know the client; ``grant`` resumes the session, None where it would not fit."""
 
     identity: Identity

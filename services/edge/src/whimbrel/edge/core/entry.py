@@ -13,6 +13,7 @@ from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.frames import ClientFrame, Connect
 from whimbrel.protocol.namespaces import Namespace
+from whimbrel.protocol.positions import Position
 
 MAX_WAITING: Final = 64  # frames sent behind `connect` before `connected` came back
 
@@ -41,7 +42,9 @@ class Entry:
         ``identity`` may have.
         """
         assert self.connect is not None
-        asked = {INBOX: None, **{str(group_channel(group)): None for group in sorted(identity.groups)}}
+        asked: dict[str, Position | None] = {INBOX: None}
+        if identity.groups:
+            asked |= {str(group_channel(group)): None for group in sorted(identity.groups)}
         found: list[Wanted] = []
         for name, position in {**asked, **self.connect.channels}.items():
             if len(found) >= most:
@@ -59,14 +62,16 @@ class Entry:
         identity: Identity,
         rules: Mapping[str, Namespace],
         subscriptions: Subscriptions,
-    ) -> dict[str, Opened | NotOpened]:
+    ) -> Mapping[str, Opened | NotOpened]:
         """Return ``results``, and with them why a channel of `connect` was not even tried."""
         assert self.connect is not None
-        every = dict(results)
-        for name in self.connect.channels:
-            if name not in every:
-                every[name] = _refusal(name, identity, rules, subscriptions)
-        return every
+        untried = self.connect.channels.keys() - results.keys()
+        if not untried:
+            return results
+        refused = {
+            name: _refusal(name, identity, rules, subscriptions) for name in self.connect.channels if name in untried
+        }
+        return {**results, **refused}
 
 
 def _refusal(name: str, identity: Identity, rules: Mapping[str, Namespace], subscriptions: Subscriptions) -> NotOpened:

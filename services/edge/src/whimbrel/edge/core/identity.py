@@ -1,8 +1,7 @@
 """Who a session belongs to, as auth and router said."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from whimbrel.protocol.namespaces import Grant
 from whimbrel.protocol.rpc import Claims
@@ -15,8 +14,7 @@ def group_set(names: Iterable[str]) -> frozenset[str]:
     return frozenset(names) or _NO_GROUPS
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A user with rights. ``expires`` and ``token_issued`` are Unix seconds; ``groups`` holds the token's groups
     too.
     """
@@ -45,8 +43,8 @@ class Identity:
 
     def within(self, groups: frozenset[str]) -> Self:
         """Return the identity with the router's ``groups`` added; itself where they are none, as for most."""
-        return replace(self, groups=self.token_groups | groups) if groups else self
+        return self._replace(groups=self.token_groups | groups) if groups else self
 
     def changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> Self:
         """Return the identity after the router's change; a group that the token names stays until the token ends."""
-        return replace(self, groups=self.groups.union(joined).difference(left).union(self.token_groups))
+        return self._replace(groups=self.groups.union(joined).difference(left).union(self.token_groups))

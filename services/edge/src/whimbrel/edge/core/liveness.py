@@ -18,9 +18,9 @@ from whimbrel.protocol.limits import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """What the edge grants every session. Times in seconds, rates per second."""
+    """What the edge grants every session; one object for all. Times in seconds, rates per second."""
 
     ping: float = PING_S
     pong: float = PONG_S

@@ -63,13 +63,16 @@ def connected_frames(
     behind: list[bytes] = []
     for name, result in results.items():
         members, rest = encode_subscription(result, budget)
-        channels.append(b"%b:{%b}" % (_quoted(name), members))
+        if isinstance(result, NotOpened):
+            channels.append(b"%b:{%b}" % (_quoted(name), members))
+        else:  # whose name has passed the grammar
+            channels.append(b'"%b":{%b}' % (name.encode(), members))
         if rest:
             behind += publication_frames(name.encode(), rest)
     identity, grant = identified.identity, identified.grant
     connected = b'{"type":"connected","id":%d,"session":%b,"user":%b,"expires_in":%d,%b%b"channels":{%b}}' % (
         request,
-        _quoted(session),
+        b'"%b"' % session.encode(),
         _quoted(identity.user),
         max(0, int(identity.expires - wall)),
         _granted_to_all(terms),
@@ -79,7 +82,7 @@ def connected_frames(
     return [connected, *behind]
 
 
-@lru_cache(maxsize=8)  # a pod has one
+@lru_cache(maxsize=8)  # a pod has one; they are told apart by identity
 def _granted_to_all(terms: Terms) -> bytes:
     limits = {"frame_bytes": terms.frame_bytes, "channels": terms.channels, "publish_per_s": terms.publish_per_s}
     fields = {"ping": terms.ping, "pong": terms.pong, "limits": limits}

@@ -181,8 +181,8 @@ class Session(Intake):
         """
         if self.state is State.CLOSED:
             return []
-        for name, result in results.items():
-            self.subscriptions.settle(name, opened=isinstance(result, Opened))
+        self.subscriptions.settle(results)
+        for result in results.values():
             if isinstance(result, Opened):
                 self.tally.recovered += result.recovered is True
                 self.tally.reloads += result.recovered is False
@@ -201,9 +201,10 @@ class Session(Intake):
         every = entry.answers(results, self._known, self.rules, self.subscriptions)
         messages = connected_frames(entry.connect.id, self.id, entry.presented, self.terms, every, wall=wall)
         effects: list[Effect] = [Send(message) for message in messages]
-        groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
-        effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
-        return effects + self._take(entry.waiting or (), now=now, wall=wall)
+        if self._known.groups:
+            groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
+            effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
+        return effects + self._take(entry.waiting, now=now, wall=wall) if entry.waiting else effects
 
     def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:
         """Answer ``refresh``: a good token of the same user renews the session in place."""
@@ -264,7 +265,7 @@ class Session(Intake):
         if self.state is not State.OPEN:
             return self.overdue(self.terms)
         due = self.next_due(self.terms, expires=self._known.expires, now=now, wall=wall)
-        return min(due, self.aged(self.terms, share=self._share))
+        return min(due, self._ends) if self.aged(self.terms, share=1.0) < due else due
 
     def tick(self, *, now: float, wall: float) -> list[Effect]:
         """Do what time asks for: the connect timeout, heartbeats, the token's end, and the connection's."""
@@ -272,7 +273,7 @@ class Session(Intake):
             return []
         if self.state is not State.OPEN:
             return self._overdue() if self.late(self.terms, now=now) else []
-        if now >= self.aged(self.terms, share=self._share):
+        if now >= self.aged(self.terms, share=1.0) and now >= self._ends:
             why = f"a connection lives {self.terms.max_age:g} s at most"
             return self.close(CloseCode.CONNECTION_AGE, why, after_ms=int(self._share * RETIRE_MS))
         expires = self._known.expires
@@ -291,6 +292,10 @@ class Session(Intake):
                 case Due.EXPIRED:
                     effects += self.close(CloseCode.TOKEN_EXPIRED, "the token expired and was not refreshed")
         return effects
+
+    @property
+    def _ends(self) -> float:
+        return self.aged(self.terms, share=self._share)
 
     @property
     def _share(self) -> float:

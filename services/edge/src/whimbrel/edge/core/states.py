@@ -12,6 +12,8 @@ from typing import Final
 class State(Enum):
     """Where a session is."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and each step of each connect looks up two
+
     AWAITING_CONNECT = auto()  # the transport is open, nobody has said who they are
     AUTHENTICATING = auto()  # a token or grant is being checked
     OPENING = auto()  # the channels of `connect` are being opened and recovered
@@ -21,6 +23,8 @@ class State(Enum):
 
 class Cause(Enum):
     """What moves a session on."""
+
+    __hash__ = object.__hash__  # as above
 
     CONNECT = auto()  # a `connect` frame
     IDENTIFIED = auto()  # auth and router have answered

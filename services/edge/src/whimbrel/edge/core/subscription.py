@@ -57,14 +57,9 @@ def encode_subscription(result: Opened | NotOpened, budget: Budget) -> tuple[byt
     if isinstance(result, NotOpened):
         error = {"code": int(result.code), "slug": result.code.slug, "message": result.message}
         return b'"error":' + json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode(), ()
-    if not result.durable:
+    if not result.epoch:
         return b'"publications":[]', ()
-    publications, unshown = result.publications, result.publications[len(result.publications) :]
-    if publications and not publications[-1].body:  # only a frame of its own can say that
-        publications, unshown = publications[:-1], publications[-1:]
-    inside, rest = _within(budget, publications)
-    if unshown:
-        rest = (*rest, *unshown)
+    inside, rest = _shown(budget, result.publications) if result.publications else (b"", ())
     recovered = b"" if result.recovered is None else b'"recovered":true,' if result.recovered else b'"recovered":false,'
     members = b'"epoch":"%b","offset":%d,%b"publications":[%b]' % (
         result.epoch.encode(),
@@ -73,6 +68,14 @@ def encode_subscription(result: Opened | NotOpened, budget: Budget) -> tuple[byt
         inside,
     )
     return members, rest
+
+
+def _shown(budget: Budget, publications: Sequence[Stored]) -> tuple[bytes, Sequence[Stored]]:
+    """Return as many of ``publications`` as fit, encoded, and the rest."""
+    if publications[-1].body:
+        return _within(budget, publications)
+    inside, rest = _within(budget, publications[:-1])  # that the last one may not be seen only its own frame can say
+    return inside, (*rest, publications[-1])
 
 
 def _within(budget: Budget, publications: Sequence[Stored]) -> tuple[bytes, Sequence[Stored]]:

@@ -6,7 +6,7 @@ from whimbrel.edge.core.effects import Detach, Effect, Open, Send, Wanted
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.replies import error_frame, subscribed_frames, unsubscribed_frame
 from whimbrel.edge.core.rights import permit
-from whimbrel.edge.core.subscription import NotOpened
+from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.protocol.channels import INBOX, Channel, group_channel
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
@@ -104,11 +104,16 @@ class Subscriptions:
         """Tell whether ``name`` is open, and means ``channel``."""
         return self.channels.get(name) == channel and (self._opening is None or name not in self._opening)
 
-    def settle(self, name: str, *, opened: bool) -> None:
-        """Note that ``name`` is open, or could not be opened."""
-        self._arrived(name)
-        if not opened:
-            self.channels.pop(name, None)
+    def settle(self, results: Mapping[str, Opened | NotOpened]) -> None:
+        """Note which channels are open, and which could not be opened."""
+        opening = self._opening
+        for name, result in results.items():
+            if opening is not None:
+                opening.pop(name, None)
+            if isinstance(result, NotOpened):
+                self.channels.pop(name, None)
+        if not opening:
+            self._opening = None
 
     # The end of some
 

@@ -9,7 +9,7 @@ from history once it has drained.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from whimbrel.edge.core.effects import Identified, Open, Send, Wanted
@@ -50,25 +50,28 @@ class Connection(Conversation):
         if effect.request == 0:
             assert self.session.identity is not None
             self._watch(self.session.identity)
-        openings = [self.pod.openings.start(wanted, now=self.pod.now()) for wanted in effect.wanted]
-        if self._opened(openings, effect):
-            return
-        if effect.request == 0:  # until `connected` the session itself looks at the clock
-            self._open_soon(openings, effect)
-        else:
-            self.pod.spawn(self._open_slowly(openings, effect), self._failed)
+        self._open_soon(effect)
 
-    def _open_soon(self, openings: Sequence[Opening], effect: Open) -> None:
-        """Go on when the bus has the channels: mostly nothing has to be read then, and no task has to wait."""
-        if self.pod.openings.await_bus(openings, partial(self._guarded, self._open_soon, openings, effect)):
-            return
-        if not self._opened(openings, effect):
-            self.pod.spawn(self._open_slowly(openings, effect), self._failed)
+    def _open_soon(self, effect: Open) -> None:
+        """Open the channels in this turn of the loop if memory knows all that was missed, or else as soon as the bus
+        has them; no task has to wait unless the stream is read.
+        """
+        openings, now = self.pod.openings, self.pod.now()
+        awaited = [each for each in effect.wanted if self.session.subscriptions.awaits(each.name, effect)]
+        found = openings.recall(awaited, now=now)
+        if found is not None:
+            for each, live, result in found:
+                self._attach(each, live, result)
+            self._tell_opened({each.name: result for each, _, result in found}, effect)
+        # Until `connected` the session itself looks at the clock.
+        elif effect.request != 0 or not openings.await_bus(
+            awaited, partial(self._guarded, self._open_soon, effect), now=now
+        ):
+            self.pod.spawn(self._open_slowly([openings.start(each, now=now) for each in awaited], effect), self._failed)
 
     async def _open_slowly(self, openings: Sequence[Opening], effect: Open) -> None:
         user = self.session.identity.user if self.session.identity is not None else ""
         connect = self.pod.tracing.connect_of(self)
-        await self.pod.openings.prepare(openings, user, connect)
         while not self._opened(openings, effect):
             await self.pod.openings.prepare(openings, user, connect)
 
@@ -86,22 +89,23 @@ class Connection(Conversation):
             if isinstance(result, Opened):
                 if result.recovered is False:
                     self._note_gap(opening, result, "return")
-                self._attach(opening, result)
-        results = {opening.wanted.name: result for opening, result in completed}
+                self._attach(opening.wanted, opening.live, result)
+        self._tell_opened({opening.wanted.name: result for opening, result in completed}, effect)
+        return True
+
+    def _tell_opened(self, results: Mapping[str, Opened | NotOpened], effect: Open) -> None:
         self._perform(self.session.opened(results, effect.request, now=self.pod.now(), wall=wall()))
         if effect.request == 0 and self.session.state is State.OPEN:
             self.pod.journal.begun(self)
             self.pod.tracing.connected(self)
         self._schedule()
-        return True
 
-    def _attach(self, opening: Opening, result: Opened) -> None:
+    def _attach(self, wanted: Wanted, live: LiveChannel, result: Opened) -> None:
         if self._behind is None:
-            if not opening.live.serves(self):
-                self.session.tally.sent -= opening.live.delivered
-            self._join(opening.live)
+            if not live.serves(self):
+                self.session.tally.sent -= live.delivered
+            self._join(live)
         else:  # the socket is slow: this channel is behind from here on
-            wanted = opening.wanted
             end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
             self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)
 
@@ -207,18 +211,18 @@ class Connection(Conversation):
         if result.recovered is False:
             self._note_gap(opening, result, "behind")
             self.session.tally.reloads += 1
-            self._attach(opening, result)
+            self._attach(opening.wanted, opening.live, result)
             self._perform([Send(message) for message in subscribed_frames(name, result, None)])
             return
         *parts, last = in_parts(result.publications)
         for part in parts:  # so much at a time: what the kernel does not take stays in our memory
             self._behind = {}
-            self._attach(opening, result._replace(publications=part))
+            self._attach(opening.wanted, opening.live, result._replace(publications=part))
             self._perform([Send(message) for message in publication_frames(name.encode(), part)])
             if self._outbox is not None:
                 return
             self._behind = None
-        self._attach(opening, result._replace(publications=last))
+        self._attach(opening.wanted, opening.live, result._replace(publications=last))
         self._perform([Send(message) for message in publication_frames(name.encode(), last)])
         self.pod.counters.caught_up += 1
 

@@ -16,10 +16,9 @@ from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
-from whimbrel.edge.core.effects import Effect, Identified
+from whimbrel.edge.core.effects import Effect, Identified, Wanted
 from whimbrel.edge.core.events import HEARTBEAT, Batch, StreamCursor, events
 from whimbrel.edge.core.hub import LiveChannel
-from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.session import PING
 from whimbrel.edge.core.subscription import Joined, Opened
 from whimbrel.edge.shell.connection import Connection
@@ -161,11 +160,11 @@ class EventStream(Connection):
     def _join(self, live: LiveChannel) -> None:
         self.pod.hub.follow(live, self, self.deliver)
 
-    def _attach(self, opening: Opening, result: Opened) -> None:
-        super()._attach(opening, result)
+    def _attach(self, wanted: Wanted, live: LiveChannel, result: Opened) -> None:
+        super()._attach(wanted, live, result)
         if result.durable:
             end = Position(epoch=result.epoch, offset=result.end)
-            self._cursor.move(opening.live.name, cursor_part(opening.wanted.name, end))
+            self._cursor.move(live.name, cursor_part(wanted.name, end))
 
     def _detach(self, channel: Channel) -> None:
         super()._detach(channel)

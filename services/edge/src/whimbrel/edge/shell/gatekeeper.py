@@ -202,6 +202,8 @@ class Gatekeeper:
         if found is None:
             return None
         identity, made = found
+        if not self._changes:  # as mostly
+            return found
         key = subjects.rights_key(identity.user)
         if key in self._changes and RightsChange.model_validate_json(self._changes[key]).at >= made:
             return None

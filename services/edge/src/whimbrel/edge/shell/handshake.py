@@ -3,9 +3,8 @@
 import binascii
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from websockets.utils import GUID
 
@@ -15,6 +14,7 @@ from whimbrel.protocol.codes import CloseCode, ErrorCode
 from whimbrel.protocol.versions import SUBPROTOCOL
 
 _GUID: Final = GUID.encode()
+_ONLY_OURS: Final = [SUBPROTOCOL]
 _ANSWER: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
     b"sec-websocket-accept: %%b\r\nsec-websocket-protocol: %b\r\n%%b\r\n" % SUBPROTOCOL.encode()
@@ -41,8 +41,7 @@ def foreign(origins: Sequence[str], allowed: Collection[str]) -> str:
     return f"pages of origin {shown!r} may not connect; allow it in WHIMBREL_EDGE_ALLOWED_ORIGINS"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The 101 answer, and whether permessage-deflate was agreed."""
 
     answer: bytes
@@ -63,7 +62,7 @@ def accept(request: Request, *, deflate: bool) -> Accepted:
     if headers.get("sec-websocket-version") != ["13"]:
         raise _bad("Sec-WebSocket-Version must be 13")
     offered = headers.get("sec-websocket-protocol", ())
-    if not any(part.strip() == SUBPROTOCOL for value in offered for part in value.split(",")):
+    if offered != _ONLY_OURS and not any(part.strip() == SUBPROTOCOL for value in offered for part in value.split(",")):
         why = f"offer the subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol"
         raise Refusal(HTTPStatus.BAD_REQUEST, CloseCode.UNSUPPORTED_VERSION, why)
     key = _key(headers.get("sec-websocket-key"))
@@ -86,7 +85,9 @@ def _lists(values: list[str] | None, token: str) -> bool:
     """Tell whether a header's ``values`` list ``token`` (lower case), in whatever case."""
     if values is None:
         return False
-    return values[0] == token or token in [part.strip().lower() for value in values for part in value.split(",")]
+    return values[0].lower() == token or token in [
+        part.strip().lower() for value in values for part in value.split(",")
+    ]
 
 
 def _bad(why: str) -> Refusal:

@@ -80,6 +80,22 @@ class _Library(ServerProtocol):
         super().recv_frame(frame)
 
 
+def only_text(data: bytes, limit: int) -> bytes | None:
+    """Return the payload where ``data`` is one whole masked text frame and nothing else, as most reads are; None
+    otherwise, and where it is over ``limit`` bytes.
+    """
+    size = len(data) - 6
+    if size < 0 or data[0] != _FIN_TEXT:
+        return None
+    told = data[1] ^ _MASKED
+    if told < 126:
+        return apply_mask(data[6:], data[2:6]) if told == size else None
+    size -= 2
+    if told != 126 or size < 0 or size > limit or int.from_bytes(data[2:4], "big") != size:
+        return None
+    return apply_mask(data[8:], data[4:8])
+
+
 class Inlet:
     """The inbound half of one connection. ``limit``: bytes of the largest message taken, inflated; ``deflated``:
     permessage-deflate was agreed.

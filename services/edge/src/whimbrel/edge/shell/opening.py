@@ -13,10 +13,11 @@ from opentelemetry.trace import Span, StatusCode
 
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
+from whimbrel.edge.core.inbox import shown
 from whimbrel.edge.core.opening import Opening
 from whimbrel.edge.core.recovery import Complete, StreamBounds, Unrecoverable
 from whimbrel.edge.core.ring import Ring, Stored
-from whimbrel.edge.core.subscription import NotOpened
+from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.shell.bus import Bus
 from whimbrel.edge.shell.inboxes import rfc3339_now
 from whimbrel.edge.shell.readmarks import ReadMarks
@@ -35,6 +36,7 @@ PATIENCE_S: Final = 10.0  # the bus may be reconnecting; after that the channel 
 
 _UNREADABLE: Final = NotOpened(ErrorCode.UNAVAILABLE, "the history cannot be read now; subscribe again")
 RECOVERED: Final = "recovered"
+Recalled = tuple[Wanted, LiveChannel, Opened]
 
 
 class Recoveries:
@@ -56,6 +58,25 @@ class Recoveries:
             ("source", "outcome"),
             lambda: cast("Mapping[tuple[str, ...], int]", self.counts),
         )
+
+
+def _known(wanted: Wanted, live: LiveChannel) -> Opened | None:
+    """Return what an opening from memory comes to, where it can be completed at once."""
+    ring, position = live.ring, wanted.position
+    if not live.opened:
+        return None
+    if ring is None:
+        return Opened("", 0)
+    if position is not None:
+        if position.epoch != live.epoch or not ring.floor <= position.offset <= ring.head:
+            return None
+        missed: Sequence[Stored] | None = ring.since(position.offset)
+        if missed and wanted.channel.namespace == USER_NAMESPACE:
+            missed = shown(missed, now=rfc3339_now())
+        return None if missed is None else Opened(live.epoch, position.offset, True, missed)
+    if wanted.last is None and (not wanted.from_mark or ring.nothing_retained):
+        return Opened(live.epoch, ring.head)
+    return None
 
 
 class Openings:
@@ -88,16 +109,31 @@ class Openings:
         """
         return self._bus.renew({name: rule.durable for name, rule in self._rules.items()})
 
-    def await_bus(self, openings: Sequence[Opening], then: Callable[[], None]) -> bool:
-        """Have ``then`` called when the bus has opened one that it has not; False where it has all, and memory was
-        asked.
+    def recall(self, wanted: Sequence[Wanted], *, now: float) -> list[Recalled] | None:
+        """Return the channels as they are in this turn of the loop, where memory knows all that their subscriber
+        missed; None where the bus or the stream must be asked. The way of nearly every connect: 3 µs for two
+        channels, where an ``Opening`` for each takes 9.
         """
-        for opening in openings:
-            if self._bus.when_opened(opening.live, then):
-                return True
-            if not opening.prepared:
-                self._from_memory(opening)
-        return False
+        found: list[Recalled] = []
+        unknown = False
+        for each in wanted:
+            live = self._bus.hold(each.channel, durable=self.durable(each.channel.namespace), now=now)
+            result = _known(each, live)
+            if result is None:
+                unknown = True  # but all of them are held: the bus opens them together
+            else:
+                found.append((each, live, result))
+        if unknown:
+            return None
+        for _, _, result in found:
+            if result.recovered:
+                self.recoveries.counts["ring", RECOVERED] += 1
+        return found
+
+    def await_bus(self, wanted: Sequence[Wanted], then: Callable[[], None], *, now: float) -> bool:
+        """Have ``then`` called when the bus has opened one of the channels that it has not; False where it has all."""
+        lives = (self._bus.hold(each.channel, durable=self.durable(each.channel.namespace), now=now) for each in wanted)
+        return any(self._bus.when_opened(live, then) for live in lives)
 
     async def prepare(self, openings: Sequence[Opening], user: str, parent: Span | None = None) -> None:
         """Read what is missing until every opening can be completed, or refuse it with 108; traced under ``parent``."""

@@ -1,9 +1,10 @@
 """What all connections of the pod share, and the one timer that serves them."""
 
 import asyncio
-import secrets
+import base64
+import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Set
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Set
 from typing import Final, Protocol
 
 from whimbrel.edge.core.brownout import Brownout
@@ -30,13 +31,22 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 
 LOOKS: Final = 4  # at slow sockets while an outbox fills: none is over its watermark by more than a quarter
+ID_BYTES: Final = 12
+ID_CHARS: Final = 16  # of these bytes in base64
+IDS_DRAWN: Final = 128
 TICKS_PER_TERM: Final = 4  # the wheel is as fine as a quarter of the shortest term …
 COARSEST_TICK_S: Final = 0.25  # … and so much later, at most, who is gone is gone: four turns a second cost 0.01 %
 
 
-def wall() -> float:
-    """Return Unix seconds."""
-    return time.time()
+wall: Final = time.time  # Unix seconds
+
+
+def session_ids() -> Iterator[str]:
+    """Return names that nobody can guess, 96 random bits each. The kernel is asked for many at a time."""
+    while True:
+        drawn = base64.urlsafe_b64encode(os.urandom(IDS_DRAWN * ID_BYTES)).decode()
+        for at in range(0, len(drawn), ID_CHARS):
+            yield drawn[at : at + ID_CHARS]
 
 
 class Timed(Item, Protocol):
@@ -106,6 +116,10 @@ class Pod:
         self.log = log
         self.deflater = Deflater() if settings.compression == "deflate" else None
         self.loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = (
+            self.loop.time
+        )  # seconds; the loop's own method, for each connect asks six times
+        self._session_ids = session_ids()
         shortest = min(self.terms.ping, self.terms.pong, self.terms.connect_timeout, settings.request_timeout_s)
         self.wheel: TimerWheel[Timed] = TimerWheel(
             now=self.loop.time(), tick=min(COARSEST_TICK_S, shortest / TICKS_PER_TERM)
@@ -119,13 +133,9 @@ class Pod:
         self.empty = asyncio.Event()  # set when the last connection has gone, once draining
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def now(self) -> float:
-        """Return the loop's time, seconds."""
-        return self.loop.time()
-
     def new_session(self) -> Session:
         """Return a session for a client who has just arrived."""
-        return Session(secrets.token_urlsafe(12), self.terms, self.rules, self.quotas, now=self.now())
+        return Session(next(self._session_ids), self.terms, self.rules, self.quotas, now=self.now())
 
     def durable(self, namespace: str) -> bool:
         """Tell whether channels of ``namespace`` keep history; the router's own always do."""

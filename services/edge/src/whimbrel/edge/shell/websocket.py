@@ -8,7 +8,7 @@ from whimbrel.edge.core.hub import LiveChannel, Write
 from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.conversation import CLOSE_WAIT_S
 from whimbrel.edge.shell.fanout import text_message
-from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation
+from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation, only_text
 from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.codes import CloseCode
@@ -29,7 +29,7 @@ class WebSocket(Connection):
     ) -> None:
         """``deflated``: permessage-deflate was agreed."""
         super().__init__(pod, transport, presented)
-        self._inlet = Inlet(pod.terms.frame_bytes, deflated=deflated)
+        self._inlet: Inlet | None = None  # for most clients never more than one whole text at a time comes
         self._deflater = pod.deflater if deflated else None
         self._write: Write = self._write_deflated if deflated else transport.write  # one object for all channels
 
@@ -45,10 +45,26 @@ class WebSocket(Connection):
 
     def _take(self, data: bytes) -> None:
         now = self.pod.now()
-        counters, tally = self.pod.counters, self.session.tally
+        counters, session = self.pod.counters, self.session
+        tally = session.tally
         counters.bytes_in += len(data)
         counters.frames_in -= tally.received
-        self._perform(self.session.received(len(data), now=now))
+        if effects := session.received(len(data), now=now):
+            self._perform(effects)
+        text = only_text(data, self.pod.terms.frame_bytes) if self._inlet is None else None
+        if text is not None and session.closed_with is None:
+            if effects := session.receive(text, now=now, wall=wall()):
+                self._perform(effects)
+        else:
+            self._take_events(data, now)
+        counters.frames_in += tally.received
+        if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
+            self.transport.pause_reading()  # who does not read our answers asks nothing more
+
+    def _take_events(self, data: bytes, now: float) -> None:
+        """Take whatever is not one whole text."""
+        if self._inlet is None:
+            self._inlet = Inlet(self.pod.terms.frame_bytes, deflated=self._deflater is not None)
         answers: list[bytes] = []  # to pings in a row, in one write: a flood of them costs one system call
         for event in self._inlet.feed(data):
             if self.session.closed_with is CloseCode.RATE_LIMITED:  # who floods is not read to the end
@@ -77,9 +93,6 @@ class WebSocket(Connection):
                     assert_never(event)
         if answers:
             self._answer(answers)
-        counters.frames_in += tally.received
-        if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
-            self.transport.pause_reading()  # who does not read our answers asks nothing more
 
     def _answer(self, pongs: list[bytes]) -> None:
         if not self._closing:
