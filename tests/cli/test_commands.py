@@ -149,7 +149,8 @@ def test_a_service_that_hangs_is_shown_and_fails_the_command(development: Develo
     assert any(line.startswith(name) and "does not answer" in line for line in shown.stdout.splitlines())
     [service] = [each for each in said(told)[0]["services"] if each["service"] == name]
     assert (service["ready"], service["reasons"]) == (False, ["does not answer"])
-    development.until(lambda: not development.whimbrel("status", check=False).returncode, "all answer again", 20)
+    # Within 60 s: on a busy machine a pod that stood still sheds load until it has been calm for 30 s.
+    development.until(lambda: not development.whimbrel("status", check=False).returncode, "all answer again", 60)
 
 
 def test_a_part_can_be_made_to_stand_still_and_go_on(development: Development) -> None:
