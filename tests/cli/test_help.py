@@ -71,3 +71,23 @@ def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=False).table(("NAME", "COUNT"), [("a", 7), ("long name", 1200)])
     assert capsys.readouterr().out.splitlines() == ["NAME       COUNT", "a              7", "long name   1200"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (["withdraw", "events.shop.order.47"], "--event ID, or --topic"),
+        (["withdraw", "events.shop.order.47", "--event", "1", "--topic", "a"], "--event ID, or --topic"),
+        (["withdraw", "events.shop.order.47", "--topic", "a b"], "'a b' is not 1 to 64"),
+        (["publish", "events.shop.order.47", "--type", "t", "--topic", "x" * 65], "is not 1 to 64"),
+        (["publish", "events.shop.order.47", "--type", "t", "--ttl", "8d"], "not within 1 s and 7 days"),
+        (["publish", "events.shop.order.47", "--type", "t", "--ttl", "0s"], "not within 1 s and 7 days"),
+        (["publish", "events.shop.order.47", "--type", "t", "--ttl", "soon"], "is no span of time"),
+        (["inbox"], "say whose inbox"),
+        (["inbox", "--user", "alice", "--token", "t"], "say whose inbox"),
+        (["inbox", "--user", "alice", "--limit", "201"], "201 is not in the range"),
+    ],
+)
+def test_what_cannot_be_meant_of_an_inbox_is_refused_before_anything_is_asked(wrong: list[str], hint: str) -> None:
+    refused = CliRunner().invoke(main, wrong)
+    assert (refused.exit_code, hint in refused.output) == (2, True), refused.output

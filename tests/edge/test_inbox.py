@@ -276,4 +276,4 @@ class Inbox(RuleBasedStateMachine):
 
 
 def test_every_device_comes_to_the_same_inbox_and_the_same_count() -> None:
-    run_state_machine_as_test(Inbox, settings=settings(max_examples=60, stateful_step_count=30))
+    run_state_machine_as_test(Inbox, settings=settings(max_examples=40, stateful_step_count=30))

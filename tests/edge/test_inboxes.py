@@ -166,20 +166,24 @@ async def test_a_poll_gets_only_what_still_holds_and_stands_at_the_end(edge: Edg
     position = await a_position(edge, user)
     offsets = await missed(edge, user)
     answer = (await edge.ask(poll(token, {"inbox": position}))).json
-    assert [frame["data"] for frame in answer["frames"]] == EXPECTED
+    *publications, told = answer["frames"]
+    assert [frame["data"] for frame in publications] == EXPECTED
+    assert (told["type"], told["offset"], told["prev"]) == ("position", offsets["last"], offsets["withdrawal"])
     assert answer["channels"]["inbox"]["offset"] == offsets["last"]
     await message(edge, user, "next")
     answer = (await edge.ask(poll(token, answer["channels"]))).json
     assert [frame["data"] for frame in answer["frames"]] == ["next"]
 
 
-async def test_who_only_missed_what_expired_stands_at_the_end_and_is_told_nothing(edge: Edge) -> None:
+async def test_who_only_missed_what_expired_is_told_where_the_end_is(edge: Edge) -> None:
     user = a_name("alice")
     token = edge.neighbours.token(user)
     position = await a_position(edge, user)
     last = await message(edge, user, "over", expires=LONG_AGO)
     answer = (await edge.ask(poll(token, {"inbox": position}))).json
-    assert (answer["frames"], answer["channels"]["inbox"]["offset"]) == ([], last)
+    expected = {"type": "position", "channel": "inbox", "offset": last, "prev": position["offset"]}
+    assert (answer["frames"], answer["channels"]["inbox"]["offset"]) == ([expected], last)
+    assert (await edge.ask(poll(token, answer["channels"]))).json["frames"] == []
 
 
 async def test_the_history_of_an_inbox_is_what_is_there_now(edge: Edge) -> None:

@@ -107,6 +107,11 @@ class Follower:
                     self.subscribed(channel, subscription)
             case "subscribed":
                 self.subscribed(frame["channel"], frame)
+            case "position":
+                position = self.positions[frame["channel"]]
+                assert position is not None
+                assert frame["prev"] <= position["offset"], f"a gap on a live connection: {frame}"
+                position["offset"] = frame["offset"]
             case "publication":
                 assert self.apply(frame["channel"], frame), f"a gap on a live connection: {frame}"
 

@@ -1,11 +1,21 @@
 """What was published while a user was away arrives once and in order when they come back, over any transport."""
 
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
 import pytest
 
 from tests.integration.outsiders import DomainTeam, Follower, Poller, a_session
 from tests.support.dev import Development
+from whimbrel.client import Client
 
 EVENTS = 1000
+PATIENCE_S = 30.0
+_USERS = itertools.count(1)
 
 
 async def _an_absence(development: Development, shop: DomainTeam, order: str) -> tuple[str, Follower]:
@@ -114,3 +124,144 @@ async def test_a_quiet_channel_is_proved_complete(development: Development, shop
         await socket.until_received(f"orders:{order}", missed + 1)
     assert follower.received[f"orders:{order}"] == [*range(missed), "live"]
     assert follower.resets == []
+
+
+# Inboxes
+
+
+@pytest.fixture
+def user() -> str:
+    """Somebody whose inbox nobody else uses."""
+    return f"user-{next(_USERS)}"
+
+
+async def inbox(development: Development, token: str, **asked: Any) -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as http:
+        answer = await http.get(
+            f"{development.edge}/v1/inbox", params=asked, headers={"Authorization": f"Bearer {token}"}
+        )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def until_it_holds(development: Development, token: str, *data: Any) -> dict[str, Any]:
+    """Return the inbox once it holds ``data``, in this order."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = await inbox(development, token)
+            if [each["data"] for each in found["publications"]] == list(data):
+                return found
+            await asyncio.sleep(0.02)  # between two looks
+
+
+async def test_a_device_that_was_away_finds_what_still_holds_and_what_is_unread(
+    development: Development, shop: DomainTeam, user: str
+) -> None:
+    token = development.token(user)
+    follower = Follower()
+    async with a_session(development, token, follower=follower) as phone:
+        await shop.publish("42", "seen", users=user, topic="order-42")
+        await phone.until_received("inbox", 1)
+        position = follower.positions["inbox"]
+        assert position is not None
+        await phone.ask("ack", channel="inbox", offset=position["offset"])
+    wrong = await shop.publish("42", "wrong", users=user)
+    await shop.publish("42", "packed", users=user, topic="order-42")
+    await shop.publish("42", "shipped", users=user, topic="order-42")
+    await shop.publish("42", "a note", users=user, ttl="3600")
+    await shop.publish("42", None, users=user, withdraw=wrong)
+    found = await until_it_holds(development, token, "shipped", "a note")
+    assert (found["unread"], found["complete"]) == (2, True)
+    async with a_session(development, token, follower=follower) as phone:
+        await shop.publish("42", "live", users=user)
+        await phone.until_received("inbox", 5)
+        assert follower.received["inbox"] == ["seen", "shipped", "a note", {"event_id": wrong}, "live"]
+        assert (follower.gaps, follower.resets) == (0, [])
+        assert (await phone.ask("inbox", unread=True, limit=1))["unread"] == 3
+
+
+async def test_a_device_that_shows_what_is_withdrawn_is_told(
+    development: Development, shop: DomainTeam, user: str
+) -> None:
+    token = development.token(user)
+    async with a_session(development, token) as phone:
+        poller = Poller(development, token)
+        await shop.publish("43", "not true", users=user, topic="order-43")
+        await phone.until_received("inbox", 1)
+        await poller.until_received("inbox", 1)
+        await shop.publish("43", None, users=user, headers={"whimbrel-withdraw-topic": "order-43"})
+        told = await phone.until(lambda frame: frame.get("event") == "whimbrel.withdrawn")
+        assert told["data"] == {"topic": "shop:order-43"}
+        await poller.until_received("inbox", 2)
+        assert poller.follower.received["inbox"] == ["not true", {"topic": "shop:order-43"}]
+        await poller.close()
+        assert (await inbox(development, token))["unread"] == 0
+
+
+async def test_what_expired_while_a_device_was_away_does_not_come(
+    development: Development, shop: DomainTeam, user: str
+) -> None:
+    token = development.token(user)
+    follower = Follower()
+    async with a_session(development, token, follower=follower):
+        pass
+    await shop.publish("44", "soon over", users=user, ttl="1")
+    await shop.publish("44", "stays", users=user)
+    await until_it_holds(development, token, "stays")
+    async with a_session(development, token, follower=follower) as phone:
+        await phone.until_received("inbox", 1)
+        assert (follower.received["inbox"], follower.resets) == (["stays"], [])
+
+
+async def test_a_chatty_topic_pushes_nothing_out(development: Development, shop: DomainTeam, user: str) -> None:
+    token = development.token(user)
+    await shop.publish("45", "important", users=user)
+    updates = 1300  # more than an inbox keeps
+    for number in range(updates):
+        await shop.publish("45", number, users=user, topic="progress")
+    found = await until_it_holds(development, token, "important", updates - 1)
+    assert (found["unread"], found["complete"]) == (2, True)
+
+
+@asynccontextmanager
+async def a_client(development: Development, user: str, transport: Any) -> AsyncIterator[Client]:
+    async with Client(development.edge, token=development.token(user), transport=transport) as client:
+        yield client
+
+
+@pytest.mark.parametrize("transport", ["websocket", "poll"])
+async def test_the_python_client_lists_and_counts_and_follows_a_withdrawal(
+    development: Development, shop: DomainTeam, user: str, transport: str
+) -> None:
+    async with a_client(development, user, transport) as client, client.inbox() as letters:
+        await shop.publish("46", "one", users=user, ttl="3600", topic="order-46")
+        first = await asyncio.wait_for(anext(letters), PATIENCE_S)
+        assert (first.data, first.topic) == ("one", "shop:order-46")
+        assert first.expires is not None
+        page = await client.list_inbox()
+        assert ([each.data for each in page.publications], page.unread, page.read, page.complete) == (
+            ["one"],
+            1,
+            0,
+            True,
+        )
+        assert first.offset is not None
+        await client.ack("inbox", first.offset)
+        page = await client.list_inbox(unread=True)
+        assert (page.publications, page.unread, page.read) == ((), 0, first.offset)
+        await shop.publish("46", None, users=user, headers={"whimbrel-withdraw-topic": "order-46"})
+        second = await asyncio.wait_for(anext(letters), PATIENCE_S)
+        assert (second.event, second.data) == ("whimbrel.withdrawn", {"topic": "shop:order-46"})
+
+
+async def test_the_command_line_fills_shows_and_empties_an_inbox(development: Development, user: str) -> None:
+    subject, of_user = "events.shop.order.47", ("--users", user)
+    about = ("--type", "order.packed", "--data", '"packed"', "--topic", "order-47", "--ttl", "2h")
+    development.whimbrel("publish", subject, *of_user, *about)
+    await until_it_holds(development, development.token(user), "packed")
+    shown = development.whimbrel("inbox", "--user", user, "--unread").stdout
+    assert "shop:order-47" in shown
+    assert shown.endswith("1 unread\n")
+    development.whimbrel("withdraw", subject, *of_user, "--topic", "order-47")
+    await until_it_holds(development, development.token(user))

@@ -10,7 +10,7 @@ from whimbrel.notifier.core.composition import Publication, publications
 from whimbrel.notifier.core.errors import Reason
 from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.publisher import Publisher
-from whimbrel.protocol.channels import Channel
+from whimbrel.protocol.channels import Channel, inbox_of
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.errors import BusUnavailable, MalformedMessage
 from whimbrel.runtime.logs import Logger
@@ -223,3 +223,18 @@ async def test_what_was_first_sent_long_ago_is_looked_up_before_it_is_sent_again
     await scene.look_up()
     assert (scene.archive.asked, scene.owner.told) == (1, ["published"])
     assert scene.archive.as_of > 100.0
+
+
+def test_what_a_publication_makes_superfluous_is_told_once_with_its_sequence() -> None:
+    told: list[tuple[str, int]] = []
+    scene = Scene()
+    scene.publisher.on_stored.append(lambda publication, sequence: told.append((publication.key, sequence)))
+    for headers, answer in (
+        ({"whimbrel-topic": "a"}, STORED),
+        ({"whimbrel-topic": "a"}, STORED[:-1] + b',"duplicate":true}'),  # it was told when it was stored
+        ({}, STORED),  # it makes nothing superfluous
+    ):
+        (one,) = publications(an_event(None, headers), [Target(inbox_of("alice"), True)], a_message(), epoch=EPOCH)
+        scene.publisher.publish(one, scene.owner)
+        scene.bus.answer(answer)
+    assert told == [("user:alice", 9)]

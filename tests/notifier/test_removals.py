@@ -49,9 +49,14 @@ async def store(bus: Connection, publication: Publication, *told: Removals) -> N
     ack = await jetstream.publish(bus, publication.subject, publication.body, publication.headers)
     for each in told:
         each.stored(publication, ack.seq)
-        for waiting in each._waiting:
-            while not waiting.empty():
-                await within(each._make_room(waiting.get_nowait()))
+        await done(each)
+
+
+async def done(ours: Removals) -> None:
+    """Do what waits to be done."""
+    for waiting in ours._waiting:
+        while not waiting.empty():
+            await within(ours._make_room(waiting.get_nowait()))
 
 
 async def left(platform: Platform) -> list[int]:
@@ -100,6 +105,19 @@ async def test_what_is_withdrawn_goes_by_its_event_or_by_its_topic(platform: Pla
     await store(bus, a_publication(5, whimbrel_withdraw="e1"), ours)
     await store(bus, a_publication(6, whimbrel_topic="a"), ours)
     assert await left(platform) == [3, 4, 5, 6], "withdrawals stay: who was away longer has to hear of them"
+
+
+async def test_an_acknowledgement_that_comes_late_removes_nothing_newer(platform: Platform, bus: Connection) -> None:
+    ours = some_removals(bus)
+    await store(bus, a_publication(1, whimbrel_topic="a"), ours)
+    ack = await jetstream.publish(bus, (two := a_publication(2, whimbrel_topic="a")).subject, two.body, two.headers)
+    await store(bus, a_publication(3, whimbrel_topic="a"), ours)
+    ours.stored(two, ack.seq)
+    await done(ours)
+    assert await left(platform) == [2, 3]
+    await store(bus, a_publication(4, whimbrel_topic="a"), ours)
+    await store(bus, a_publication(5, whimbrel_topic="a"), ours)
+    assert await left(platform) == [4, 5]
 
 
 async def test_the_search_goes_on_behind_the_first_page(

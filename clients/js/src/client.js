@@ -222,6 +222,18 @@ export class Whimbrel extends Emitter {
     return { epoch, publications };
   }
 
+  /**
+   * What is in the user's inbox now, oldest first, and how much of it is unread. Not `complete`: it is full of unread messages, and older
+   * ones may have been dropped.
+   *
+   * @param {{unread?: boolean, before?: number, limit?: number}} [range] only what is unread; at most 200, 0 only counts
+   * @returns {Promise<{unread: number, read: number, complete: boolean, publications: readonly Publication[]}>}
+   */
+  async listInbox(range = {}) {
+    const { unread = 0, read = 0, complete = true, publications = [] } = await this.#request({ type: "inbox", channel: "inbox", ...range });
+    return { unread, read, complete, publications };
+  }
+
   /** @param {string} channel @returns {Promise<readonly any[]>} who is in it */
   async presence(channel) {
     return (await this.#request({ type: "presence", channel })).users ?? [];

@@ -145,6 +145,18 @@ for (const transport of /** @type {const} */ (["websocket", "sse", "poll"])) {
     assert.equal(ack?.["offset"], await published);
   });
 
+  test(`${transport}: what is in the inbox, and how much of it is unread, can be asked for`, async () => {
+    const scene = new Scene();
+    const client = scene.client({ transport });
+    scene.edge.publish("inbox", { text: "hello" });
+    const inbox = client.listInbox({ unread: true, limit: 10 });
+    await scene.pass(300);
+    const { unread, read, complete, publications } = await inbox;
+    assert.deepEqual([unread, read, complete, publications.map(({ data }) => data)], [1, 0, true, [{ text: "hello" }]]);
+    const { type, ...asked } = scene.edge.received.find((frame) => frame.type === "inbox") ?? {};
+    assert.deepEqual([asked["unread"], asked["limit"]], [true, 10]);
+  });
+
   test(`${transport}: after unsubscribing nothing is delivered, and the channel may be opened again`, async () => {
     const scene = new Scene();
     const client = scene.client({ transport });

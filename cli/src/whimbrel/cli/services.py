@@ -1,4 +1,4 @@
-"""Asking auth and router over HTTP."""
+"""Asking auth and router over HTTP, and an edge as one of its users."""
 
 from typing import Any, TypeVar
 
@@ -18,6 +18,10 @@ R = TypeVar("R", bound=BaseModel)
 def ask(target: Target, service: str, method: str, path: str, answer: type[R], **options: Any) -> R:
     """Return the answer of ``service`` to a request with the service key. Raises Failure."""
     response = _request(target, service, method, path, **options)
+    return _understood(service, method, path, response, answer)
+
+
+def _understood(service: str, method: str, path: str, response: httpx.Response, answer: type[R]) -> R:
     try:
         return answer.model_validate_json(response.content)
     except ValidationError as error:
@@ -37,9 +41,18 @@ def mint(target: Target, request: TokenRequest) -> TokenReply:
     return ask(target, "auth", "POST", "/tokens", TokenReply, content=body)
 
 
-def _request(target: Target, service: str, method: str, path: str, **options: Any) -> httpx.Response:
+def ask_edge(target: Target, path: str, token: str, answer: type[R]) -> R:
+    """Return what an edge answers to the user of ``token``. Raises Failure."""
+    response = _request(target, "edge", "GET", path, token)
+    return _understood("edge", "GET", path, response, answer)
+
+
+def _request(
+    target: Target, service: str, method: str, path: str, key: str | None = None, **options: Any
+) -> httpx.Response:
     base = target.need(service).rstrip("/")
-    headers = {"Authorization": f"Bearer {target.need('service_key')}", "Content-Type": "application/json"}
+    bearer = target.need("service_key") if key is None else key
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
     try:
         response = httpx.request(method, f"{base}{PATH_PREFIX}{path}", headers=headers, timeout=TIMEOUT_S, **options)
     except (httpx.ConnectError, httpx.TimeoutException) as error:

@@ -126,6 +126,7 @@ export class Switchboard {
         return this.#ask({ type, ...fields }, (reply) => this.#tell(tab, { ...reply, id }));
       case "publish":
       case "history":
+      case "inbox":
       case "presence":
         return this.#ask({ type, ...fields }, (reply) => this.#tell(tab, { ...reply, id }));
     }

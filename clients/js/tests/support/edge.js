@@ -130,6 +130,10 @@ export class Edge {
       return { type: "ok", id: frame.id, epoch, publications: log.slice(-(frame.limit ?? 200)) };
     }
     if (frame.type === "presence") return { type: "ok", id: frame.id, users: [{ user: "alice" }] };
+    if (frame.type === "inbox") {
+      const { epoch, log } = this.history("inbox");
+      return { type: "ok", id: frame.id, epoch, read: 0, unread: log.length, complete: true, publications: log.slice(-(frame.limit ?? 200)) };
+    }
     if (frame.type === "ack") return { type: "ok", id: frame.id, offset: frame.offset };
     if (frame.type === "refresh") return { type: "ok", id: frame.id, expires_in: this.expiresIn };
     return { type: "error", id: frame.id, code: 107, slug: "bad_request", message: "unknown", temporary: false };

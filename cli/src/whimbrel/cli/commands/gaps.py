@@ -1,22 +1,20 @@
 """`whimbrel gaps`: who was told to reload, and why."""
 
-import re
 import time
 from collections import Counter
 from datetime import datetime
-from typing import Final, get_args
+from typing import get_args
 
 import click
 
 from whimbrel.cli.exits import BadSetting
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask
+from whimbrel.cli.spans import seconds_of
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.protocol.bodies import GapsReply
 from whimbrel.protocol.channels import INBOX, inbox_of
 from whimbrel.protocol.gaps import ADVICE, Cause, Gap
-
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.command("gaps")
@@ -51,7 +49,7 @@ def command(
         channel = str(inbox_of(user))
     sought = {"channel": channel, "user": user, "cause": cause}
     params = {name: value for name, value in sought.items() if value is not None}
-    start = time.time() - _span(since)
+    start = time.time() - seconds_of(since)
     reply = ask(target, "router", "GET", "/gaps", GapsReply, params={**params, "since": start, "limit": limit})
     if output.as_json:
         for gap in reply.gaps:
@@ -104,11 +102,3 @@ def _row(gap: Gap) -> tuple[object, ...]:
         gap.trace or "–",
         gap.pod,
     )
-
-
-def _span(text: str) -> int:
-    """Return a span like 30m in seconds. Raises BadSetting."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None:
-        raise BadSetting(f"{text!r} is no span of time: 90s, 30m, 6h or 7d")
-    return int(match[1]) * _SECONDS[match[2]]

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,11 +18,20 @@ from nats.js.errors import APIError, NoStreamResponseError
 from whimbrel.cli.exits import BadSetting, Failure, Unreachable
 from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
+from whimbrel.cli.spans import seconds_of
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.protocol.channels import NAME_PATTERN, Channel
 from whimbrel.protocol.errors import MalformedChannel
-from whimbrel.protocol.limits import MAX_EVENT_BYTES
-from whimbrel.protocol.publications import AUDIENCE_CHANNELS, AUDIENCE_GROUPS, AUDIENCE_USERS, MSG_ID
+from whimbrel.protocol.limits import MAX_EVENT_BYTES, MAX_TOPIC_CHARS, MAX_TTL_S
+from whimbrel.protocol.publications import (
+    AUDIENCE_CHANNELS,
+    AUDIENCE_GROUPS,
+    AUDIENCE_USERS,
+    MSG_ID,
+    TOPIC,
+    TOPIC_PATTERN,
+    TTL,
+)
 
 SOURCE: Final = "/whimbrel/cli"
 TIMEOUT_S: Final = 5.0
@@ -37,6 +47,8 @@ _SUBJECT: Final = re.compile(rf"events\.[a-z0-9_-]+\.[a-z0-9_-]+\.{NAME_PATTERN}
 @click.option("--users", default="", help="Who hears of it besides whom the routes name, comma separated.")
 @click.option("--groups", default="", help="Likewise, groups.")
 @click.option("--channels", default="", help="Likewise, channels.")
+@click.option("--ttl", default="", metavar="SPAN", help="In inboxes: worth something for so long, e.g. 90s, 2h, 3d.")
+@click.option("--topic", default="", help="In inboxes: takes the place of what came before of this topic.")
 @click.option("--id", "event_id", default="", help="Makes a repeat harmless.  [default: a new one]")
 @talks_to("nats")
 def command(
@@ -46,6 +58,8 @@ def command(
     users: str,
     groups: str,
     channels: str,
+    ttl: str,
+    topic: str,
     event_id: str,
     target: Target,
     output: Output,
@@ -59,9 +73,30 @@ def command(
     whimbrel publish events.shop.order.42 --type order.shipped --data '{"carrier":"DHL"}'
     whimbrel publish events.shop.order.42 --type order.note --data '"hello"' --users alice,bob
     whimbrel publish events.shop.order.42 --type order.invoiced --data - < invoice.json
+    whimbrel publish events.shop.order.42 --type order.packed --users alice --topic order-42 --ttl 2d
     """
-    _check(subject, channels)
     payload = _compact(sys.stdin.read() if data == "-" else data)
+    named = {
+        AUDIENCE_USERS: users,
+        AUDIENCE_GROUPS: groups,
+        AUDIENCE_CHANNELS: channels,
+        TTL: _ttl(ttl),
+        TOPIC: checked_topic(topic),
+    }
+    publish(subject, event_type, payload, named, event_id, target, output)
+
+
+def publish(
+    subject: str,
+    event_type: str,
+    payload: bytes,
+    named: Mapping[str, str],
+    event_id: str,
+    target: Target,
+    output: Output,
+) -> None:
+    """Publish an event and say where it is stored; empty ones of the headers ``named`` are left out. Raises Failure."""
+    _check(subject, named[AUDIENCE_CHANNELS])
     event_id = event_id or uuid.uuid4().hex
     headers = {
         "ce-specversion": "1.0",
@@ -72,10 +107,9 @@ def command(
         "content-type": "application/json",
         MSG_ID: f"{SOURCE}/{event_id}",
     }
-    audience = {AUDIENCE_USERS: users, AUDIENCE_GROUPS: groups, AUDIENCE_CHANNELS: channels}
-    headers |= {name: value for name, value in audience.items() if value}
+    headers |= {name: value for name, value in named.items() if value}
     if not all(value.isprintable() for value in headers.values()):
-        raise BadSetting("--type, --id, --users, --groups and --channels are one line of printable characters each")
+        raise BadSetting("each option but --data is one line of printable characters")
     try:
         sequence, duplicate = asyncio.run(_publish(target.need("nats"), subject, payload, headers))
     except NoStreamResponseError:
@@ -84,6 +118,20 @@ def command(
     repeated = " (a repeat of this --id: nothing new was stored)" if duplicate else ""
     record = {"subject": subject, "id": event_id, "sequence": sequence, "duplicate": duplicate}
     output.say(f"stored as event {output.loud(str(sequence))}{repeated}", record)
+
+
+def checked_topic(topic: str) -> str:
+    """Return ``topic``, which may be empty. Raises BadSetting."""
+    if topic and not re.fullmatch(TOPIC_PATTERN, topic):
+        raise BadSetting(f"--topic {topic!r} is not 1 to {MAX_TOPIC_CHARS} of A-Z a-z 0-9 _ - : = @ ~")
+    return topic
+
+
+def _ttl(span: str) -> str:
+    seconds = seconds_of(span) if span else 0
+    if span and not 1 <= seconds <= MAX_TTL_S:
+        raise BadSetting(f"--ttl {span} is not within 1 s and {MAX_TTL_S // 86_400} days: nothing is kept for longer")
+    return str(seconds) if span else ""
 
 
 def _check(subject: str, channels: str) -> None:

@@ -8,7 +8,7 @@ async with Client("http://127.0.0.1:8080", token=fetch_token) as client:
 
 from whimbrel.client.blocking import BlockingClient, BlockingSubscription
 from whimbrel.client.changes import Changes
-from whimbrel.client.client import Client, Page
+from whimbrel.client.client import Client, InboxPage, Page
 from whimbrel.client.core.timing import Timing
 from whimbrel.client.core.transports import Preference
 from whimbrel.client.errors import (
@@ -50,6 +50,7 @@ __all__ = [
     "ClientError",
     "Closed",
     "Granted",
+    "InboxPage",
     "Joined",
     "Left",
     "Misuse",

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from whimbrel.client.client import CAPACITY, REQUEST_S, Client, Page
+from whimbrel.client.client import CAPACITY, REQUEST_S, Client, InboxPage, Page
 from whimbrel.client.errors import Misuse
 from whimbrel.client.events import ChannelEvent, Publication, State
 from whimbrel.client.subscription import Subscription
@@ -93,6 +93,19 @@ class BlockingClient:
         """Read retained publications back, oldest first; as ``Client.history``."""
         return self._thread.wait(
             lambda: self._client.history(channel, after=after, before=before, limit=limit, timeout=timeout)
+        )
+
+    def list_inbox(
+        self,
+        *,
+        unread: bool = False,
+        before: int | None = None,
+        limit: int = HISTORY_LIMIT,
+        timeout: float = REQUEST_S,
+    ) -> InboxPage:
+        """Tell what is in the user's inbox now; as ``Client.list_inbox``."""
+        return self._thread.wait(
+            lambda: self._client.list_inbox(unread=unread, before=before, limit=limit, timeout=timeout)
         )
 
     def ack(self, channel: str, offset: int, *, timeout: float = REQUEST_S) -> int:

@@ -29,7 +29,7 @@ from whimbrel.client.subscription import Granted, Subscription
 from whimbrel.client.tokens import Tokens, TokenSource
 from whimbrel.protocol.channels import INBOX
 from whimbrel.protocol.codes import ErrorCode
-from whimbrel.protocol.frames import Ack, Error, History, Ok, Publish, encode
+from whimbrel.protocol.frames import Ack, Error, History, Inbox, Ok, Publish, encode
 from whimbrel.protocol.limits import HISTORY_LIMIT, MAX_FRAME_BYTES
 from whimbrel.protocol.positions import Position
 
@@ -44,6 +44,19 @@ class Page(NamedTuple):
     """Retained publications, oldest first."""
 
     publications: tuple[Publication, ...]
+    epoch: str | None
+
+
+class InboxPage(NamedTuple):
+    """Messages of the inbox, oldest first; how many are ``unread`` in all, behind the read mark ``read``.
+
+    Not ``complete``: the inbox is full of unread messages, and older ones may have been dropped unread.
+    """
+
+    publications: tuple[Publication, ...]
+    unread: int
+    read: int
+    complete: bool
     epoch: str | None
 
 
@@ -211,6 +224,28 @@ class Client:
         answer = await self._ask(request, timeout)
         named = (each.model_copy(update={"channel": channel}) for each in answer.publications or ())
         return Page(tuple(named), answer.epoch)
+
+    async def list_inbox(
+        self,
+        *,
+        unread: bool = False,
+        before: int | None = None,
+        limit: int = HISTORY_LIMIT,
+        timeout: float = REQUEST_S,
+    ) -> InboxPage:
+        """Tell what is in the user's inbox now: the newest ``limit`` messages (0 only counts), only ``unread`` ones, or
+        those ``before`` an offset.
+
+        Raises RequestFailed, RequestTimeout, Closed.
+        """
+        frame_id = self._session.new_request_id()
+        try:
+            request = Inbox(id=frame_id, unread=unread, before=before, limit=limit)
+        except ValueError as error:
+            raise Misuse(f"this cannot be asked: {error}") from error
+        answer = await self._ask(request, timeout)
+        named = (each.model_copy(update={"channel": INBOX}) for each in answer.publications or ())
+        return InboxPage(tuple(named), answer.unread or 0, answer.read or 0, answer.complete is not False, answer.epoch)
 
     async def ack(self, channel: str, offset: int, *, timeout: float = REQUEST_S) -> int:
         """Tell that everything up to ``offset`` was handled; return the read mark that holds now.

@@ -17,13 +17,23 @@ export class Letters {
     root.append(this.#nothing);
   }
 
-  /** @param {string} id @param {Node} text @param {number} at @param {number | undefined} offset */
-  add(id, text, at, offset) {
+  /** @param {string} id @param {Node} text @param {number} at @param {number} [offset] @param {string} [topic] */
+  add(id, text, at, offset, topic) {
     this.#nothing.remove();
     this.#unread.push(offset ?? 0);
-    const attributes = { class: "unread", "data-event-id": id, "data-offset": offset === undefined ? undefined : String(offset) };
+    const attributes = { class: "unread", "data-event-id": id, "data-topic": topic, "data-offset": offset === undefined ? undefined : String(offset) };
     this.#root.prepend(element("li", attributes, element("span", {}, text), element("time", {}, clock(at))));
     while (this.#root.childElementCount > SHOWN) this.#root.lastElementChild?.remove();
+  }
+
+  /** What a newer letter replaces or takes back, by its event or its topic. @param {{event_id?: string, topic?: string}} named */
+  takeBack({ event_id: id, topic }) {
+    for (const letter of this.#root.querySelectorAll("li")) {
+      const its = letter.dataset;
+      if ((id === undefined || its.eventId !== id) && (topic === undefined || its.topic !== topic)) continue;
+      this.#unread = this.#unread.filter((each) => String(each) !== its.offset);
+      letter.remove();
+    }
   }
 
   /** Everything up to `offset` was read, here or on another device. @param {number} offset */

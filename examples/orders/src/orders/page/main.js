@@ -75,8 +75,10 @@ async function open(user) {
     },
   });
   const letters = client.inbox((publication) => {
+    if (publication.event === "whimbrel.withdrawn") return inbox.takeBack(publication.data);
+    if (publication.topic) inbox.takeBack({ topic: publication.topic });
     const { at } = book(publication, describe(publication));
-    inbox.add(publication.event_id, yours(publication), at, publication.offset ?? undefined);
+    inbox.add(publication.event_id, yours(publication), at, publication.offset ?? undefined, publication.topic);
   });
   byId("read").addEventListener("click", () => {
     letters.ack().catch((error) => log.note("disconnected", `not marked as read: ${error.message}`));

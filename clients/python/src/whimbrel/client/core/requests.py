@@ -1,13 +1,13 @@
 """Requests that wait for their answer: sent again on the next link, for each one is harmless to repeat.
 
-A publish bears a key, an ack moves a mark that only grows, and history and presence change nothing.
+A publish bears a key, an ack moves a mark that only grows, and history, inbox and presence change nothing.
 """
 
 from whimbrel.client.core.effects import Answer, Effect, Send
 from whimbrel.client.core.link import Link, Stage
-from whimbrel.protocol.frames import Ack, Error, History, Ok, Presence, Publish
+from whimbrel.protocol.frames import Ack, Error, History, Inbox, Ok, Presence, Publish
 
-Request = Publish | Ack | History | Presence
+Request = Publish | Ack | History | Inbox | Presence
 
 
 class Requests:

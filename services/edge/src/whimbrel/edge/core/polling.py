@@ -7,10 +7,9 @@ from typing import Final
 from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.hub import LiveChannel
 from whimbrel.edge.core.replies import subscribed_frames
-from whimbrel.edge.core.subscription import NotOpened, Opened
+from whimbrel.edge.core.subscription import NotOpened, Opened, frame_of
 from whimbrel.protocol.channels import INBOX
 from whimbrel.protocol.positions import Position
-from whimbrel.protocol.publications import publication_frame
 
 # An ephemeral channel has no positions; this one says that the client knows it is open, and may wait for what comes.
 EPHEMERAL: Final = Position(epoch="ephemeral", offset=0)
@@ -112,8 +111,6 @@ def _durable(answer: PollAnswer, wanted: Wanted, result: Opened, limit: int) -> 
         answer.frames += subscribed_frames(wanted.name, bare, None)
     given = result.publications[:limit]
     name = wanted.name.encode()
-    answer.frames += [
-        publication_frame(name, each.body, each.offset, each.prev, each.trace) for each in given if each.body
-    ]
+    answer.frames += [frame_of(name, each) for each in given]
     answer.positions[wanted.name] = Position(epoch=result.epoch, offset=given[-1].offset if given else result.offset)
     return limit - len(given)

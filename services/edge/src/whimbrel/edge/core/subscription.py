@@ -101,16 +101,16 @@ class Joined(bytes):
     frames: Sequence[bytes]
 
 
+def frame_of(name: bytes, stored: Stored) -> bytes:
+    """Return the frame that tells of ``stored``: a `position` frame where it is not to be shown."""
+    if not stored.body:
+        return position_frame(name, stored.offset, stored.prev)
+    return publication_frame(name, stored.body, stored.offset, stored.prev, stored.trace)
+
+
 def publication_frames(name: bytes, publications: Sequence[Stored]) -> list[bytes]:
-    """Return `publication` frames of a durable channel, joined into messages of about 256 KiB; a `position` frame
-    for what is not to be shown.
-    """
-    frames = [
-        publication_frame(name, each.body, each.offset, each.prev, each.trace)
-        if each.body
-        else position_frame(name, each.offset, each.prev)
-        for each in publications
-    ]
+    """Return the frames that tell of ``publications`` of a durable channel, joined into messages of about 256 KiB."""
+    frames = [frame_of(name, each) for each in publications]
     messages: list[bytes] = []
     for group in _grouped(frames):
         message = Joined(_joined(group))

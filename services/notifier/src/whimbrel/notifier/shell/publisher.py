@@ -73,7 +73,7 @@ class Publisher:
         self._log = log
         self._clock = clock
         self._chance = chance
-        self.on_stored: list[Callable[[Publication, int], None]] = []  # with its sequence in its stream
+        self.on_stored: list[Callable[[Publication, int], None]] = []  # not repeats; with its sequence there
         self._under_way: dict[int, _UnderWay] = {}
         self._last = 0
         self._address = f"{bus.inbox.prefix}.stored."
@@ -159,15 +159,18 @@ class Publisher:
                 self._counts.duplicates += 1
             elif entry.publication.channel is not None:  # dead letters are counted by their events
                 self._counts.stored += 1
-            if entry.publication.place is not None and entry.publication.place.supersedes:
-                sequence = int(json.loads(payload)["seq"])
-                for heed in self.on_stored:
-                    heed(entry.publication, sequence)
+                self._tell_stored(entry.publication, payload)
             entry.owner.published(entry.publication)
         elif delivery.status() == 503:
             self._again(entry, "no stream takes it now")
         else:
             self._rejected(number, entry, payload)
+
+    def _tell_stored(self, publication: Publication, payload: bytes) -> None:
+        if publication.place is not None and publication.place.supersedes:
+            sequence = int(json.loads(payload)["seq"])
+            for heed in self.on_stored:
+                heed(publication, sequence)
 
     def _rejected(self, number: int, entry: _UnderWay, payload: bytes) -> None:
         error = json.loads(payload)["error"] if payload.startswith(b"{") else {}

@@ -86,9 +86,11 @@ class Removals:
             return
         key = channel, place.topic or place.withdraws_topic
         older = self._known.pop(key, None)
-        if older is None or sequence in older:  # … or a repeat of what is known
+        if older is None:
             older = tuple(await self._before(stored))
-        self._known[key] = (*older[1:], *((sequence,) if place.topic else ()))
+        newer = tuple(each for each in older if each > sequence)  # of another partition, acknowledged before this one
+        older = tuple(each for each in older if each < sequence)
+        self._known[key] = (*older[1:], *((sequence,) if place.topic else ()), *newer)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         for superfluous in older[:1]:
