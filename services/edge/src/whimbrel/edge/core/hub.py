@@ -201,6 +201,7 @@ class Hub:
         self.channels: dict[Channel, LiveChannel] = {}
         self.dirty: dict[LiveChannel, None] = {}  # with frames to flush, oldest first
         self.woken: dict[Waiter, None] = {}  # oldest first
+        self.changes = 0  # of what a writer is to the kernel: times that one was lost, paused or resumed
 
     def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
         """Deliver ``live`` to ``member`` from now on."""

@@ -37,8 +37,9 @@ class Connection(Conversation):
         super().__init__(pod, transport, presented)
         self._behind: dict[str, Wanted] | None = None  # channels left behind by a slow socket, with their positions
         self._outbox: Outbox | None = None  # while the kernel does not take everything
-        # To be told of what the kernel did not take. Not 0: uvloop's TLS would pause and resume at every other write.
-        transport.set_write_buffer_limits(high=1)
+        # To be told of what the kernel did not take. With TLS not 0: uvloop's would pause and resume at every other
+        # write. Without it not 1: who writes past the transport must know of every byte that waits in it.
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1)
 
     @abstractmethod
     def _join(self, live: LiveChannel) -> None:
@@ -137,11 +138,13 @@ class Connection(Conversation):
 
     def pause_writing(self) -> None:
         """The kernel did not take everything."""
+        self.pod.hub.changes += 1
         self._outbox = Outbox(self.transport.get_write_buffer_size())
         self.pod.slow.add(self)
 
     def resume_writing(self) -> None:
         """The kernel has taken everything: catch up."""
+        self.pod.hub.changes += 1
         self._outbox = None
         self.pod.slow.discard(self)
         self.transport.resume_reading()
@@ -236,5 +239,6 @@ class Connection(Conversation):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the client."""
+        self.pod.hub.changes += 1  # first of all: its descriptor will soon be another client's
         self.pod.slow.discard(self)
         super().connection_lost(error)

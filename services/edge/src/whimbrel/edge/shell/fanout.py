@@ -1,11 +1,12 @@
 """The hot path: from a publication in a ring to the sockets.
 
 Each publication was encoded once. Everything that one read of the bus brought for one channel is joined into one
-message, framed once, and written once per subscriber by its bound ``transport.write`` (uvloop writes to the kernel at
-once: one system call per delivery, nothing queued). A stream of events gets the same publications as a ``Batch``, also
-made once, to which it adds its cursor. Joining adds no delay: while a fan-out runs, the next publications
-wait in the bus's socket. Fan-outs over 1,000 subscribers yield to the loop between slices, so that a large channel does
-not hold up the small ones; their audience is the one of the moment in which the publications entered the ring.
+message, framed once, and written once per subscriber: by its bound ``transport.write`` (uvloop writes to the kernel at
+once: one system call per delivery, nothing queued), or past the transports where there are many (``direct``). A stream
+of events gets the same publications as a ``Batch``, also made once, to which it adds its cursor. Joining adds no delay:
+while a fan-out runs, the next publications wait in the bus's socket. Fan-outs over 1,000 subscribers yield to the loop
+between slices, so that a large channel does not hold up the small ones; their audience is the one of the moment in
+which the publications entered the ring.
 
 Figures: ``make bench``, docs/explanation/performance.md.
 """
@@ -22,6 +23,7 @@ from opentelemetry.trace import Tracer
 from whimbrel.edge.core.events import Batch
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.subscription import join
+from whimbrel.edge.shell.direct import WORTH_IT, DirectWrites
 from whimbrel.edge.shell.metrics import Counters
 from whimbrel.runtime import traces
 from whimbrel.runtime.metrics import Doublings, Histogram, Metrics
@@ -49,6 +51,7 @@ class Fanout:
 
     def __init__(self, hub: Hub, tracer: Tracer, counters: Counters) -> None:
         self._hub = hub
+        self._direct = DirectWrites(hub)
         self._counters = counters
         self._tracer = tracer
         self._backlogs: dict[LiveChannel, _Backlog] = {}  # on their way to large audiences: WebSockets …
@@ -151,15 +154,21 @@ class Fanout:
             if backlog.queued > MAX_QUEUED:
                 self._run_out(backlog)
         elif len(audience) > SLICE:
-            backlog = backlogs[live] = _Backlog(compose)
+            backlog = backlogs[live] = _Backlog(compose, self._write_part)
             backlog.append(parts, audience)
             self._advance(backlogs, live)
         else:
             messages = compose(parts)
             for message in messages:
-                _write_to_all(audience, message)
+                self._write_part(audience, message, 0, len(audience))
             self.deliveries += len(messages) * len(audience)
             self._counters.bytes_out += _size(messages) * len(audience)
+
+    def _write_part(self, audience: Sequence[Callable[[Any], None]], data: Any, start: int, stop: int) -> None:
+        if len(audience) >= WORTH_IT and isinstance(data, bytes):
+            self._direct.write(audience, data, start, stop)
+        else:
+            _write_to_all(audience[start:stop], data)
 
     def _advance(self, backlogs: "dict[LiveChannel, _Backlog]", live: LiveChannel) -> None:
         backlog = backlogs[live]
@@ -192,10 +201,15 @@ def _size(messages: Sequence[object]) -> int:
 class _Backlog:
     """What one channel brought on its way to a large audience, oldest first; ``compose`` makes the messages."""
 
-    __slots__ = ("_audience", "_compose", "_messages", "_queue", "_start", "queued")
+    __slots__ = ("_audience", "_compose", "_messages", "_queue", "_start", "_write", "queued")
 
-    def __init__(self, compose: Callable[[list[Any]], list[Any]]) -> None:
+    def __init__(
+        self,
+        compose: Callable[[list[Any]], list[Any]],
+        write: Callable[[Sequence[Callable[[Any], None]], Any, int, int], None],
+    ) -> None:
         self._compose = compose
+        self._write = write
         self._queue: deque[tuple[list[Any], Sequence[Callable[[Any], None]]]] = deque()
         self._messages: list[Any] = []
         self._audience: Sequence[Callable[[Any], None]] = ()
@@ -224,11 +238,11 @@ class _Backlog:
             self.queued -= len(parts)
             self._messages = self._compose(parts)
             self._start = 0
-        part = self._audience[self._start : self._start + SLICE]
+        start, stop = self._start, min(self._start + SLICE, len(self._audience))
         self._start += SLICE
         for data in self._messages:
-            _write_to_all(part, data)
-        return len(part) * len(self._messages), len(part) * _size(self._messages)
+            self._write(self._audience, data, start, stop)
+        return (stop - start) * len(self._messages), (stop - start) * _size(self._messages)
 
 
 def _write_to_all(audience: Sequence[Callable[[Any], None]], data: object) -> None:
