@@ -169,6 +169,28 @@ async def test_a_storm_of_quiet_inboxes_is_proved_by_few_requests(edge: Edge, mo
     assert len([each for each in asked if each.startswith("STREAM.INFO")]) <= 2 * PARTITIONS
 
 
+async def test_who_comes_right_after_a_question_to_a_leader_shares_the_next(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whimbrel.edge.shell.streams.BOUNDS_PACE_S", 0.2)
+    asked: list[str] = []
+    request = jetstream.request
+
+    async def counted(connection: Connection, api: str, *rest: Any) -> Any:
+        asked.append(api)
+        return await request(connection, api, *rest)
+
+    monkeypatch.setattr(jetstream, "request", counted)
+    streams, channel = edge.pod.openings._bus.streams, Channel("user", a_name("quiet"))
+    await within(streams.bounds(channel))
+    second = streams.ask_bounds(channel)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    third = streams.ask_bounds(channel)
+    await within(asyncio.wait([second, third]))
+    assert len(asked) == 2
+
+
 async def test_who_comes_after_a_read_of_the_stream_is_served_from_memory(edge: Edge) -> None:
     channel = Channel("orders", a_name("away"))
     offsets = await edge.neighbours.publish(str(channel), *range(5))
