@@ -3,9 +3,10 @@
 For each client and channel: everything acknowledged arrives, once and in order; what was given up without an
 acknowledgement arrives once or never, and in all channels of its event or in none; `recovered: false` comes only where
 history was taken away or more was missed than one recovery gives, and whoever is told it goes on from what its reload
-told.
+told. The ledger of gaps knows the cause of each.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,9 +21,10 @@ def violations(history: History) -> list[str]:
         *(
             f"{client} in {channel}: {what}"
             for (client, channel), seen in sorted(history.seen.items())
-            for what in _of(history.published[channel], seen, may_reset=history.may_reset)
+            for what in _of(history.published[channel], seen, may_reset=channel in history.trimmed)
         ),
         *_torn(history),
+        *_unexplained(history),
     ]
 
 
@@ -84,3 +86,12 @@ def _stored_early(history: History, published: Published) -> set[int]:
             behind = numbers.index(published.last) if published.last in numbers else 0
             early |= published.unknown.intersection(numbers[:behind])
     return early
+
+
+def _unexplained(history: History) -> Iterator[str]:
+    if history.ledger is None:
+        return
+    told = Counter(channel for (_, channel), seen in history.seen.items() for each in seen if isinstance(each, Reset))
+    for channel, count in sorted(told.items()):
+        if history.ledger.get(channel, 0) < count:
+            yield f"{channel}: told to reload {count} times, of which the ledger knows {history.ledger.get(channel, 0)}"

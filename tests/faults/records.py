@@ -45,7 +45,10 @@ class History:
     published: dict[str, Published] = field(default_factory=dict)
     seen: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
     connects: int = 0
-    may_reset: bool = False  # a fault of the schedule takes history away
+    trimmed: set[str] = field(default_factory=set)  # channels whose history a fault took away
+    ledger: dict[str, int] | None = (
+        None  # by channel, how many were told to reload says the ledger; None: it may lack some
+    )
 
     @property
     def resets(self) -> int:

@@ -20,11 +20,12 @@ class Fault(Enum):
     LOSS = "packet loss"
     STUCK = "stuck"  # a client reads nothing more
     STEP = "clock step"  # the time of day jumps, and back
+    PURGE = "purge"  # the history of a partition is taken away
     FULL = "full disk"  # of a server of NATS, which its operator then gives room and starts again
 
 
 # What can be done to whom. `clients` and `team` are the proxies before the edges and before NATS; `wire` is what lies
-# between a service and NATS, `routes` what lies between a server of NATS and its peers.
+# between a service and NATS, `routes` what lies between a server of NATS and its peers; `history` is a stream.
 MENU: Final = {
     "edge": (Fault.KILL, Fault.KILL, Fault.STOP, Fault.TERM),
     "auth": (Fault.KILL, Fault.STOP),
@@ -39,6 +40,7 @@ MENU: Final = {
     "routes": (Fault.SILENCE, Fault.LOSS),
     "clock": (Fault.STEP,),
     "disk": (Fault.FULL,),
+    "history": (Fault.PURGE,),
 }
 LONGEST_S: Final = 3.0
 STOPPED_S: Final = (0.3, 4.0)  # beyond 4 s a notifier that stood still has lost its pin: both sides are to be seen

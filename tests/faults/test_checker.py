@@ -9,9 +9,11 @@ from tests.faults.schedule import MENU, drawn
 CHANNEL = "orders:1"
 
 
-def a_run(*seen: Seen, acked: int = 5, unknown: frozenset[int] = frozenset(), may_reset: bool = False) -> History:
+def a_run(
+    *seen: Seen, acked: int = 5, unknown: frozenset[int] = frozenset(), trimmed: frozenset[str] = frozenset()
+) -> History:
     published = a_publisher(acked, unknown)
-    return History({CHANNEL: published}, {("alice", CHANNEL): list(seen)}, may_reset=may_reset)
+    return History({CHANNEL: published}, {("alice", CHANNEL): list(seen)}, trimmed=set(trimmed))
 
 
 def a_publisher(acked: int, unknown: frozenset[int]) -> Published:
@@ -62,12 +64,12 @@ def test_an_offset_that_goes_back_is_named() -> None:
 
 def test_a_reload_is_right_only_where_history_was_taken_away_and_goes_on_from_what_it_told() -> None:
     seen = [*received(0, 1), Reset(50, known=3), Received(4, 51)]
-    assert violations(a_run(*seen, may_reset=True)) == []
+    assert violations(a_run(*seen, trimmed=frozenset({CHANNEL}))) == []
     assert violations(a_run(*seen)) == [f"alice in {CHANNEL}: told to reload at offset 50, though only 2 were missed"]
     missed = [*received(0, 1), Reset(5000, known=1003), Received(1004, 5001)]
     assert violations(a_run(*missed, acked=1005)) == [], "more than one recovery gives"
     seen = [*received(0, 1), Reset(50, known=2), Received(4, 51)]
-    assert violations(a_run(*seen, may_reset=True)) == [f"alice in {CHANNEL}: 3 did not come before 4"]
+    assert violations(a_run(*seen, trimmed=frozenset({CHANNEL}))) == [f"alice in {CHANNEL}: 3 did not come before 4"]
 
 
 def two_channels(one: list[Seen], other: list[Seen]) -> History:
@@ -87,8 +89,17 @@ def test_an_event_that_was_given_up_comes_to_all_its_channels_or_to_none() -> No
 def test_who_was_told_to_reload_cannot_tell_whether_an_event_is_torn() -> None:
     reloaded: list[Seen] = [*received(0, 1), Reset(50, known=4)]
     run = two_channels(received(0, 1, 2, 3, 4), reloaded)
-    run.may_reset = True
+    run.trimmed = {"orders:2"}
     assert violations(run) == []
+
+
+def test_each_reload_must_be_in_the_ledger_of_gaps_unless_it_may_lack_some() -> None:
+    run = a_run(*received(0, 1), Reset(50, known=4), trimmed=frozenset({CHANNEL}))
+    assert violations(run) == []
+    run.ledger = {CHANNEL: 1}
+    assert violations(run) == []
+    run.ledger = {}
+    assert violations(run) == [f"{CHANNEL}: told to reload 1 times, of which the ledger knows 0"]
 
 
 def test_a_client_has_all_when_it_has_the_last_or_was_told_it_by_a_reload() -> None:

@@ -1,12 +1,11 @@
 """A real installation in a network of its own, with proxies before it, and what is done to it."""
 
 import asyncio
-import contextlib
-import os
-import signal
+import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,11 @@ from urllib.parse import urlsplit
 
 from tests.faults import isolation, team
 from tests.faults.clients import FAITHFUL_S, FLEETING_S, Client
-from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches, address
+from tests.faults.harm import Harm
+from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches
 from tests.faults.proxy import Proxy
 from tests.faults.records import History
-from tests.faults.schedule import Fault, Step
+from tests.faults.schedule import Step
 from tests.support.dev import Development, running
 from whimbrel.cli.dev.ports import numbered
 from whimbrel.cli.dev.store import Store
@@ -32,8 +32,7 @@ FAITHFUL: Final = 4  # … of which stay where they are
 CHANNELS_OF_A_CLIENT: Final = 6  # so that each channel has one or two
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
-SIGNALS: Final = {Fault.KILL: signal.SIGKILL, Fault.STOP: signal.SIGSTOP, Fault.TERM: signal.SIGTERM}
-ROUTES_PORT: Final = 2000  # above that for clients: 6222 for 4222 (cli/dev/ports.py)
+LEDGER_S: Final = 5.0  # the edges tell it once a second
 SECOND: Final = "notifier-2"  # `whimbrel dev` runs one; the other takes over
 
 
@@ -56,6 +55,7 @@ class World:
         self._switches = switches
         self._edges = edges
         self._bus = bus
+        self._harm = Harm(development, switches, edges, bus, self._pid)
         self._second: asyncio.subprocess.Process | None = None
         self._tokens = [development.token(f"user-{number}") for number in range(CLIENTS)]  # auth may be away later
 
@@ -71,6 +71,7 @@ class World:
             *servers,
             *(cluster if len(servers) > 1 else ()),
             "team",
+            "history",
             *(f"clients-{number}" for number in range(len(self._edges))),
             *(f"client-{number}" for number in range(CLIENTS)),
             *(f"{kind}-{service}" for kind in ("wire", "clock") for service in services),
@@ -98,6 +99,7 @@ class World:
             for entity in range(TEAMS)
         ]
         history.published = {channel: each.published for each in publishers for channel in each.channels}
+        self._harm.note_trimmed(history)
         clients = [self._client(number, history, random) for number in range(CLIENTS)]
         following = [asyncio.create_task(client.run()) for client in clients]
         publishing: list[asyncio.Task[None]] = []
@@ -108,13 +110,15 @@ class World:
             publishing += [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers]
             for step in steps:
                 await asyncio.sleep(step.after_s)
-                hitting.append(asyncio.create_task(self._hit(step, publishers[0].channels[0], clients)))
+                hitting.append(asyncio.create_task(self._harm.hit(step, history, clients)))
             # Sometimes before all is well again: what comes last has nothing behind it that would show it is missing.
             await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=4.0))
             for each in publishers:
                 each.stop()
             await asyncio.gather(*publishing, *hitting)
             settled = await self._settled(history, patience_s)
+            if history.resets and not any(step.kind == "edge" for step in steps):
+                history.ledger = await self._ledger(history.resets)  # an edge that was killed took a second of it along
         finally:
             await _ended(*following, *publishing, *hitting)
             await bus.close()
@@ -163,89 +167,23 @@ class World:
                         second.kill()
                         await second.wait()
 
-    # Faults
-
-    async def _hit(self, step: Step, channel: str, clients: Sequence[Client]) -> None:
-        match step.kind:
-            case "team":
-                await _disturb(self._bus, step)
-            case "clients" if step.fault is Fault.LOSS:
-                edge = urlsplit(self._development.running["edges"][int(step.whose)])
-                await _impose(isolation.at(edge.port or 0), step)
-            case "clients":
-                await _disturb([self._edges[int(step.whose)]], step)
-            case "client":
-                reading = clients[int(step.whose)].reading
-                await _while(reading.clear, reading.set, step.for_s)
-            case "wire":
-                await _impose(isolation.between(address(step.whose)), step)
-            case "routes":
-                await self._isolate(step)
-            case "clock":
-                await self._set_clock(step)
-            case "disk":
-                await self._fill(step)
-            case "leader":
-                leader = await asyncio.to_thread(self._leader, channel)
-                await self._signal(leader, step)
-            case _:
-                await self._signal(step.target, step)
-
-    async def _isolate(self, step: Step) -> None:
-        ports = {name: port + ROUTES_PORT for name, port in self._nats_ports.items()}
-        own = ports.pop(step.whose)
-        matching = await asyncio.to_thread(isolation.around, self._pid(step.whose), own, sorted(ports.values()))
-        await _impose(matching, step)
-
-    async def _set_clock(self, step: Step) -> None:
-        switches = self._switches[step.whose]
-        switches.off_s = step.by_s
-        try:
-            await asyncio.sleep(step.for_s)
-        finally:
-            switches.off_s = 0.0
-
-    async def _fill(self, step: Step) -> None:
-        folder = Store(self._development.store).streams(len(self._nats_ports), step.whose)
-        filler = await asyncio.to_thread(isolation.fill, folder)
-        try:
-            await asyncio.sleep(step.for_s)
-        finally:
-            filler.unlink()
-            isolation.end(self._pid(step.whose))  # a server that could not write needs its operator
-
-    @property
-    def _nats_ports(self) -> dict[str, int]:
-        urls = self._development.running["nats_servers"]
-        names = [name for name in self._development.running["pids"] if name.startswith("nats")]
-        return {name: urlsplit(url).port or 0 for name, url in zip(names, urls, strict=True)}
-
     def _pid(self, part: str) -> int:
         if part == SECOND:
             return self._second.pid if self._second is not None else 0
         return int(self._development.running["pids"].get(part, 0))
 
-    def _leader(self, channel: str) -> str:
-        arguments = ("kill", "leader", "--channel", channel, "--signal", "cont")
-        said = self._development.whimbrel(*arguments, check=False)
-        return said.stdout.partition(" sent to ")[2].partition(" ")[0]
-
-    async def _signal(self, part: str, step: Step) -> None:
-        pid = self._pid(part)
-        if not pid:
-            return  # there was no leader to be found
-        with contextlib.suppress(ProcessLookupError):
-            if step.fault is Fault.LAME_DUCK:
-                os.kill(pid, signal.SIGUSR2)
-                await asyncio.sleep(step.for_s)
-                os.kill(pid, signal.SIGKILL)
-                return
-            os.kill(pid, SIGNALS[step.fault])
-            if step.fault is Fault.STOP:
-                try:
-                    await asyncio.sleep(step.for_s)
-                finally:
-                    os.kill(pid, signal.SIGCONT)
+    async def _ledger(self, resets: int) -> dict[str, int]:
+        """Ask how many were told to reload, by channel, until the ledger knows of ``resets`` or has had its time."""
+        deadline = time.monotonic() + LEDGER_S
+        while True:
+            said = await asyncio.to_thread(self._development.whimbrel, "gaps", "--limit", "1000", "--json", check=False)
+            known: Counter[str] = Counter()
+            for line in said.stdout.splitlines():
+                gap = json.loads(line)
+                known[gap["channel"]] += gap["clients"]
+            if known.total() >= resets or time.monotonic() > deadline:
+                return dict(known)
+            await asyncio.sleep(LOOK_S)
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:
@@ -259,27 +197,6 @@ async def _ended(*tasks: asyncio.Task[None]) -> None:
 def _environment_of(pid: int) -> dict[str, str]:
     pairs = Path(f"/proc/{pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
     return dict(pair.decode().split("=", 1) for pair in pairs)
-
-
-async def _while(begin: Callable[[], None], end: Callable[[], None], for_s: float) -> None:
-    begin()
-    try:
-        await asyncio.sleep(for_s)
-    finally:
-        end()
-
-
-async def _impose(matching: Sequence[isolation.Rule], step: Step) -> None:
-    rules = isolation.Rules(step.fault, matching)
-    await _while(rules.impose, rules.lift, step.for_s)
-
-
-async def _disturb(proxies: Sequence[Proxy], step: Step) -> None:
-    def hit(fault: Fault | None) -> None:
-        for proxy in proxies:
-            proxy.hit(fault)
-
-    await _while(lambda: hit(step.fault), lambda: hit(None), step.for_s)
 
 
 @contextmanager
