@@ -135,7 +135,7 @@ class Bound:
 
 
 def memory_bound(stuck: int) -> Bound:
-    """Return the bound of docs/explanation/slow-clients.md."""
+    """Return the bound of docs/explanation/storms.md."""
     send_buffer = Settings.model_fields["send_buffer_bytes"].default
     return Bound(LOADED_BYTES + stuck * OUTBOX_BYTES * 5 // 4, stuck * (2 * send_buffer + SEGMENT_BYTES))
 
