@@ -65,7 +65,7 @@ def _run(setup: Setup, output: Output, *, demo: bool, restart: bool) -> None:
     origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
     parts = [*nats_parts(setup), *service_parts(setup, origins=origins)]
     store = None if setup.store.root == Path(STORE) else setup.store.root
-    headline, hint = f"Edge at {setup.url('edge')}", invocation("listen --user alice orders:42", store)
+    headline, hint = f"Edge at {setup.edge_url}", invocation("listen --user alice orders:42", store)
     if demo:
         parts.append(demo_part(setup))
         headline, hint = setup.url("demo"), "Open it in two tabs, and sign in as alice and as bob. Ctrl-C ends it all."

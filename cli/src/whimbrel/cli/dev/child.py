@@ -78,7 +78,7 @@ class Child:
     async def ready(self) -> float:
         """Wait until the part may be used; return the seconds since its start. Never returns for one that died."""
         while True:
-            if await _answers(self.part.ready):
+            if await answers(self.part.ready):
                 self.release()
                 return time.monotonic() - self.started
             await asyncio.sleep(READY_POLL_S)
@@ -141,7 +141,7 @@ class Child:
             self._warn(f"{self.part.name} had {len(held)} warnings as it started: see {self.log}")
 
 
-async def _answers(url: str) -> bool:
+async def answers(url: str) -> bool:
     """Tell whether a GET earns 200. By hand: an HTTP client costs more than the services' own start leaves over."""
     parts = urlsplit(url)
     try:

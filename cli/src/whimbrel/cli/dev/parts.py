@@ -22,6 +22,7 @@ NATS_SYNC: Final = "WHIMBREL_NATS_SYNC"
 CLUSTER_SYNC: Final = "always"  # a cluster is there to see what production does
 DEMO_CHANNEL: Final = "orders:board"  # what everybody looks at on the page of the example
 DRAIN_S: Final = "1"  # nobody has to be moved to another pod
+MOVING_S: Final = "4"  # where there are others: clients are seen to move, and Ctrl-C does not wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Setup:
     def url(self, name: str) -> str:
         """Return the base URL of a part that speaks HTTP."""
         return f"http://{HOST}:{self.ports[name]}"
+
+    @property
+    def edge_url(self) -> str:
+        """Where clients connect: the edge, or what stands in front of several."""
+        return self.url("edge" if self.edges == 1 else "balancer")
 
     def nats_urls(self, user: str) -> list[str]:
         """Return the address of each server of NATS with the credentials of ``user``."""
@@ -132,13 +138,14 @@ def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) ->
     if importlib.util.find_spec(f"whimbrel.{service}") is None:
         raise BadSetting(f"whimbrel-{service} is not installed: `make setup` installs it (whimbrel-cli[dev])")
     prefix = f"WHIMBREL_{service.upper()}_"
+    drain_s = MOVING_S if service == "edge" and setup.edges > 1 else DRAIN_S
     fields = {
         "NATS_URL": ",".join(setup.nats_urls(service)),
         "HOST": HOST,
         "OPS_HOST": HOST,
         "OPS_PORT": str(setup.ports[f"{name}-ops"]),
         "INSTANCE": "dev" if name == service else name,
-        "DRAIN_S": os.environ.get(f"{prefix}DRAIN_S", DRAIN_S),
+        "DRAIN_S": os.environ.get(f"{prefix}DRAIN_S", drain_s),
         **extra,
     }
     if name in setup.ports:
@@ -154,7 +161,7 @@ def demo_part(setup: Setup) -> Part:
     env = {
         "ORDERS_HOST": HOST,
         "ORDERS_PORT": str(setup.ports["demo"]),
-        "ORDERS_EDGE_URL": setup.url("edge"),
+        "ORDERS_EDGE_URL": setup.edge_url,
         "ORDERS_AUTH_URL": setup.url("auth"),
         "ORDERS_ROUTER_URL": setup.url("router"),
         "ORDERS_NATS_URL": ",".join(setup.nats_urls("domain")),

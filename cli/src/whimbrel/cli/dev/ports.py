@@ -20,6 +20,7 @@ DEFAULTS: Final = {
     "router-ops": 9082,
     "notifier-ops": 9083,
 }
+BALANCER_PORT: Final = 8070  # in front of several edges; one alone has none
 ROUTES_PORT: Final = 6222  # on which servers of a cluster hear each other; a server alone has none
 STEP: Final = 10  # edge-2 listens on 8090 and 9090, edge-3 on 8100 and 9100, nats-2 on 4232, 8232 and 6232
 
@@ -32,6 +33,8 @@ def numbered(name: str, count: int) -> tuple[str, ...]:
 def _wanted(edges: int, nats_servers: int) -> dict[str, int]:
     of_each = {"edge": ("", "-ops"), "nats": ("", "-monitor", "-routes")}
     wanted = dict(DEFAULTS)
+    if edges > 1:
+        wanted["balancer"] = BALANCER_PORT
     if nats_servers > 1:
         wanted["nats-routes"] = ROUTES_PORT
     for name, count in (("edge", edges), ("nats", nats_servers)):

@@ -4,9 +4,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from whimbrel.cli.dev.balancer import Balancer
 from whimbrel.cli.dev.child import Child
 from whimbrel.cli.dev.parts import Part, Setup
 from whimbrel.cli.dev.ports import numbered
@@ -43,9 +45,14 @@ class Supervisor:
             await self._start()
             if self._stop.is_set():
                 return
-            self._announce()
-            self.output.say(f"\n  {self.output.loud(headline)}\n  {hint}\n", {"event": "ready", **self._running()})
-            await self._watch()
+            async with AsyncExitStack() as front:
+                if self.setup.edges > 1:
+                    edges = numbered("edge", self.setup.edges)
+                    ready = {self.setup.ports[name]: f"{self.setup.url(f'{name}-ops')}/ready" for name in edges}
+                    await front.enter_async_context(Balancer(ready).serving(self.setup.ports["balancer"]))
+                self._announce()
+                self.output.say(f"\n  {self.output.loud(headline)}\n  {hint}\n", {"event": "ready", **self._running()})
+                await self._watch()
         finally:
             self.setup.store.withdraw()
             await self._end()
@@ -154,7 +161,8 @@ class Supervisor:
         edges = numbered("edge", self.setup.edges)
         services = (*edges, *BEHIND)
         return {
-            **{name: self.setup.url(name) for name in ("edge", "auth", "router", "demo") if name in self.setup.ports},
+            "edge": self.setup.edge_url,
+            **{name: self.setup.url(name) for name in ("auth", "router", "demo") if name in self.setup.ports},
             "nats": self.setup.nats_urls("domain")[0],
             "nats_servers": self.setup.nats_urls("domain"),
             "service_key": self.setup.service_key,
