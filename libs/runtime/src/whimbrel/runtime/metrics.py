@@ -46,7 +46,8 @@ class Doublings(Histogram):
 
     def observe(self, value: float) -> None:
         """Count ``value``, a whole number of at least 1."""
-        self.counts[min(int(value).bit_length(), len(self.counts)) - 1] += 1
+        counts = self.counts
+        counts[0 if value == 1 else min(int(value).bit_length(), len(counts)) - 1] += 1
         self.total += value
 
 
