@@ -41,7 +41,7 @@ class Client:
         life_s: tuple[float, float],
         random: Random,
     ) -> None:
-        """``known`` tells the last number acknowledged in a channel: what a reload would show. ``life_s``: how long a
+        """``known`` tells the last number begun in a channel: what a reload would show. ``life_s``: how long a
         connection is kept at least and at most.
         """
         self._name = name

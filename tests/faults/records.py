@@ -14,7 +14,7 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class Reset:
     """A client was told `recovered: false`, and began anew at ``offset``; ``known``: what its reload told it, the last
-    number that had been acknowledged before it asked.
+    number that was begun by then, for a team has its own state before it publishes.
     """
 
     offset: int
@@ -30,6 +30,7 @@ class Published:
 
     acked: set[int] = field(default_factory=set)
     unknown: set[int] = field(default_factory=set)  # given up without an acknowledgement: stored or not
+    begun: int = -1  # the last one sent, acknowledged or not
     last: int = -1  # of those acknowledged
 
     def acknowledge(self, number: int) -> None:

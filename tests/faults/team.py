@@ -22,7 +22,6 @@ class Publisher:
     def __init__(self, bus: Nats, entity: str, channels: Sequence[str], random: Random) -> None:
         self.published = Published()
         self.channels = channels
-        self._next = 0
         self._stopped = False
         self._bus = bus
         self._entity = entity
@@ -40,7 +39,7 @@ class Publisher:
 
     async def publish(self) -> None:
         """Publish the next number until it is acknowledged, or given up."""
-        number, self._next = self._next, self._next + 1
+        self.published.begun = number = self.published.begun + 1
         headers = {
             "ce-id": f"{self._entity}-{number}",
             "ce-source": "faults",

@@ -135,7 +135,7 @@ class World:
             history,
             edges=[f"http://127.0.0.1:{proxy.port}" for proxy in self._edges],
             token=self._tokens[number],
-            known=lambda channel: history.published[channel].last,
+            known=lambda channel: history.published[channel].begun,
             life_s=FAITHFUL_S if number < FAITHFUL else FLEETING_S,
             random=Random(random.random()),
         )
