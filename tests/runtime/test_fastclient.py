@@ -17,7 +17,7 @@ from whimbrel.runtime import fastclient, jetstream
 from whimbrel.runtime.errors import BusUnavailable
 from whimbrel.runtime.nats import Delivery
 from whimbrel.runtime.subscriptions import Registry
-from whimbrel.runtime.transport import FastReader, FastTransport
+from whimbrel.runtime.transport import FastProtocol, FastReader, FastTransport
 
 
 def ours() -> Iterator[bytes]:
@@ -130,12 +130,13 @@ async def test_however_the_bytes_arrive_each_message_is_delivered_once_and_in_or
     client._transport = transport = FastTransport()  # type: ignore[no-untyped-call]
     transport.reader = FastReader()
     transport.reader.take = client.take
+    protocol = FastProtocol(transport.reader, asyncio.get_running_loop())
     stream = b"".join(messages)
     at = 0
     for size in cycle(sizes):
         if at >= len(stream):
             break
-        transport.reader.feed_data(stream[at : at + size])
+        protocol.data_received(stream[at : at + size])
         at += size
         while transport.reader.buffered:
             await client._ps.parse(await transport.reader.read(7))
