@@ -87,3 +87,21 @@ async def test_users_of_one_browser_have_a_socket_each(browser: Browser, shop: D
     await expect(bob.locator('[data-testid="inbox"] [data-event-id^="private-"]')).to_have_count(3)
     assert [len(tabs.sockets[page]) for page in (alice, bob)] == [1, 1]
     assert await alice.locator('[data-event-id^="private-"]').count() == 0
+
+
+async def test_a_tab_that_is_to_be_frozen_hands_the_socket_over_and_comes_back_without_a_gap(
+    browser: Browser, shop: Development, press: Press
+) -> None:
+    tabs = Tabs(browser, shop)
+    for _ in range(2):
+        await tabs.open("alice")
+    frozen = tabs.holder()
+    [other] = [page for page in tabs.pages if page is not frozen]
+    # Headless Chromium never freezes a page: it is told what a browser would tell it.
+    await frozen.evaluate("document.dispatchEvent(new Event('freeze'))")
+    ids = await note(press, "frozen", range(1, 21))
+    await expect_notes(other, "frozen", ids)
+    await frozen.evaluate("document.dispatchEvent(new Event('resume'))")
+    await expect(frozen.get_by_test_id("transport")).to_have_text("WebSocket · through another tab")
+    await expect_notes(frozen, "frozen", ids)
+    assert tabs.holder() is other

@@ -31,6 +31,7 @@ export function canShare({ locks, broadcast, document }) {
 export class Sharing {
   /** @type {Group | null} */
   #group = null;
+  #key = "";
   #session;
   #tab;
 
@@ -58,8 +59,11 @@ export class Sharing {
       // Users are kept apart: one must not hear what is another's.
       if (!subject()) throw new Error("the token does not tell its user");
       return () => {
+        const key = `whimbrel:${base}:${kind}:${subject()}`;
+        if (this.#key !== key) this.leave(); // somebody else has signed in
+        this.#key = key;
         const closed = (/** @type {number} */ code, /** @type {string} */ reason) => this.leave(code, reason);
-        this.#group ??= new Group(`whimbrel:${base}:${kind}:${subject()}`, host, () => this.#ways(), { moved: () => this.#move(), carried, closed });
+        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), carried, closed });
         return this.#group.open(events);
       };
     });

@@ -90,6 +90,32 @@ test("of all tabs only the one that holds the connection renews the token", asyn
   for (const { states } of tabs) assert.deepEqual(states, ["connecting", "connected"]);
 });
 
+test("a token that has expired costs all tabs one refresh", async () => {
+  const browser = new Browser();
+  const { scene } = browser;
+  const tabs = [1, 2, 3].map(() => browser.open({ token: () => (scene.tokens++, tokenFor(3_600, scene.tokens)) }));
+  await scene.pass(200);
+  scene.edge.disconnect({ code: 4010, slug: "token_expired" });
+  await scene.pass(5_000);
+  assert.equal(scene.tokens, 4);
+  for (const { client } of tabs) assert.equal(client.state, "connected");
+});
+
+test("a tab in which another user signs in hears nothing of the one before", async () => {
+  const browser = new Browser();
+  const { scene } = browser;
+  let user = "alice";
+  const tab = browser.open({ token: () => tokenOf(user) });
+  const other = browser.open();
+  await scene.pass(200);
+  tab.client.close();
+  user = "bob";
+  const again = browser.open({ token: () => tokenOf(user) });
+  await scene.pass(500);
+  assert.equal(scene.edge.sockets.size, 2);
+  assert.deepEqual([again.client.leads, other.client.leads], [true, true]);
+});
+
 test("a tab whose provider comes back with another user's token does not let the others hear what is not theirs", async () => {
   const browser = new Browser();
   const { scene } = browser;

@@ -91,6 +91,7 @@ export class Credentials {
 
   /** @returns {boolean} whether a new token may fare better: this one was accepted before, so it has merely grown old */
   refused() {
+    if (this.idle) return false; // another one was shown
     const worked = this.#token?.accepted ?? false;
     this.#token = null;
     return worked;
