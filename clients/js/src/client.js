@@ -14,6 +14,7 @@ import { INBOX } from "./protocol.gen.js";
 import { forgettable, Replies } from "./replies.js";
 import { canShare, Sharing } from "./sharing.js";
 import { Subscription } from "./subscription.js";
+import { Subscriptions } from "./subscriptions.js";
 import { watch } from "./surroundings.js";
 import { openLink } from "./transports/open.js";
 
@@ -44,8 +45,7 @@ export class Whimbrel extends Emitter {
   #preference;
   /** @type {Transport} */
   #told;
-  /** @type {Map<string, Set<Subscription>>} */
-  #subscriptions = new Map();
+  #subscriptions = new Subscriptions((channel, error) => this.emit("error", new WhimbrelError({ code: HANDLER, slug: "handler", message: `${channel}: ${error}` })));
   #replies = new Replies();
   #leave;
 
@@ -156,12 +156,7 @@ export class Whimbrel extends Emitter {
     if (typeof what !== "object" || what === null) checkHandler("publications", what);
     const options = typeof what === "function" ? { publication: what } : what;
     const subscription = new Subscription(this, channel, options);
-    const others = this.#subscriptions.get(channel);
-    if (others) others.add(subscription);
-    else {
-      this.#subscriptions.set(channel, new Set([subscription]));
-      this.#perform(this.#session.subscribe(channel, options));
-    }
+    if (this.#subscriptions.add(subscription)) this.#perform(this.#session.subscribe(channel, options));
     return subscription;
   }
 
@@ -173,10 +168,7 @@ export class Whimbrel extends Emitter {
   /** @param {Subscription} subscription */
   unsubscribe(subscription) {
     const { channel } = subscription;
-    const left = this.#subscriptions.get(channel);
-    if (!left?.delete(subscription) || left.size > 0) return;
-    this.#subscriptions.delete(channel);
-    if (channel !== INBOX) this.#perform(this.#session.unsubscribe(channel));
+    if (this.#subscriptions.remove(subscription) && channel !== INBOX) this.#perform(this.#session.unsubscribe(channel));
   }
 
   /** @param {string} channel */
@@ -276,12 +268,12 @@ export class Whimbrel extends Emitter {
       case "state":
         return this.#changed(effect);
       case "channel":
-        return this.#each(effect.channel, (each) => each.emit("state", { state: effect.state, error: effect.error }));
+        return this.#subscriptions.each(effect.channel, (each) => each.emit("state", { state: effect.state, error: effect.error }));
       case "reset":
-        return this.#each(effect.channel, (each) => each.emit("reset", undefined));
+        return this.#subscriptions.each(effect.channel, (each) => each.emit("reset", undefined));
       case "join":
       case "leave":
-        return this.#each(effect.channel, (each) => each.emit(effect.type, { user: effect.user, info: effect.info }));
+        return this.#subscriptions.each(effect.channel, (each) => each.emit(effect.type, { user: effect.user, info: effect.info }));
       case "transport":
         return this.#carried();
       case "acked":
@@ -303,7 +295,7 @@ export class Whimbrel extends Emitter {
       this.#positions.save();
     }
     this.emit("state", { state, code, reason, retryMs });
-    if (state === "closed") for (const channel of this.#subscriptions.keys()) this.#each(channel, (each) => each.end());
+    if (state === "closed") for (const channel of this.#subscriptions.channels) this.#subscriptions.each(channel, (each) => each.end());
   }
 
   /** What was found by trying is worth remembering; what the application has asked for, it will ask for again. */
@@ -318,22 +310,7 @@ export class Whimbrel extends Emitter {
   #deliver(publication, recovered) {
     if (this.state === "closed") return; // by the handler of a publication before this one
     if (!this.#subscriptions.has(publication.channel)) return this.emit("publication", publication);
-    this.#each(publication.channel, (each) => each.take(publication, { recovered }));
-  }
-
-  /**
-   * @param {string} channel
-   * @param {(subscription: Subscription) => void} call
-   */
-  #each(channel, call) {
-    for (const subscription of this.#subscriptions.get(channel) ?? []) {
-      try {
-        call(subscription);
-      } catch (error) {
-        // One handler's fault is its own: the others hear the publication, and it is not delivered again.
-        this.emit("error", new WhimbrelError({ code: HANDLER, slug: "handler", message: `${channel}: ${error}` }));
-      }
-    }
+    this.#subscriptions.each(publication.channel, (each) => each.take(publication, { recovered }));
   }
 
   /** @param {string | null} token @returns {string | null} */

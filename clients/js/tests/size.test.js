@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const KIB = 1024;
+const LATER_BYTES = 7 * KIB; // other transports, and what tabs share
 
 /** @param {string} contents of an entry point @returns {Promise<{entry: number, later: number}>} bytes: what is loaded at once, and when it is needed */
 async function sizeOf(contents) {
@@ -35,6 +36,7 @@ for (const [what, contents, limitBytes] of /** @type {const} */ ([
     const { entry, later } = await sizeOf(contents);
     context.diagnostic(`${entry} bytes at once, ${later} when they are needed`);
     assert.ok(entry <= limitBytes, `${entry} bytes`);
+    assert.ok(later <= LATER_BYTES, `${later} bytes`);
   });
 }
 

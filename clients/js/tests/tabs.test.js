@@ -149,7 +149,11 @@ test("what one tab asks is answered to that tab; a refused channel and an unsubs
   await scene.pass(50);
   assert.ok(edge.received.some(({ type, channel }) => type === "unsubscribe" && channel === "orders:43"));
   const history = two.client.history(CHANNEL, { limit: 1 });
+  const inbox = two.client.listInbox({ limit: 1 });
+  const users = two.client.presence(CHANNEL);
   await scene.pass(50);
+  assert.equal((await inbox).unread, 0);
+  assert.deepEqual(await users, [{ user: "alice" }]);
   assert.deepEqual((await history).publications.map(({ data }) => data), ["hello"]);
   for (const { client } of tabs) assert.equal(client.state, "connected");
 });

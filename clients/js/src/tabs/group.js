@@ -77,9 +77,10 @@ export class Group {
     if (this.leads || this.#host.now() - this.#heardAt < FRESH_MS) this.#begin(link);
     else this.#seek();
     return {
-      send: (frames) => {
-        if (link.leader === this.id) this.#trunk?.receive(this.id, /** @type {Frame[]} */ (frames));
-        else this.#say({ to: link.leader, frames: /** @type {Frame[]} */ (frames) });
+      send: (said) => {
+        const frames = /** @type {Frame[]} */ (said).map(({ token: _, resume: __, ...frame }) => frame); // who leads shows its own
+        if (link.leader === this.id) this.#trunk?.receive(this.id, frames);
+        else this.#say({ to: link.leader, frames });
       },
       close: () => void this.#links.delete(link),
     };

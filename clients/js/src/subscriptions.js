@@ -1,0 +1,50 @@
+// All subscriptions of one client, by channel.
+
+/** @import { Subscription } from "./subscription.js" */
+
+export class Subscriptions {
+  /** @type {Map<string, Set<Subscription>>} */
+  #all = new Map();
+  #failed;
+
+  /** @param {(channel: string, error: unknown) => void} failed hears what a handler threw */
+  constructor(failed) {
+    this.#failed = failed;
+  }
+
+  /** @returns {string[]} */
+  get channels() {
+    return [...this.#all.keys()];
+  }
+
+  /** @param {string} channel */
+  has(channel) {
+    return this.#all.has(channel);
+  }
+
+  /** @param {Subscription} subscription @returns {boolean} whether it is the first of its channel */
+  add(subscription) {
+    const others = this.#all.get(subscription.channel) ?? new Set();
+    this.#all.set(subscription.channel, others.add(subscription));
+    return others.size === 1;
+  }
+
+  /** @param {Subscription} subscription @returns {boolean} whether it was the last of its channel */
+  remove(subscription) {
+    const left = this.#all.get(subscription.channel);
+    if (!left?.delete(subscription) || left.size > 0) return false;
+    return this.#all.delete(subscription.channel);
+  }
+
+  /** @param {string} channel @param {(subscription: Subscription) => void} call */
+  each(channel, call) {
+    for (const subscription of this.#all.get(channel) ?? []) {
+      try {
+        call(subscription);
+      } catch (error) {
+        // One handler's fault is its own: the others hear the publication, and it is not delivered again.
+        this.#failed(channel, error);
+      }
+    }
+  }
+}
