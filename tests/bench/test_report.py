@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from bench import page
 from bench.machine import Machine
 from bench.meter import Spread, cpu_ns, resident_bytes
 from bench.report import Goal, Row, at_least, at_most, table, times_floor
@@ -94,6 +95,10 @@ def test_a_part_that_broke_has_a_reason_instead_of_figures() -> None:
     run = Run(MACHINE, [], 3, 1, 0, {}, {"polling": "floor: 1 missing"})
     assert run.record()["broken"] == {"polling": "floor: 1 missing"}
     assert str(run).endswith("no figures of polling: floor: 1 missing")
+
+
+def test_the_page_and_its_plot_say_what_the_recorded_runs_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert page.main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_clients_are_as_many_as_the_machine_lets_a_process_open() -> None:
