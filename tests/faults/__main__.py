@@ -81,7 +81,12 @@ async def _worlds(arguments: argparse.Namespace) -> int:
     while not last:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             good, seed = True, 0
-            async with world(Path(folder), nats_servers=int(arguments.nats_servers), one_in=arguments.one_in) as place:
+            async with world(
+                Path(folder),
+                nats_servers=int(arguments.nats_servers),
+                edges=arguments.edges,
+                one_in=arguments.one_in,
+            ) as place:
                 for _ in range(RUNS_OF_A_WORLD):
                     if not seeds or not good or time.monotonic() > until:
                         break
@@ -108,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.002, help="s between a team's events (default %(default)s)")
     parser.add_argument("--patience", type=float, default=90, help="s for all to be well again (default %(default)s)")
     parser.add_argument("--nats-servers", default="3", choices=("1", "3"))
+    parser.add_argument("--edges", type=int, default=2, choices=(1, 2))
     parser.add_argument("--parts", nargs="*", default=(), help="hit nothing but these, e.g. wire-edge notifier")
     parser.add_argument(
         "--bugs", nargs="*", default=list(BUGS), choices=list(BUGS), help="to plant then, for the checker to find"

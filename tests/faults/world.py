@@ -200,7 +200,9 @@ def _environment_of(pid: int) -> dict[str, str]:
 
 
 @contextmanager
-def _installation(folder: Path, *, nats_servers: int, one_in: int) -> Iterator[tuple[Development, dict[str, Switches]]]:
+def _installation(
+    folder: Path, *, nats_servers: int, edges: int, one_in: int
+) -> Iterator[tuple[Development, dict[str, Switches]]]:
     levers = folder / "switches"
     levers.mkdir(parents=True)
     switches = {part: Switches.make(levers, part) for part in ADDRESSES}
@@ -211,25 +213,25 @@ def _installation(folder: Path, *, nats_servers: int, one_in: int) -> Iterator[t
             for name in numbered("nats", nats_servers):
                 disks.enter_context(isolation.disk(store.streams(nats_servers, name)))
             store.stamp()  # or it is taken for one that an older version made
-        options = ("--ports", "", "--nats-servers", str(nats_servers), "--edges", "2")
+        options = ("--ports", "", "--nats-servers", str(nats_servers), "--edges", str(edges))
         with running(folder, *options, **environment) as development:
             yield development, switches
 
 
 @asynccontextmanager
-async def world(folder: Path, *, nats_servers: int, one_in: int) -> AsyncIterator[World]:
+async def world(folder: Path, *, nats_servers: int, edges: int, one_in: int) -> AsyncIterator[World]:
     """Start an installation with proxies before it; bugs that are awake spoil one publication in ``one_in``."""
-    with _installation(folder, nats_servers=nats_servers, one_in=one_in) as (development, switches):
-        edges = [await _proxy(url).start() for url in development.running["edges"]]
+    with _installation(folder, nats_servers=nats_servers, edges=edges, one_in=one_in) as (development, switches):
+        doors = [await _proxy(url).start() for url in development.running["edges"]]
         bus = [await _proxy(url).start() for url in development.running["nats_servers"]]
-        place = World(development, switches, edges, bus)
+        place = World(development, switches, doors, bus)
         second = asyncio.create_task(place.keep_second(folder / "store/logs" / f"{SECOND}.log"))
         try:
             yield place
         finally:
             second.cancel()
             await asyncio.wait([second])
-            for proxy in (*edges, *bus):
+            for proxy in (*doors, *bus):
                 await proxy.stop()
 
 
