@@ -101,5 +101,8 @@ EVENTS: Final = [
     b"content-type: application/cloudevents+json\r\nwhimbrel-groups: vip\r\n\r\n"
     b'{"specversion":"1.0","id":"a","source":"/b","type":"c","time":"2026-11-23T09:00:00+01:00","data":{"n":1},"subject":"s"}',
     b"subject: events.shop.order.9\r\n\r\nnull",
+    b"whimbrel-users: a\r\nwhimbrel-ttl: 3600\r\nwhimbrel-topic: order-42\r\n\r\n1",
+    b"whimbrel-users: a\r\nwhimbrel-withdraw-topic: order-42\r\n\r\n",
+    b"whimbrel-users: a\r\nwhimbrel-withdraw: 8d1f\r\n\r\n",
     b"\r\n\r\n",
 ]
