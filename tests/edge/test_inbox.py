@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -276,4 +276,6 @@ class Inbox(RuleBasedStateMachine):
 
 
 def test_every_device_comes_to_the_same_inbox_and_the_same_count() -> None:
-    run_state_machine_as_test(Inbox, settings=settings(max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(
+        Inbox, settings=settings(max_examples=40, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+    )

@@ -80,8 +80,8 @@ async def test_a_killed_process_costs_nobody_an_event(development: Development, 
         await poller.close()
 
     letters = Letters(development, f"ida-{victim}")
-    await shop.publish(victim, "read", users=letters.user)
-    await shop.publish(victim, "old", users=letters.user, topic="news")
+    await shop.publish("letters", "read", users=letters.user)
+    await shop.publish("letters", "old", users=letters.user, topic="news")
     read = (await letters.until("read", "old"))["publications"][0]["offset"]
     await letters.ack(read)
 
@@ -98,7 +98,7 @@ async def test_a_killed_process_costs_nobody_an_event(development: Development, 
         assert follower.received[channel] == list(range(EVENTS))
         assert (follower.gaps, follower.resets) == (0, [])
 
-    await shop.publish(victim, "new", users=letters.user, topic="news")
+    await shop.publish("letters", "new", users=letters.user, topic="news")
     found = await letters.until("read", "new")
     assert (found["read"], found["unread"]) == (read, 1)
     await letters.close()
