@@ -5,6 +5,7 @@ without becomes one at once, and its first frame says so.
 """
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -62,7 +63,7 @@ def upgrade(door: Door, request: Request) -> None:
     if "authorization" in request.headers or request.ticket is not None:
         pod.spawn(_upgrade_identified(door, request, accepted), door.failed)
     else:
-        _become_websocket(door, accepted, None)
+        pod.entrance.enter(partial(_come_in, door, accepted))
 
 
 def open_stream(door: Door, request: Request) -> None:
@@ -90,6 +91,17 @@ async def _upgrade_identified(door: Door, request: Request, accepted: handshake.
     identified = _welcome(door, await _identify(door.pod, request))
     if identified is not None:
         _become_websocket(door, accepted, identified)
+
+
+def _come_in(door: Door, accepted: handshake.Accepted) -> None:
+    """Make the connection a WebSocket whose first frame says who it is."""
+    if door.gone:
+        return
+    try:
+        _become_websocket(door, accepted, None)
+    except Exception as error:  # a fault of ours must cost one connection, not those beside it
+        door.pod.log.exception("connection.failed", error)
+        door.failed()
 
 
 def _become_websocket(door: Door, accepted: handshake.Accepted, presented: Identified | None) -> None:

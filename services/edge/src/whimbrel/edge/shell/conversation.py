@@ -99,6 +99,8 @@ class Conversation(asyncio.Protocol, ABC):
                         self.session.tally.sent += 1
                 case Close(code):
                     self._close(code)
+                case Identify(refresh_id=None):
+                    self.pod.entrance.enter(partial(self._guarded, self._identify, effect))
                 case Identify():
                     self._identify(effect)
                 case Open():

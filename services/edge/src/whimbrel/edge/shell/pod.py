@@ -16,6 +16,7 @@ from whimbrel.edge.core.session import Session
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.admission import Admission
 from whimbrel.edge.shell.deflate import Deflater
+from whimbrel.edge.shell.entrance import Entrance
 from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.journal import Journal
@@ -125,6 +126,7 @@ class Pod:
             now=self.loop.time(), tick=min(COARSEST_TICK_S, shortest / TICKS_PER_TERM)
         )
         self.connections: set[Connected] = set()
+        self.entrance = Entrance(self.loop)
         self.slow: set[Slow] = set()
         self.sockets = 0  # TCP connections, whatever they are or will be
         self.brownout = Brownout(settings.bounds)
