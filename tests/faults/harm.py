@@ -103,7 +103,7 @@ class Harm:
         try:
             await asyncio.sleep(step.for_s)
         finally:
-            filler.unlink()
+            filler.unlink(missing_ok=True)  # another step may have filled the same disk
             isolation.end(self._pid(step.whose))  # a server that could not write needs its operator
 
     @property
