@@ -12,7 +12,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from tests.edge.peers import BINARY, CLOSE, PING, PONG, TEXT, masked
-from whimbrel.edge.shell.inbound import Alive, Binary, Inbound, Inlet, PeerClosed, Text, TooLarge, Violation
+from whimbrel.edge.shell.inbound import Alive, Binary, Inbound, Inlet, PeerClosed, Text, TooLarge, Violation, only_text
 
 LIMIT = 1000
 CONTINUED = 0x0
@@ -38,6 +38,20 @@ def test_a_text_message_of_any_length_is_read_in_one_piece_or_byte_by_byte(size:
     frame = masked(payload[:size])
     assert taken(frame) == [Text(payload[:size])]
     assert taken(*in_bytes(frame)) == [Text(payload[:size])]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 999, 1000])
+def test_a_read_that_is_one_whole_text_needs_no_inlet(size: int) -> None:
+    payload = (bytes(range(256)) * 4)[:size]
+    assert only_text(masked(payload), LIMIT) == payload
+
+
+@given(st.binary(max_size=140), st.sampled_from([TEXT, BINARY, PING, PONG, CLOSE]), st.binary(max_size=12))
+def test_what_needs_no_inlet_is_what_an_inlet_makes_of_it(payload: bytes, opcode: int, behind: bytes) -> None:
+    for data in (masked(payload, opcode) + behind, behind + masked(payload, opcode), behind):
+        alone = only_text(data, LIMIT)
+        assert alone is None or taken(data) == [Text(alone)]
+    assert only_text(masked(b"x" * (LIMIT + 1)), LIMIT) is None
 
 
 def test_several_frames_of_one_read_come_in_order() -> None:

@@ -42,7 +42,7 @@ class Deaf:
     async def missed(self, *data: int) -> None:
         """Publish what nobody hears."""
         live = self.edge.pod.hub.channels[self.channel]
-        self._bus._subscriptions[live].detach()
+        live.silence()
         await within(self._bus._live.flush())
         await self.edge.neighbours.publish(str(self.channel), *data)
 

@@ -11,14 +11,23 @@ Deliver = Callable[[Delivery], None]
 class Subscription:
     """Interest in one subject; lives in the registry and so outlives the client that carries it."""
 
-    __slots__ = ("_registry", "deliver", "queue", "sid", "subject")
+    __slots__ = ("_interest", "_registry", "deliver", "sid")
 
     def __init__(self, registry: "Registry", sid: int, subject: str, queue: str, deliver: Deliver) -> None:
         self._registry = registry
         self.sid = sid
-        self.subject = subject
-        self.queue = queue
+        # Who is called may know the subject too; of thousands of subscriptions each copy would take 67 bytes.
+        known = not queue and getattr(deliver, "subject", None) == subject
+        self._interest = None if known else f"{subject} {queue}"  # as it is written
         self.deliver = deliver
+
+    @property
+    def subject(self) -> str:
+        """What is subscribed to."""
+        if self._interest is not None:
+            return self._interest.partition(" ")[0]
+        subject: str = self.deliver.subject  # type: ignore[attr-defined]  # as ``__init__`` has seen
+        return subject
 
     def detach(self) -> None:
         """Stop deliveries now; a second call does nothing."""
@@ -30,7 +39,7 @@ class Subscription:
 
     def command(self) -> bytes:
         """Return the SUB line."""
-        return f"SUB {self.subject} {self.queue} {self.sid}\r\n".encode()
+        return f"SUB {self._interest or self.subject} {self.sid}\r\n".encode()
 
 
 class Carrier(Protocol):

@@ -7,7 +7,7 @@ from whimbrel.edge.core.effects import Identified, Wanted
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
-from whimbrel.edge.core.subscriptions import Subscriptions, wanted
+from whimbrel.edge.core.subscriptions import wanted
 from whimbrel.protocol.channels import INBOX, group_channel, inbox_of
 from whimbrel.protocol.codes import ErrorCode
 from whimbrel.protocol.errors import Refused
@@ -61,24 +61,22 @@ class Entry:
         results: Mapping[str, Opened | NotOpened],
         identity: Identity,
         rules: Mapping[str, Namespace],
-        subscriptions: Subscriptions,
+        no_room: NotOpened | None,
     ) -> Mapping[str, Opened | NotOpened]:
-        """Return ``results``, and with them why a channel of `connect` was not even tried."""
+        """Return ``results``, and with them why a channel of `connect` was not even tried: rights, or ``no_room``."""
         assert self.connect is not None
         untried = self.connect.channels.keys() - results.keys()
         if not untried:
             return results
-        refused = {
-            name: _refusal(name, identity, rules, subscriptions) for name in self.connect.channels if name in untried
-        }
+        refused = {name: _refusal(name, identity, rules, no_room) for name in self.connect.channels if name in untried}
         return {**results, **refused}
 
 
-def _refusal(name: str, identity: Identity, rules: Mapping[str, Namespace], subscriptions: Subscriptions) -> NotOpened:
+def _refusal(name: str, identity: Identity, rules: Mapping[str, Namespace], no_room: NotOpened | None) -> NotOpened:
     try:
         permit(identity, "subscribe", name, rules)
     except Refused as refusal:
         return NotOpened(refusal.code, refusal.message)
-    if subscriptions.full:
-        return subscriptions.no_room
+    if no_room is not None:
+        return no_room
     return NotOpened(ErrorCode.UNAVAILABLE, "the channel's namespace changed meanwhile; subscribe again")

@@ -18,9 +18,17 @@ Write = Callable[[bytes], None]
 Deliver = Callable[[Batch], None]
 Turn = MutableMapping[Any, Any]  # what was composed in one turn of the loop, by what was asked
 
+NO_FRAMES: Final[list[bytes]] = []  # one for all channels that have none: a list of their own is 72 bytes
 _INBOX: Final = INBOX.encode()  # one object for all
 _NEXT: Final = Verdict.NEXT
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
+
+
+class Subscribed(Protocol):
+    """What brings a channel's publications."""
+
+    def detach(self) -> None:
+        """Bring no more; a second call does nothing."""
 
 
 class Waiter(Protocol):
@@ -44,6 +52,7 @@ class LiveChannel:
         "_alone",
         "_audience",
         "_following",
+        "_write",
         "_writers",
         "catching_up",
         "channel",
@@ -58,6 +67,7 @@ class LiveChannel:
         "opened",
         "pending",
         "ring",
+        "subscription",
         "traces",
         "waiters",
     )
@@ -68,14 +78,16 @@ class LiveChannel:
         self.durable = durable
         self.epoch = epoch
         self.ring: Ring | None = None
+        self.subscription: Subscribed | None = None  # by which it is heard; a mapping of all would take 74 bytes each
         self.newest = 0
         self.opened = False
         self.gone = False
         self.catching_up = False
         self.delivered = 0  # frames flushed to whoever was in the channel
-        self.pending: list[bytes] = []  # frames accepted since the last flush
+        self.pending: list[bytes] = NO_FRAMES  # accepted since the last flush
         self.traces: tuple[bytes, ...] = ()  # of the sampled ones among them
         self._alone: Hashable | None = None  # the one writer, as in most inboxes: a mapping of one takes 230 bytes
+        self._write: Write | None = None  # and how
         self._writers: dict[Hashable, Write] | None = None  # all of them, once there were two
         self.followers: dict[Hashable, Deliver] | None = None  # streams of events; most channels have none
         self.waiters: dict[Waiter, None] | None = None  # as with followers
@@ -83,10 +95,17 @@ class LiveChannel:
         self._audience: tuple[Write, ...] | None = ()
         self._following: tuple[Deliver, ...] | None = ()
 
+    def silence(self) -> None:
+        """Hear no more."""
+        if self.subscription is not None:
+            self.subscription.detach()
+
     @property
     def audience(self) -> tuple[Write, ...]:
         """The writers at this moment: who joins later was given everything before in its subscription."""
         if self._audience is None:
+            if self._write is not None:
+                return (self._write,)  # not kept: 64 bytes of each inbox
             self._audience = tuple((self._writers or {}).values())
         return self._audience
 
@@ -94,17 +113,17 @@ class LiveChannel:
         """Have publications written by ``write`` from now on."""
         if self._writers is None:
             if self._alone is None or self._alone == member:
-                self._alone, self._audience = member, (write,)
+                self._alone, self._write, self._audience = member, write, None
                 return
-            self._writers = {self._alone: self.audience[0]}
-            self._alone = None
+            self._writers = dict(zip((self._alone,), self.audience, strict=True))
+            self._alone = self._write = None
         self._writers[member] = write
         self._audience = None
 
     def leave(self, member: Hashable) -> bool:
         """Tell whether publications were written to ``member``; none will be any more."""
         if self._alone is not None and self._alone == member:
-            self._alone, self._audience = None, ()
+            self._alone, self._write, self._audience = None, None, ()
             return True
         if self._writers is None or self._writers.pop(member, None) is None:
             return False
@@ -163,14 +182,22 @@ class LiveChannel:
             return Verdict.GAP
         verdict = self.ring.accept(publication)
         if verdict is _NEXT:
-            self.pending.append(publication_frame(self.name, body, offset, prev, trace))
+            frame = publication_frame(self.name, body, offset, prev, trace)
+            if self.pending:
+                self.pending.append(frame)
+            else:
+                self.pending = [frame]
             if trace:
                 self.traces += (trace,)
         return verdict
 
     def accept_ephemeral(self, body: bytes, trace: bytes) -> None:
         """Take a publication of a channel without history."""
-        self.pending.append(ephemeral_frame(self.name, body, trace))
+        frame = ephemeral_frame(self.name, body, trace)
+        if self.pending:
+            self.pending.append(frame)
+        else:
+            self.pending = [frame]
         if trace:
             self.traces += (trace,)
 
@@ -180,7 +207,7 @@ class LiveChannel:
         self.ring = Ring(head)
         self.newest = head
         told = Opened(epoch, head, recovered=False)
-        self.pending += subscribed_frames(self.name.decode(), told, None)
+        self.pending = [*self.pending, *subscribed_frames(self.name.decode(), told, None)]
 
     @property
     def behind(self) -> bool:

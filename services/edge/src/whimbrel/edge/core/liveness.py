@@ -59,6 +59,11 @@ class Liveness:
         self._pinged = _NEVER  # when a ping went out that nothing has answered yet
         self._warned = False
 
+    @property
+    def born(self) -> float:
+        """When the session began."""
+        return self._born
+
     def heard(self, *, now: float) -> None:
         """Note a sign of life: a message, or a frame of the transport itself."""
         self._heard = now

@@ -69,6 +69,7 @@ class Verdict(Enum):
 
 
 _NEXT: Final = Verdict.NEXT
+_EMPTY: Final[list[Stored]] = []  # of all rings that hold nothing, as those of most inboxes do: 56 bytes each
 
 
 class Ring:
@@ -84,7 +85,7 @@ class Ring:
         self.head = head
         self.floor = head
         self.quiet = quiet
-        self._stored: list[Stored] = []
+        self._stored: list[Stored] = _EMPTY
         self._runs: dict[int, Run] | None = None  # up to the head, by the offset before them
         self._bytes = 0
 
@@ -95,7 +96,10 @@ class Ring:
             return Verdict.DUPLICATE
         if prev > self.head:
             return Verdict.GAP
-        self._stored.append(publication)
+        if self._stored is _EMPTY:
+            self._stored = [publication]
+        else:
+            self._stored.append(publication)
         self._bytes += len(body)
         self._runs = None
         self.head = offset
@@ -127,7 +131,7 @@ class Ring:
                 break
             older.append(each)
         self._bytes += sum(len(each.body) for each in older)
-        self._stored[:0] = reversed(older)
+        self._stored = [*reversed(older), *self._stored]
         self._runs = None
         self.floor = floor
 

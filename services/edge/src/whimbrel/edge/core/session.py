@@ -77,7 +77,7 @@ class Session(Intake):
         self.rules = rules
         self.quotas = quotas
         self.identity: Identity | None = None
-        self.subscriptions = Subscriptions(terms.channels)
+        self.subscriptions = Subscriptions()
         self.closed_with: CloseCode | None = None
         self._entry: Entry | None = Entry()  # until it is open
         self._in_flight = 0
@@ -110,7 +110,7 @@ class Session(Intake):
         self.quotas.request(self._known.user, now=now)
         match frame:
             case Subscribe():
-                return self.subscriptions.subscribe(frame, self._known, self.rules)
+                return self.subscriptions.subscribe(frame, self._known, self.rules, self.terms.channels)
             case Unsubscribe():
                 return self.subscriptions.unsubscribe(frame)
             case Refresh():
@@ -198,12 +198,12 @@ class Session(Intake):
         assert entry is not None
         assert entry.connect is not None
         assert entry.presented is not None
-        every = entry.answers(results, self._known, self.rules, self.subscriptions)
+        every = entry.answers(results, self._known, self.rules, self.subscriptions.no_room(self.terms.channels))
         messages = connected_frames(entry.connect.id, self.id, entry.presented, self.terms, every, wall=wall)
         effects: list[Effect] = [Send(message) for message in messages]
         if self._known.groups:
             groups = (group for group in self._known.groups if str(group_channel(group)) not in every)
-            effects += self.subscriptions.open_groups(groups)  # joined meanwhile, or too many
+            effects += self.subscriptions.open_groups(groups, self.terms.channels)  # joined meanwhile, or too many
         return effects + self._take(entry.waiting, now=now, wall=wall) if entry.waiting else effects
 
     def refreshed(self, outcome: Identified | Rejected, request: int, *, wall: float) -> list[Effect]:
@@ -228,7 +228,9 @@ class Session(Intake):
                 self.identity = outcome.identity
             return self.rules_changed()
         before, self.identity = self._known.groups, outcome.identity
-        effects = self._drop_forbidden() + self.subscriptions.open_groups(outcome.identity.groups - before)
+        effects = self._drop_forbidden() + self.subscriptions.open_groups(
+            outcome.identity.groups - before, self.terms.channels
+        )
         if outcome.grant is not None:
             effects.append(Send(encode(Resume(grant=outcome.grant))))
         return effects

@@ -16,37 +16,34 @@ from whimbrel.protocol.positions import Position
 
 
 class Subscriptions:
-    """At most ``limit`` channels. One that is on its way belongs to the ``Open`` that asked for it last: what an
-    earlier one found is not wanted any more.
+    """Not more channels than the terms' limit. One that is on its way belongs to the ``Open`` that asked for it last:
+    what an earlier one found is not wanted any more.
     """
 
-    __slots__ = ("_opening", "channels", "limit")
+    __slots__ = ("_opening", "channels")
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}  # open, or on their way
         self._opening: dict[str, Open] | None = None  # those on their way
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another channel."""
-        return len(self.channels) >= self.limit
-
-    @property
-    def no_room(self) -> NotOpened:
-        """What a client is told of a channel for which there is no room."""
-        return NotOpened(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {self.limit} channels")
+    def no_room(self, limit: int) -> NotOpened | None:
+        """Return what a client is told of one channel more than ``limit``; None where there is room."""
+        if len(self.channels) < limit:
+            return None
+        return NotOpened(ErrorCode.LIMIT_EXCEEDED, f"a session holds at most {limit} channels")
 
     # What the client asks
 
-    def subscribe(self, frame: Subscribe, identity: Identity, rules: Mapping[str, Namespace]) -> list[Effect]:
+    def subscribe(
+        self, frame: Subscribe, identity: Identity, rules: Mapping[str, Namespace], limit: int
+    ) -> list[Effect]:
         """Open a channel, or open it anew. Raises Refused."""
         held = frame.channel in self.channels
         # A client that found a gap subscribes again from its position (docs/websocket-api.md); else it is a mistake.
         if held and frame.position is None:
             raise Refused(ErrorCode.ALREADY_SUBSCRIBED, f"{frame.channel} is open already")
-        if not held and self.full:
-            raise Refused(ErrorCode.LIMIT_EXCEEDED, self.no_room.message)
+        if not held and (no_room := self.no_room(limit)) is not None:
+            raise Refused(no_room.code, no_room.message)
         channel = permit(identity, "subscribe", frame.channel, rules)
         before = self.close(frame.channel) or []
         return [*before, self.open([wanted(frame.channel, channel, frame.position, frame.last)], frame.id)]
@@ -82,7 +79,7 @@ class Subscriptions:
             self._opening = None  # an empty mapping that was not always empty keeps its 180 bytes
         return effect
 
-    def open_groups(self, groups: Iterable[str]) -> list[Effect]:
+    def open_groups(self, groups: Iterable[str], limit: int) -> list[Effect]:
         """Open the channels of ``groups`` that are not open yet."""
         effects: list[Effect] = []
         for group in sorted(groups):
@@ -90,8 +87,8 @@ class Subscriptions:
             name = str(channel)
             if name in self.channels:
                 continue
-            if self.full:
-                effects += [Send(message) for message in subscribed_frames(name, self.no_room, None)]
+            if (no_room := self.no_room(limit)) is not None:
+                effects += [Send(message) for message in subscribed_frames(name, no_room, None)]
             else:
                 effects.append(self.open([Wanted(name, channel)], None))
         return effects

@@ -19,11 +19,10 @@ from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.hearing import Hearing
 from whimbrel.edge.shell.streams import TROUBLE, Head, Streams
-from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
-from whimbrel.runtime.nats import Connection, Subscription
+from whimbrel.runtime.nats import Connection
 
 REAP_S: Final = 5.0
 RETRY_S: Final = 0.25
@@ -43,7 +42,6 @@ class Bus:
         self._live = live
         self._ledger = gaps
         self._log = log
-        self._subscriptions: dict[LiveChannel, Subscription] = {}
         self._opening: dict[LiveChannel, list[Callable[[], None]]] = {}  # with who is to be told
         self._unopened: list[LiveChannel] = []
         self._opens = False  # whether a task is at it
@@ -62,7 +60,7 @@ class Bus:
             live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
             self._hub.channels[channel] = live
             listener = self.hearing.listener(live)
-            self._subscriptions[live] = self._live.attach(subjects.live_subject(channel), listener)
+            live.subscription = self._live.attach(listener.subject, listener)
             self._opening[live] = []
             self._unopened.append(live)
             if not self._opens:
@@ -96,7 +94,7 @@ class Bus:
         ]
         for live in outdated:
             self._hub.forget(live)
-            self._subscriptions.pop(live).detach()
+            live.silence()
         return {live.channel for live in outdated}
 
     async def _open_all(self) -> None:
@@ -188,7 +186,7 @@ class Bus:
             while True:
                 await asyncio.sleep(REAP_S)
                 for live in self._hub.reap(now=loop.time()):
-                    self._subscriptions.pop(live).detach()
+                    live.silence()
         finally:
             for task in self._tasks:
                 task.cancel()

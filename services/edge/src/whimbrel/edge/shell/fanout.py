@@ -21,7 +21,7 @@ from typing import Any, Final
 from opentelemetry.trace import Tracer
 
 from whimbrel.edge.core.events import Batch
-from whimbrel.edge.core.hub import Hub, LiveChannel
+from whimbrel.edge.core.hub import NO_FRAMES, Hub, LiveChannel
 from whimbrel.edge.core.subscription import join
 from whimbrel.edge.shell.direct import WORTH_IT, DirectWrites
 from whimbrel.edge.shell.metrics import Counters
@@ -87,7 +87,7 @@ class Fanout:
         self._hub.dirty = {}
         size = 0
         for live in dirty:
-            frames, live.pending = live.pending, []
+            frames, live.pending = live.pending, NO_FRAMES
             number = len(frames)
             self.publications += number
             live.delivered += number

@@ -15,6 +15,7 @@ from whimbrel.edge.core.ring import Stored, Verdict
 from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.streams import UNREADABLE
 from whimbrel.protocol.publications import LAST_SEQUENCE, SEQUENCE, STORED_AT, TRACEPARENT, TRACEPARENT_PATTERN, is_body
+from whimbrel.protocol.subjects import live_subject
 from whimbrel.runtime import traces
 from whimbrel.runtime.delivery import Delivery, header, number, stamped
 from whimbrel.runtime.logs import Logger
@@ -42,7 +43,7 @@ class Hearing:
         self._unreadable = 0
         self._log = log
 
-    def listener(self, live: LiveChannel) -> Callable[[Delivery], None]:
+    def listener(self, live: LiveChannel) -> "DurableListener | EphemeralListener":
         """Return what hears ``live``."""
         return DurableListener(self, live) if live.durable else EphemeralListener(self, live)
 
@@ -78,6 +79,11 @@ class DurableListener:
         self._hearing = hearing
         self._live = live
 
+    @property
+    def subject(self) -> str:
+        """Where the channel is heard."""
+        return live_subject(self._live.channel)
+
     def __call__(self, message: Delivery) -> None:
         """Take one message of the channel."""
         hearing, live, raw, body = self._hearing, self._live, message.headers, message.payload
@@ -102,6 +108,11 @@ class EphemeralListener:
     def __init__(self, hearing: Hearing, live: LiveChannel) -> None:
         self._hearing = hearing
         self._live = live
+
+    @property
+    def subject(self) -> str:
+        """Where the channel is heard."""
+        return live_subject(self._live.channel)
 
     def __call__(self, message: Delivery) -> None:
         """Take one message of the channel."""

@@ -8,12 +8,12 @@ PODS lets others see that the pod died without a word.
 import asyncio
 import contextlib
 import itertools
-import json
 import time
 from collections import deque
 from collections.abc import Hashable
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
+import pydantic_core
 from pydantic import ValidationError
 
 from whimbrel.edge.core.hub import Hub
@@ -44,7 +44,10 @@ class Carried(Hashable, Protocol):
 
     session: Session
     CARRIER: ClassVar[Transport]
-    opened_at: float  # Unix seconds
+
+    @property
+    def opened_at(self) -> float:
+        """When it began (Unix s)."""
 
     @property
     def behind(self) -> bool:
@@ -226,7 +229,6 @@ class Journal:
         )
 
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _NOT_LOGGED: Final = frozenset({"session", "pod", "opened_at", "closed_at", "ended_by"})  # the line has its own
 
 
@@ -242,4 +244,4 @@ def _take(waiting: deque[Entry], room: int) -> list[tuple[Entry, bytes]]:
 
 
 def _json(value: object) -> bytes:
-    return _ENCODER.encode(value).encode()
+    return pydantic_core.to_json(value)

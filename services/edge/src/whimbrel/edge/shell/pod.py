@@ -120,6 +120,7 @@ class Pod:
         self.now: Callable[[], float] = (
             self.loop.time
         )  # seconds; the loop's own method, for each connect asks six times
+        self.unix_zero = wall() - time.monotonic()  # Unix seconds when the loop's clock was 0
         self._session_ids = session_ids()
         shortest = min(self.terms.ping, self.terms.pong, self.terms.connect_timeout, settings.request_timeout_s)
         self.wheel: TimerWheel[Timed] = TimerWheel(

@@ -51,16 +51,31 @@ class User:
     It is called with what the router tells: one object per user less than a partial of a method would be two.
     """
 
-    __slots__ = ("_heard", "changes", "devices", "groups", "idle_since", "name", "subscription")
+    __slots__ = ("_device", "_devices", "_heard", "changes", "groups", "idle_since", "name", "subscription")
 
     def __init__(self, name: str, heard: "Heard", now: float) -> None:
         self.name = name
         self.subscription: Subscription | None = None
-        self.devices: tuple[Device, ...] = ()  # a set for one device costs 216 bytes
+        self._device: Device | None = None  # the only one, as mostly; a tuple of one is 64 bytes, a set 216
+        self._devices: tuple[Device, ...] = ()  # if they are several
         self.groups: frozenset[str] | None = None
         self.changes = 0  # told by the router so far
         self.idle_since = now
         self._heard = heard
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The user's sessions."""
+        return self._devices if self._device is None else (self._device,)
+
+    @devices.setter
+    def devices(self, devices: tuple[Device, ...]) -> None:
+        self._device, self._devices = (devices[0], ()) if len(devices) == 1 else (None, devices)
+
+    @property
+    def subject(self) -> str:
+        """Where the router tells of the user."""
+        return subjects.user_subject(self.name)
 
     def __call__(self, message: Delivery) -> None:
         """Take what the router tells of the user."""
@@ -97,7 +112,7 @@ class Users:
         user = self._users.get(name)
         if user is None:
             user = self._users[name] = User(name, self._heard, now)
-            user.subscription = self._connection.attach(subjects.user_subject(name), user)
+            user.subscription = self._connection.attach(user.subject, user)
         if not user.devices:
             user.idle_since = now
         return user
