@@ -1,11 +1,13 @@
 """What a newcomer sees, in a real browser: every event once, live and after an absence, whatever carries it."""
 
+import asyncio
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, WebSocket, expect
 
 from orders.events import BOARD, Event, Press
 from tests.browser.conftest import SCREENSHOTS
@@ -215,3 +217,41 @@ async def test_two_users_stand_side_by_side(page: Page, shop: Development, press
     await expect_notes(page, "both", ids)
     await expect(second.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
     await picture(page, "side-by-side")
+
+
+async def test_tabs_hold_one_socket_and_hand_it_over_without_a_gap(page: Page, shop: Development, press: Press) -> None:
+    tabs = [page, await page.context.new_page(), await page.context.new_page()]
+    sockets: dict[Page, set[WebSocket]] = {tab: set() for tab in tabs}
+    for tab in tabs:
+        tab.on("websocket", partial(keep, sockets[tab]))
+        await open_as(tab, shop, "alice")
+    ids = await note(press, "tabs", range(1, 11))
+    for tab in tabs:
+        await expect_notes(tab, "tabs", ids)
+
+    [frozen] = [tab for tab in tabs if sockets[tab]]
+    # Headless Chromium never freezes a page: it is told what a browser would tell it.
+    await frozen.evaluate("document.dispatchEvent(new Event('freeze'))")
+    ids += await note(press, "tabs", range(11, 31))
+    await frozen.evaluate("document.dispatchEvent(new Event('resume'))")
+    await expect(frozen.get_by_test_id("transport")).to_have_text("WebSocket · through another tab")
+    for tab in tabs:
+        await expect_notes(tab, "tabs", ids)
+
+    [crashed] = [tab for tab in tabs if sockets[tab]]
+    # Its renderer dies without a word: no `pagehide`, no close frame.
+    session = await page.context.new_cdp_session(crashed)
+    dying = asyncio.ensure_future(session.send("Page.crash"))
+    await asyncio.wait([dying], timeout=5)  # it is not answered
+    dying.cancel()
+    ids += await note(press, "tabs", range(31, 61))
+    for tab in tabs:
+        if tab is not crashed:
+            await expect_notes(tab, "tabs", ids)
+            await expect(tab.get_by_test_id("repeated")).to_have_text("0")
+            await expect(tab.get_by_test_id("missed")).to_have_text("0")
+
+
+def keep(open_sockets: set[WebSocket], socket: WebSocket) -> None:
+    open_sockets.add(socket)
+    socket.on("close", lambda _: open_sockets.discard(socket))
