@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from whimbrel.edge.core.inbox import Contents, count_and_list, current, page_of, read_head, shown
+from whimbrel.edge.core.recovery import chained
 from whimbrel.edge.core.ring import Stored
 from whimbrel.edge.core.subscription import Budget, Opened, encode_subscription, publication_frames
 from whimbrel.protocol.publications import WITHDRAWN, encode_body
@@ -233,9 +234,8 @@ class Inbox(RuleBasedStateMachine):
     def come_back(self, number: int) -> None:
         device = self.devices[number]
         missed = [each for each in self.log if each.offset > device.position and each.offset not in self.deleted]
-        told = shown(missed, now=self.now) if missed else ()
-        if told:
-            told = [told[0]._replace(prev=device.position), *told[1:]]  # as ``chained`` has it
+        read = chained([(each.offset, each.body, b"") for each in missed], device.position)
+        told = shown(read, now=self.now) if read else ()
         for publication in told:
             device.take(publication)
         self.online[number] = True
