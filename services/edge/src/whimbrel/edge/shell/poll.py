@@ -78,11 +78,7 @@ class Poll:
     # What the two kinds do in their own way
 
     def again(self, body: bytes) -> bool:
-        """Wait anew, as the next poll of the same caller: with the same head on the same connection.
-
-        False where something is not as it was, or more is to be done than to wait: nothing has happened then. Raises
-        Refusal (400).
-        """
+        """Wait anew, as the next poll of the same caller; False where the request must be read."""
         return False
 
     def _go_on(self, identity: Identity) -> None:
