@@ -5,8 +5,10 @@ happens in a network of its own, which needs root or user namespaces: packets ar
 """
 
 import argparse
+import asyncio
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -72,6 +74,9 @@ async def _worlds(arguments: argparse.Namespace) -> int:
     """Have run after run, a world anew after every so many and after each that was not good; then plant bugs in the
     last one.
     """
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # or the installation would stay behind
     totals = Totals()
     began = time.monotonic()
     until = began + arguments.minutes * 60
