@@ -220,9 +220,17 @@ class Inbox(RuleBasedStateMachine):
 
     @rule(choice=st.randoms(use_true_random=False))
     def the_notifier_deletes_one(self, choice: Any) -> None:
+        """… but nothing that keeps away what it took the place of: the newest of a topic stays, or its withdrawal."""
         heads = [read_head(each.offset, each.body) for each in self.log]
-        kept = {head.offset for head in current(heads, now="")} | {h.offset for h in heads if h.is_withdrawal}
-        superfluous = [head.offset for head in heads if head.offset not in kept | self.deleted]
+        superfluous = []
+        for at, head in enumerate(heads):
+            later = heads[at + 1 :]
+            if head.topic:
+                gone = any(head.topic in (each.topic, each.withdrawn_topic) for each in later)
+            else:
+                gone = not head.is_withdrawal and any(each.withdrawn_event == head.event_id for each in later)
+            if gone and head.offset not in self.deleted:
+                superfluous.append(head.offset)
         if superfluous:
             self.deleted.add(choice.choice(superfluous))
 

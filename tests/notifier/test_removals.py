@@ -107,6 +107,14 @@ async def test_what_is_withdrawn_goes_by_its_event_or_by_its_topic(platform: Pla
     assert await left(platform) == [3, 4, 5, 6], "withdrawals stay: who was away longer has to hear of them"
 
 
+async def test_the_newest_of_a_topic_stays_when_its_event_is_withdrawn(platform: Platform, bus: Connection) -> None:
+    """It is not shown; what it took the place of, and is left by a notifier that died, would be."""
+    await store(bus, a_publication(1, whimbrel_topic="a"))
+    await store(bus, a_publication(2, whimbrel_topic="a"))
+    await store(bus, a_publication(3, whimbrel_withdraw="e2"), some_removals(bus))
+    assert await left(platform) == [1, 2, 3]
+
+
 async def test_an_acknowledgement_that_comes_late_removes_nothing_newer(platform: Platform, bus: Connection) -> None:
     ours = some_removals(bus)
     await store(bus, a_publication(1, whimbrel_topic="a"), ours)

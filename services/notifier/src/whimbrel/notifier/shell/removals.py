@@ -133,5 +133,8 @@ class Removals:
 
 def _is_superfluous(stored: Stored, place: Place) -> bool:
     if place.withdraws_event:
-        return read_head(stored.payload).get("event_id") == place.withdraws_event
+        # Not the newest of a topic: what it took the place of may be left, and would be back.
+        return (
+            header(stored.headers, TOPIC) is None and read_head(stored.payload).get("event_id") == place.withdraws_event
+        )
     return header(stored.headers, TOPIC) == (place.topic or place.withdraws_topic)
