@@ -71,6 +71,16 @@ def test_a_client_is_told_of_no_gap_where_something_is_left_out() -> None:
     assert [(each.offset, each.prev) for each in told] == [(2, 0), (3, 2), (4, 3)]
 
 
+def test_who_may_show_what_a_message_that_is_gone_took_the_place_of_is_told_to_take_it_back() -> None:
+    for gone in (
+        [stored(2, topic="a", expires=NOON)],
+        [stored(2, topic="a"), stored(3, takes_back={"event_id": "e2"})],
+    ):
+        told = shown([stored(1), *gone], now=NOON)
+        head = read_head(told[1].offset, told[1].body)
+        assert (head.offset, head.is_withdrawal, head.withdrawn_topic) == (2, True, "a")
+
+
 def test_a_withdrawal_is_told_to_everybody_who_missed_it() -> None:
     told = shown([stored(1, event_id="x"), stored(2, takes_back={"event_id": "x"})], now=NOON)
     assert [each.offset for each in told] == [2]

@@ -8,15 +8,15 @@ A message is overtaken by a newer one of its topic, and taken back by a newer wi
 topic. A withdrawal is no message: it is told to clients, and counts nowhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final, NamedTuple
 
 import pydantic_core
 
 from whimbrel.edge.core.ring import Stored
-from whimbrel.protocol import publications
 from whimbrel.protocol.limits import RETAINED_PER_CHANNEL
-from whimbrel.protocol.publications import WITHDRAWN, nested_publication
+from whimbrel.protocol.publications import WITHDRAWN, encode_body, nested_publication
+from whimbrel.protocol.publications import read_head as read_body_head
 
 REPLY_BYTES: Final = 512 * 1024  # of messages in one answer; many clients refuse messages over 1 MiB
 
@@ -38,7 +38,7 @@ class Head(NamedTuple):
 
 def read_head(offset: int, body: bytes) -> Head:
     """Read the head of a stored publication body; what cannot be read is a message like any other."""
-    fields = publications.read_head(body)
+    fields = read_body_head(body)
     event_id, topic, expires = (_text(fields, name) for name in ("event_id", "topic", "expires"))
     if fields.get("event") != WITHDRAWN:
         return Head(offset, event_id, topic, expires)
@@ -84,8 +84,9 @@ def shown(publications: Sequence[Stored], *, now: str) -> Sequence[Stored]:
     """Return what a client that missed ``publications`` is told: the messages that are in the inbox at ``now``, and the
     withdrawals, for it may show what they name.
 
-    They are chained anew. Where the last one is not to be shown, one without a body stands for it: the client has to
-    learn that nothing is missing.
+    Where a message is gone that took the place of another one of its topic, the client is told to take that topic back:
+    it may show the other. They are chained anew. Where the last one is not to be shown, one without a body stands for
+    it: the client has to learn that nothing is missing.
     """
     heads = [read_head(each.offset, each.body) for each in publications]
     keep = {head.offset for head in current(heads, now=now)} | {head.offset for head in heads if head.is_withdrawal}
@@ -93,14 +94,30 @@ def shown(publications: Sequence[Stored], *, now: str) -> Sequence[Stored]:
         return publications
     prev = publications[0].prev
     told = []
+    emptied = _emptied(heads, keep, now)
     for each in publications:
-        if each.offset in keep:
+        if each.offset in emptied:
+            told.append(Stored(each.offset, prev, emptied[each.offset]))
+            prev = each.offset
+        elif each.offset in keep:
             told.append(each._replace(prev=prev))
             prev = each.offset
     last = publications[-1].offset
-    if last not in keep:
+    if last not in keep and last not in emptied:
         told.append(Stored(last, prev, b""))
     return told
+
+
+def _emptied(heads: Sequence[Head], keep: Set[int], now: str) -> dict[int, bytes]:
+    """Return withdrawals in the place of those that were the newest of their topic and are gone, by their offsets."""
+    topics: set[str] = {""}
+    found = {}
+    for head in reversed(heads):
+        if not head.is_withdrawal and head.topic not in topics and head.offset not in keep:
+            data = pydantic_core.to_json({"topic": head.topic})
+            found[head.offset] = encode_body(WITHDRAWN, head.event_id, now, data)
+        topics.add(head.withdrawn_topic if head.is_withdrawal else head.topic)
+    return found
 
 
 class Contents(NamedTuple):
