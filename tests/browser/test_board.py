@@ -14,6 +14,7 @@ from tests.browser.conftest import SCREENSHOTS
 from tests.support.dev import Development
 
 PATIENCE_MS: Final = 15_000
+SILENCE_MS = 60_000  # a link that broke without a word is found after ping + pong, and then replaced
 CARRIERS: Final = {"websocket": "WebSocket", "sse": "event stream", "poll": "long-poll"}
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -47,9 +48,10 @@ async def logged(page: Page, name: str) -> list[str]:
     return list(reversed(ids))
 
 
-async def expect_notes(page: Page, name: str, ids: list[str]) -> None:
+async def expect_notes(page: Page, name: str, ids: list[str], *, patience_ms: float = 15_000) -> None:
     """Expect each note exactly once, in order."""
-    await expect(page.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
+    newest = page.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')
+    await expect(newest).to_have_count(1, timeout=patience_ms)
     assert await logged(page, name) == ids
 
 
@@ -236,7 +238,7 @@ async def test_tabs_hold_one_socket_and_hand_it_over_without_a_gap(page: Page, s
     await frozen.evaluate("document.dispatchEvent(new Event('resume'))")
     await expect(frozen.get_by_test_id("transport")).to_have_text("WebSocket · through another tab")
     for tab in tabs:
-        await expect_notes(tab, "tabs", ids)
+        await expect_notes(tab, "tabs", ids, patience_ms=SILENCE_MS)
 
     [crashed] = [tab for tab in tabs if sockets[tab]]
     # Its renderer dies without a word: no `pagehide`, no close frame.
@@ -247,7 +249,7 @@ async def test_tabs_hold_one_socket_and_hand_it_over_without_a_gap(page: Page, s
     ids += await note(press, "tabs", range(31, 61))
     for tab in tabs:
         if tab is not crashed:
-            await expect_notes(tab, "tabs", ids)
+            await expect_notes(tab, "tabs", ids, patience_ms=SILENCE_MS)
             await expect(tab.get_by_test_id("repeated")).to_have_text("0")
             await expect(tab.get_by_test_id("missed")).to_have_text("0")
 
