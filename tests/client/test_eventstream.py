@@ -23,6 +23,11 @@ def test_what_other_parsers_take_for_the_end_of_a_line_is_none() -> None:
 lines = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))
 
 
+def test_an_end_of_line_that_is_cut_in_two_is_one_though_nothing_comes_between() -> None:
+    stream = EventStream()
+    assert [stream.feed(part) for part in (b"data: x\r", b"", b"\n\r", b"\n")] == [[], [], [b"x"], []]
+
+
 @given(
     events=st.lists(st.lists(lines, min_size=1, max_size=3), max_size=5),
     ending=st.sampled_from(["\n", "\r", "\r\n"]),

@@ -23,6 +23,8 @@ class EventStream:
 
         Raises MalformedFrame where an event is over MAX_EVENT_BYTES.
         """
+        if not chunk:
+            return []
         if self._after_return and chunk[:1] == b"\n":
             chunk = chunk[1:]  # of a \r\n that was cut in two
         self._after_return = chunk[-1:] == b"\r"
