@@ -48,7 +48,7 @@ async def logged(page: Page, name: str) -> list[str]:
     return list(reversed(ids))
 
 
-async def expect_notes(page: Page, name: str, ids: list[str], *, patience_ms: float = 15_000) -> None:
+async def expect_notes(page: Page, name: str, ids: list[str], *, patience_ms: float = SILENCE_MS) -> None:
     """Expect each note exactly once, in order."""
     newest = page.locator(f'[data-testid="log"] [data-event-id="{ids[-1]}"]')
     await expect(newest).to_have_count(1, timeout=patience_ms)
@@ -238,7 +238,7 @@ async def test_tabs_hold_one_socket_and_hand_it_over_without_a_gap(page: Page, s
     await frozen.evaluate("document.dispatchEvent(new Event('resume'))")
     await expect(frozen.get_by_test_id("transport")).to_have_text("WebSocket · through another tab")
     for tab in tabs:
-        await expect_notes(tab, "tabs", ids, patience_ms=SILENCE_MS)
+        await expect_notes(tab, "tabs", ids)
 
     [crashed] = [tab for tab in tabs if sockets[tab]]
     # Its renderer dies without a word: no `pagehide`, no close frame.
@@ -249,7 +249,7 @@ async def test_tabs_hold_one_socket_and_hand_it_over_without_a_gap(page: Page, s
     ids += await note(press, "tabs", range(31, 61))
     for tab in tabs:
         if tab is not crashed:
-            await expect_notes(tab, "tabs", ids, patience_ms=SILENCE_MS)
+            await expect_notes(tab, "tabs", ids)
             await expect(tab.get_by_test_id("repeated")).to_have_text("0")
             await expect(tab.get_by_test_id("missed")).to_have_text("0")
 
