@@ -226,7 +226,12 @@ export class Whimbrel extends Emitter {
     return { unread, read, complete, publications };
   }
 
-  /** @param {string} channel @returns {Promise<readonly any[]>} who is in it */
+  /**
+   * Ask who is in a channel. An edge that keeps no presence, as that of this version, rejects it: `unavailable` (108).
+   *
+   * @param {string} channel
+   * @returns {Promise<readonly any[]>}
+   */
   async presence(channel) {
     return (await this.#request({ type: "presence", channel })).users ?? [];
   }

@@ -119,8 +119,8 @@ export class Conversation {
   }
 
   async #askAdvice() {
-    const transports = await askAdvice(this.#base, this.session.credentials.token, this.#host);
-    if (transports) this.perform(this.session.advised(transports, this.now));
+    const advice = await askAdvice(this.#base, this.session.credentials.token, this.#host);
+    this.perform(this.session.advised(advice, this.now));
   }
 
   /** @param {Way} transport @returns {Link} */

@@ -5,11 +5,12 @@
 /** A request failed. `code` is an error code of the contract (100–113), or one of this client's own (3000–3999). */
 export class WhimbrelError extends Error {
   /** @param {Reason} reason */
-  constructor({ code, slug, message }) {
+  constructor({ code, slug, message, temporary = false }) {
     super(message);
     this.name = "WhimbrelError";
     this.code = code;
     this.slug = slug;
+    this.temporary = temporary; // the same may succeed later
   }
 }
 

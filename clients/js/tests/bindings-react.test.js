@@ -80,7 +80,7 @@ test("options that are written anew in each render are the newest ones, and open
 
 test("who is in a channel is shown, and who comes and goes", async () => {
   const { scene, client, edge } = await watched();
-  const mounted = mount(h(() => usePresence(CHANNEL).join(" ")), client);
+  const mounted = mount(h(() => usePresence(CHANNEL).users.join(" ")), client);
   await act(() => scene.pass(100));
   assert.equal(mounted.text(), "alice");
   const [socket] = edge.sockets;
@@ -90,6 +90,20 @@ test("who is in a channel is shown, and who comes and goes", async () => {
   socket?.say({ type: "leave", channel: CHANNEL, user: "alice" });
   await act(() => scene.pass(100));
   assert.equal(mounted.text(), "bob");
+  mounted.unmount();
+});
+
+test("where the edge keeps no presence, the error says so, and the channel is followed all the same", async () => {
+  const { scene, client, edge } = await watched();
+  edge.keepsPresence = false;
+  await assert.rejects(Promise.all([client.presence(CHANNEL), scene.pass(100)]), { name: "WhimbrelError", code: 108, slug: "unavailable", temporary: true });
+  const Members = () => {
+    const { users, error } = usePresence(CHANNEL);
+    return error ? `${error.code} ${error.slug}` : users.join(" ");
+  };
+  const mounted = mount(h("p", {}, h(Members), " ", h(Order)), client);
+  await act(() => scene.pass(100));
+  assert.equal(mounted.text(), "108 unavailable subscribed 0 by websocket connected");
   mounted.unmount();
 });
 

@@ -3,7 +3,7 @@ import { place } from "./support/page.js";
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { createPinia, defineStore } from "pinia";
+import { createPinia, defineStore, disposePinia } from "pinia";
 import { createApp, h, nextTick, ref } from "vue";
 // @ts-expect-error: its package.json hides its types
 import { createStore } from "vuex";
@@ -27,7 +27,7 @@ const order = (channel) => () => {
   const view = useChannel(channel, { reduce: (total, { data }) => total + /** @type {number} */ (data), initial: 0 });
   const connection = useConnection();
   const users = usePresence(channel);
-  return () => `${view.value.state} ${view.value.value} by ${connection.value.transport} with ${users.value.join()}`;
+  return () => `${view.value.state} ${view.value.value} by ${connection.value.transport} with ${users.value.users.join()}`;
 };
 
 test("a component shows what its channel brings, another channel ends the one before, and unmounting ends all", async () => {
@@ -57,12 +57,12 @@ test("nothing is left after 1,000 mounts", async () => {
   assert.deepEqual([open(), listeners(), Object.keys(client.positions)], [[], 0, ["inbox"]]);
 });
 
+const useOrders = defineStore("orders", /** @type {any} */ ({ state: () => ({ total: 0 }), channels: { [CHANNEL](/** @type {any} */ { data }) { /** @type {any} */ (this).total += data; } } }));
+
 test("a store of Pinia follows its channels until it is disposed of", async () => {
   const { scene, client, edge, open } = await watched();
-  const pinia = createPinia();
+  const pinia = createPinia().use(whimbrelPinia(client));
   createApp({}).use(pinia);
-  pinia.use(whimbrelPinia(client));
-  const useOrders = defineStore("orders", /** @type {any} */ ({ state: () => ({ total: 0 }), channels: { [CHANNEL](/** @type {any} */ { data }) { /** @type {any} */ (this).total += data; } } }));
   const store = /** @type {any} */ (useOrders(pinia));
   await scene.pass(100);
   for (const n of numbers(1, 4)) edge.publish(CHANNEL, n);
@@ -73,15 +73,59 @@ test("a store of Pinia follows its channels until it is disposed of", async () =
   assert.deepEqual(open(), []);
 });
 
-test("a store of Vuex commits each publication as the mutation that is named for it", async () => {
-  const { scene, client, edge } = await watched();
-  const store = createStore({
+test("nothing is left after 1,000 mounts with stores of Pinia, disposed of by themselves or with it, written by options or as a setup", async () => {
+  const { scene, client, open, listeners } = await watched();
+  const useSetup = defineStore("setup", () => ({ order: useChannel("orders:43"), connection: useConnection() }));
+  const Component = { setup: () => ((one, two) => () => h("p", `${one.total} ${two.order.state}`))(/** @type {any} */ (useOrders()), /** @type {any} */ (useSetup())) };
+  for (const n of numbers(1, 1_000)) {
+    const pinia = createPinia().use(whimbrelPinia(client));
+    const app = createApp(Component).use(whimbrel(client)).use(pinia);
+    app.mount(place());
+    app.unmount();
+    if (n % 2 === 0) disposePinia(pinia);
+    else for (const use of [useOrders, useSetup]) use(pinia).$dispose();
+  }
+  await scene.pass(1_000);
+  assert.deepEqual([open(), listeners(), Object.keys(client.positions)], [[], 0, ["inbox"]]);
+});
+
+/** @param {import("../src/index.js").Whimbrel} client */
+const shop = (client) =>
+  createStore({
     state: { total: 0 },
     mutations: { order: (/** @type {any} */ state, /** @type {any} */ { data }) => void (state.total += data) },
     plugins: [whimbrelVuex(client, { [CHANNEL]: "order" })],
   });
+
+test("a store of Vuex commits each publication as the mutation that is named for it, while an app uses it", async () => {
+  const { scene, client, edge, open } = await watched();
+  const store = shop(client);
+  const apps = [1, 2].map(() => createApp({ render: () => h("p", store.state.total) }).use(store));
+  for (const app of apps) app.mount(place());
   await scene.pass(100);
   for (const n of numbers(1, 4)) edge.publish(CHANNEL, n);
   await scene.pass(100);
   assert.equal(store.state.total, 10);
+  apps[0]?.unmount();
+  await scene.pass(100);
+  assert.deepEqual(open(), [CHANNEL]);
+  apps[1]?.unmount();
+  await scene.pass(100);
+  assert.deepEqual(open(), []);
+  createApp({ render: () => h("p") }).use(store).mount(place());
+  await scene.pass(100);
+  assert.deepEqual(open(), [CHANNEL]);
+});
+
+test("nothing is left after 1,000 mounts with a store of Vuex", async () => {
+  const { scene, client, open, listeners } = await watched();
+  const Component = { setup: order("orders:43") };
+  for (const _ of numbers(1, 1_000)) {
+    const store = shop(client);
+    const app = createApp({ render: () => h("p", [store.state.total, h(Component)]) }).use(whimbrel(client)).use(store);
+    app.mount(place());
+    app.unmount();
+  }
+  await scene.pass(1_000);
+  assert.deepEqual([open(), listeners(), Object.keys(client.positions)], [[], 0, ["inbox"]]);
 });

@@ -8,7 +8,7 @@ import { channelStore, connectionStore, presenceStore } from "./store.js";
  * @import { ReactNode } from "react"
  * @import { Whimbrel } from "../client.js"
  * @import { ChannelPublication } from "../subscription.js"
- * @import { ChannelOptions, ChannelView, ConnectionView, Store } from "./store.js"
+ * @import { ChannelOptions, ChannelView, ConnectionView, PresenceView, Store } from "./store.js"
  */
 
 const Context = createContext(/** @type {Whimbrel | null} */ (null));
@@ -61,7 +61,7 @@ export function useConnection() {
   return useStore(useMemo(() => connectionStore(client), [client]));
 }
 
-/** @param {string} channel @returns {readonly string[]} the users in it */
+/** Who is in a channel. @param {string} channel @returns {PresenceView} */
 export function usePresence(channel) {
   const client = useWhimbrel();
   return useStore(useMemo(() => presenceStore(client, channel), [client, channel]));

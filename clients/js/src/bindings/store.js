@@ -5,10 +5,13 @@
  * @import { Whimbrel } from "../client.js"
  * @import { Transport } from "../core/choice.js"
  * @import { ChannelState, ConnectionState, Reason } from "../core/effects.js"
+ * @import { WhimbrelError } from "../errors.js"
  * @import { Position } from "../protocol.gen.js"
  * @import { ChannelPublication, Subscription } from "../subscription.js"
  *
  * @typedef {{state: ConnectionState, transport: Transport, code: number, reason: string, retryMs: number | null}} ConnectionView
+ * @typedef {{users: readonly string[], error: WhimbrelError | null}} PresenceView who is in a channel, in the order in which they came;
+ *   `error`: why that could not be asked
  */
 
 /**
@@ -110,19 +113,19 @@ export function connectionStore(client) {
   });
 }
 
-/** @param {Whimbrel} client @param {string} channel @returns {Store<readonly string[]>} the users in a channel, in the order in which they came */
+/** @param {Whimbrel} client @param {string} channel @returns {Store<PresenceView>} */
 export function presenceStore(client, channel) {
-  return new Watched(/** @type {readonly string[]} */ ([]), (set, get) => {
+  return new Watched(/** @type {PresenceView} */ ({ users: [], error: null }), (set, get) => {
     /** @type {Subscription | null} */
     let subscription = null;
     const look = () =>
       client.presence(channel).then(
-        (users) => subscription && set([...new Set(users.map((each) => (typeof each === "string" ? each : each.user)))]),
-        () => {}, // refused, or the connection is away: what is known stands
+        (users) => subscription && set({ users: [...new Set(users.map((each) => (typeof each === "string" ? each : each.user)))], error: null }),
+        (error) => subscription && set({ ...get(), error }), // what is known stands
       );
     subscription = client.subscribe(channel, { state: ({ state }) => state === "subscribed" && look(), reset: look });
-    subscription.on("join", ({ user }) => get().includes(user) || set([...get(), user]));
-    subscription.on("leave", ({ user }) => set(get().filter((each) => each !== user)));
+    subscription.on("join", ({ user }) => get().users.includes(user) || set({ ...get(), users: [...get().users, user] }));
+    subscription.on("leave", ({ user }) => set({ ...get(), users: get().users.filter((each) => each !== user) }));
     if (subscription.state === "subscribed") look();
     return () => {
       subscription?.unsubscribe();

@@ -8,7 +8,7 @@ import { channelStore, connectionStore, presenceStore } from "./store.js";
  * @import { App, InjectionKey, MaybeRefOrGetter, Ref } from "vue"
  * @import { Whimbrel } from "../client.js"
  * @import { ChannelPublication } from "../subscription.js"
- * @import { ChannelOptions, ChannelView, ConnectionView, Store } from "./store.js"
+ * @import { ChannelOptions, ChannelView, ConnectionView, PresenceView, Store } from "./store.js"
  */
 
 /** @type {InjectionKey<Whimbrel>} */
@@ -43,7 +43,7 @@ export function useConnection() {
   return useStores("", () => connectionStore(client));
 }
 
-/** @param {MaybeRefOrGetter<string>} channel @returns {Readonly<Ref<readonly string[]>>} the users in it */
+/** Who is in a channel. @param {MaybeRefOrGetter<string>} channel @returns {Readonly<Ref<PresenceView>>} */
 export function usePresence(channel) {
   const client = useWhimbrel();
   return useStores(channel, (name) => presenceStore(client, name));
@@ -71,7 +71,8 @@ function useStores(channel, storeOf) {
 }
 
 /**
- * A plugin of Pinia: a store whose options have `channels: { "orders:42"(publication) { this.… } }` follows them until it is disposed of.
+ * A plugin of Pinia: a store whose options have `channels: { "orders:42"(publication) { this.… } }` follows them until it is disposed of,
+ * by itself or with its Pinia.
  *
  * @param {Whimbrel} client
  * @returns {(context: {store: any, options: any}) => void}
@@ -79,24 +80,37 @@ function useStores(channel, storeOf) {
 export function whimbrelPinia(client) {
   return ({ store, options }) => {
     const handlers = Object.entries(/** @type {Record<string, (publication: ChannelPublication) => void>} */ (options.channels ?? {}));
-    const subscriptions = handlers.map(([channel, handler]) => client.subscribe(channel, (publication) => handler.call(store, publication)));
-    const { $dispose } = store;
-    store.$dispose = () => {
-      for (const each of subscriptions) each.unsubscribe();
-      $dispose.call(store);
-    };
+    for (const [channel, handler] of handlers) {
+      const subscription = client.subscribe(channel, (publication) => handler.call(store, publication));
+      onScopeDispose(() => subscription.unsubscribe());
+    }
   };
 }
 
 /**
- * A plugin of Vuex: each publication of a channel is committed as the mutation that is named for it.
+ * A plugin of Vuex: each publication of a channel is committed as the mutation that is named for it, until the last app that uses the store
+ * is unmounted.
  *
  * @param {Whimbrel} client
  * @param {Record<string, string>} mutations by channel
- * @returns {(store: {commit: (mutation: string, publication: ChannelPublication) => void}) => void}
+ * @returns {(store: any) => void}
  */
 export function whimbrelVuex(client, mutations) {
   return (store) => {
-    for (const [channel, mutation] of Object.entries(mutations)) client.subscribe(channel, (publication) => store.commit(mutation, publication));
+    const follow = () => Object.entries(mutations).map(([channel, mutation]) => client.subscribe(channel, (publication) => store.commit(mutation, publication)));
+    let subscriptions = follow(); // what comes before there is an app is committed as well
+    let apps = 0;
+    const { install } = store;
+    store.install = (/** @type {App} */ app, /** @type {unknown} */ key) => {
+      install.call(store, app, key);
+      apps += 1;
+      if (subscriptions.length === 0) subscriptions = follow();
+      const { unmount } = app; // `app.onUnmount` is Vue 3.5
+      app.unmount = () => {
+        unmount.call(app);
+        apps -= 1;
+        if (apps === 0) for (const each of subscriptions.splice(0)) each.unsubscribe();
+      };
+    };
   };
 }

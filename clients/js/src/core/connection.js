@@ -18,7 +18,7 @@ import { step } from "./states.js";
  * @import { Way } from "./choice.js"
  * @import { ConnectionState, Effect } from "./effects.js"
  * @import { Cause } from "./states.js"
- * @import { Loss, Terms } from "./terms.js"
+ * @import { Advice, Loss, Terms } from "./terms.js"
  */
 
 /** @abstract what is said on it is the session's business */
@@ -40,7 +40,6 @@ export class Connection {
   }
   #retry;
   #told;
-
   /** The transport in use, or the next to be tried. */
   get transport() {
     return this.route.serving ?? this.route.choice.current;
@@ -61,7 +60,7 @@ export class Connection {
   unlinked() {}
   /** It is over for good. @param {string} _reason */
   ended(_reason) {}
-  /** There is a new token. @param {string} _text */
+  /** @param {string} _text a new token */
   renewed(_text) {}
   /** What the session makes of a frame. @param {EdgeFrame} _frame @param {number} _now */
   on(_frame, _now) {}
@@ -148,9 +147,10 @@ export class Connection {
     return this.effects();
   }
 
-  /** What the edge answered when it was asked for the transports to use. @param {readonly string[]} transports best first @param {number} now */
-  advised(transports, now) {
-    if (this.state !== "closed") this.#obey(transports, now);
+  /** What the edge answered when it was asked for the transports to use. @param {Advice} advice @param {number} now */
+  advised({ transports, afterMs }, now) {
+    this.route.quiet(now + afterMs);
+    if (transports && this.state !== "closed") this.#obey(transports, now);
     return this.effects();
   }
 
@@ -190,7 +190,7 @@ export class Connection {
   met(frames, now) {
     for (const [index, frame] of frames.entries()) {
       if (frame?.type === "disconnect") return this.stayed(now, frame.after_ms);
-      if (frame?.type === "error") return this.stayed(now);
+      if (frame?.type === "error") return this.stayed(now, frame.retry_ms ?? 0);
       if (frame?.type !== "connected" || !this.route.next) continue;
       this.route.take(this.out);
       this.#awaited = true;

@@ -7,7 +7,7 @@
  * @typedef {"disconnected" | "connecting" | "connected" | "closed"} ConnectionState
  * @typedef {"subscribing" | "subscribed" | "refused" | "unsubscribed"} ChannelState
  *
- * @typedef {{code: number, slug: string, message: string}} Reason
+ * @typedef {{code: number, slug: string, message: string, temporary?: boolean}} Reason `temporary`: the same request may succeed later
  *
  * @typedef {{type: "token"}} AskToken ask the application's token provider, then call `token` or `tokenFailed`
  * @typedef {{type: "advice"}} AskAdvice ask the edge which transports to use, then call `advised`

@@ -49,7 +49,7 @@ export class Requests {
     const id = frame.id ?? 0;
     if (!this.#waiting.delete(id)) return;
     if (frame.type === "ok") out.push({ type: "settle", id, ok: frame });
-    else out.push({ type: "fail", id, error: { code: frame.code, slug: frame.slug, message: frame.message } });
+    else out.push({ type: "fail", id, error: { code: frame.code, slug: frame.slug, message: frame.message, temporary: frame.temporary } });
   }
 
   /**

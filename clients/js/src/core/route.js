@@ -32,6 +32,7 @@ export class Route {
   leaving = false;
   #probeAt = Infinity;
   #adviceAt = Infinity;
+  #quietUntil = 0; // neither of both before: the edge has said so
   #curious;
   #random;
 
@@ -48,7 +49,7 @@ export class Route {
   }
 
   get deadline() {
-    return Math.min(this.openBy, this.next?.by ?? this.moveAt, this.#probeAt, this.#adviceAt);
+    return Math.min(this.openBy, this.next?.by ?? this.moveAt, Math.max(this.#quietUntil, Math.min(this.#probeAt, this.#adviceAt)));
   }
 
   /** Open the transport of choice. @param {number} now @param {Effect[]} out */
@@ -82,12 +83,12 @@ export class Route {
     if (this.next) {
       if (now >= this.next.by) this.stay(true, now, out);
     } else if (stale || now >= this.moveAt) this.#prepare(this.choice.current, now, out);
-    else if (now >= this.#probeAt) {
+    else if (now >= Math.max(this.#probeAt, this.#quietUntil)) {
       this.#probeAt = Infinity;
       this.#look(now);
       if (this.#probeAt < Infinity) this.#prepare(this.choice.best, now, out);
     }
-    if (now >= this.#adviceAt) this.#ask(now, out);
+    if (now >= Math.max(this.#adviceAt, this.#quietUntil)) this.#ask(now, out);
   }
 
   /** What is to be used may be another transport now. @param {number} now @param {Effect[]} out */
@@ -105,6 +106,11 @@ export class Route {
   networkChanged(now) {
     this.choice.networkChanged();
     if (this.#probeAt < Infinity) this.#probeAt = now;
+  }
+
+  /** The edge has said when it wants to be asked again. @param {number} at */
+  quiet(at) {
+    this.#quietUntil = Math.max(this.#quietUntil, at);
   }
 
   /** The edge has welcomed the client on the next transport. @param {Effect[]} out */
@@ -125,6 +131,7 @@ export class Route {
     const { transport, chosen } = this.next;
     this.next = null;
     out.push({ type: "abandon" });
+    this.quiet(now + afterMs);
     if (!chosen) return;
     if (transport !== this.serving) this.choice.neverOpened(silent);
     const again = this.leaving || transport === this.serving || this.choice.current !== this.serving;

@@ -4,6 +4,7 @@ import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
 import * as CLOSE_CODES from "../close-codes.gen.js";
 import * as ERROR_CODES from "../error-codes.gen.js";
+import { retryAfterMs } from "./advice.js";
 
 /**
  * @import { CommandsReply, EdgeFrame, Problem } from "../protocol.gen.js"
@@ -116,10 +117,9 @@ export class Requester {
  * @returns {Promise<Loss>}
  */
 async function refusal(response) {
-  const retryAfterMs = Number(response.headers.get("retry-after") ?? 0) * 1000;
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json");
   /** @type {Partial<Problem>} */
   const { code = ABNORMAL, detail, retry_after_ms } = isProblem ? await response.json() : {};
   const reason = detail ?? `HTTP ${response.status}`;
-  return { code: CLOSE_OF_ERROR.get(code) ?? code, reason, afterMs: retry_after_ms ?? (retryAfterMs || 0) };
+  return { code: CLOSE_OF_ERROR.get(code) ?? code, reason, afterMs: retry_after_ms ?? retryAfterMs(response) };
 }

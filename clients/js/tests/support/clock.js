@@ -36,9 +36,16 @@ export class Clock {
 
   /** @param {number} end */
   #next(end) {
-    const [due] = [...this.#timers].filter(([, timer]) => timer.at <= end).sort(([a, one], [b, two]) => one.at - two.at || a - b);
-    if (due) this.#timers.delete(due[0]);
-    return due?.[1];
+    let due = 0; // the first of them; of those at the same time, the one that was set first
+    let at = end;
+    for (const [timer, each] of this.#timers) {
+      if (each.at > at || (each.at === at && due !== 0)) continue;
+      due = timer;
+      at = each.at;
+    }
+    const call = this.#timers.get(due);
+    this.#timers.delete(due);
+    return call;
   }
 }
 

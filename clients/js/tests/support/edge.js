@@ -26,6 +26,9 @@ export class Edge {
   /** @type {string[] | null} what GET /v1/transports tells; null: it does not answer */
   policy = null;
   asked = 0; // how often it was asked
+  keepsPresence = true;
+  retryAfterS = 0; // … and what it then says of the next time
+  streamed = 0; // how often a stream was asked for
   answers = true; // … and something is said on them
   /** @type {Frame | null} how the next connect is refused */
   refusal = null;
@@ -129,6 +132,7 @@ export class Edge {
       const { epoch, log } = this.history(frame.channel);
       return { type: "ok", id: frame.id, epoch, publications: log.slice(-(frame.limit ?? 200)) };
     }
+    if (frame.type === "presence" && !this.keepsPresence) return { type: "error", id: frame.id, code: 108, slug: "unavailable", message: "presence is not kept yet", temporary: true };
     if (frame.type === "presence") return { type: "ok", id: frame.id, users: [{ user: "alice" }] };
     if (frame.type === "inbox") {
       const { epoch, log } = this.history("inbox");
@@ -146,7 +150,7 @@ export class Edge {
     if (!this.reachable) throw new TypeError("Failed to fetch");
     if (input.endsWith("/v1/transports")) {
       this.asked += 1;
-      return this.policy ? json({ transports: this.policy }) : problem({ status: 503 });
+      return this.policy ? json({ transports: this.policy }) : problem({ status: 503 }, this.retryAfterS);
     }
     if (input.endsWith("/v1/sse")) return this.#stream(JSON.parse(String(init.body)), signal);
     const body = JSON.parse(String(init.body));
@@ -167,6 +171,7 @@ export class Edge {
 
   /** @param {Frame} connect @param {AbortSignal} signal */
   #stream(connect, signal) {
+    this.streamed += 1;
     if (this.refusal) return problem(this.refusal);
     /** @type {ReadableStreamDefaultController<Uint8Array>} */
     let out;
@@ -376,7 +381,7 @@ function json(body) {
   return new Response(JSON.stringify(body), { headers: { "content-type": "application/json" } });
 }
 
-/** @param {Frame} refusal */
-function problem({ status = 503, ...body }) {
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/problem+json" } });
+/** @param {Frame} refusal @param {number} [retryAfterS] 0: it does not say */
+function problem({ status = 503, ...body }, retryAfterS = 0) {
+  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/problem+json", ...(retryAfterS && { "retry-after": String(retryAfterS) }) } });
 }
