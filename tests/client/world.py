@@ -222,11 +222,8 @@ class World:
         raise AssertionError("it never settled")
 
     def _caught_up(self) -> bool:
-        return self.position is not None and self.position.offset >= self.last_offset
-
-    @property
-    def last_offset(self) -> int:
-        return self.published[-1][1] if self.published and self.published[-1][0] == self.stream.epoch else 0
+        last = max((offset for epoch, offset in self.published if epoch == self.stream.epoch), default=0)
+        return self.position is not None and self.position.epoch == self.stream.epoch and self.position.offset >= last
 
     def _pick(self, number: int) -> tuple[int, Link] | None:
         keys = sorted(self.links)

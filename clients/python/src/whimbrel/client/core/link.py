@@ -1,10 +1,12 @@
 """A link: one transport on its way up, or up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from whimbrel.client.events import Transport
 from whimbrel.protocol.codes import CloseCode
+from whimbrel.protocol.positions import Position
 
 BROKEN = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
 
@@ -26,7 +28,7 @@ class Link:
     since: float
     heard: float = 0.0
     stage: Stage = Stage.DIALLING
-    asked: frozenset[str] = field(default=frozenset())  # channels of its `connect`
+    asked: Mapping[str, Position | None] = field(default_factory=dict)  # channels of its `connect`
     leaving: bool = False  # its edge said so
     silence_s: float = float("inf")  # the edge is given up after so long without a frame
 

@@ -2,7 +2,7 @@
 does not, or wants none to be held.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,15 @@ class Poll:
     wait_s: float
     rest_s: float
     at: float
+
+
+def without(channels: Set[str], reply: PollReply) -> PollReply:
+    """Return what ``reply`` says of all other channels."""
+    if not channels:
+        return reply
+    frames = tuple(fields for fields in reply.frames if fields.get("channel") not in channels)
+    positions = {channel: position for channel, position in reply.channels.items() if channel not in channels}
+    return PollReply(frames=frames, channels=positions)
 
 
 class Pace:

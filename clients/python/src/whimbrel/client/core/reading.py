@@ -44,6 +44,7 @@ class Reading:
 
     __slots__ = (
         "_asked_at",
+        "_reset_to",
         "ask_id",
         "began",
         "bookmark",
@@ -87,11 +88,18 @@ class Reading:
         self.began: Position | None = None
         self.bookmark: Position | None = None  # what an edge that is polled wants back for an ephemeral channel
         self._asked_at = -1
+        self._reset_to = 0  # offset of the last reset; positions before it are of another life of the channel
 
     @property
     def position(self) -> Position | None:
         """Where to go on from; None while nothing is known, and always in an ephemeral channel."""
         return Position(epoch=self.epoch, offset=self.offset) if self.epoch else None
+
+    def outdates(self, asked: Position | None) -> bool:
+        """Whether the channel was reset since it was asked for from ``asked``, on another link: an answer to that would
+        lead back to before the reset.
+        """
+        return asked is not None and bool(self.epoch) and (asked.epoch != self.epoch or asked.offset < self._reset_to)
 
     def asked(self, ask_id: int) -> None:
         """The edge was asked to open the channel from ``position``."""
@@ -125,7 +133,7 @@ class Reading:
             self.offset = max(head.offset, self.offset) if before else head.offset
         else:
             event = Reset(self.channel, head)
-            self.offset = head.offset
+            self.offset = self._reset_to = head.offset
         self.epoch = head.epoch
         delivered = [self._deliver(event)]
         followed, need = self._apply_all(subscription.publications)
@@ -216,6 +224,7 @@ class Reading:
         if self.phase is Phase.OPEN and start == self.position:
             return False
         self.epoch, self.offset = (start.epoch, start.offset) if start else ("", 0)
+        self._reset_to = 0
         self.phase = Phase.WAITING
         self._asked_at = -1
         return True

@@ -1,6 +1,6 @@
 """All channels that the client follows: what to ask the edge for, and what its answers mean."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from whimbrel.client.core.effects import Deliver, Effect, End, Opened, Repoll, Send
 from whimbrel.client.core.link import Link, Stage
@@ -16,6 +16,7 @@ from whimbrel.protocol.frames import (
     Publication,
     RefusedChannel,
     Subscribe,
+    Subscribed,
     Subscription,
     Unsubscribe,
     Unsubscribed,
@@ -129,6 +130,14 @@ class Readings:
                 effects += self._ask(reading, link, now)
         return effects
 
+    def outdated(self, asked: Mapping[str, Position | None]) -> Set[str]:
+        """Return the channels of which an answer to ``asked`` says nothing any more."""
+        return {
+            channel
+            for channel, position in asked.items()
+            if (reading := self._by_channel.get(channel)) is not None and reading.outdates(position)
+        }
+
     def lost(self) -> None:
         """The link is gone."""
         for reading in self:
@@ -152,12 +161,23 @@ class Readings:
             reading = self._by_channel.get(channel)
             if channel in link.asked and (reading is None or reading.phase is Phase.PAUSED):
                 effects += self._stop(reading or Reading(channel, capacity=1), link, now)
+            elif reading is not None and reading.outdates(link.asked.get(channel)):
+                reading.phase = Phase.WAITING
+                effects += self._ask(reading, link, now)
             else:
                 effects += self.subscribed(channel, subscription, link, now)
         for reading in list(self):
             if reading.channel not in channels and reading.phase is not Phase.PAUSED:
                 effects += self._ask(reading, link, now)
         return effects
+
+    def announced(self, frame: Subscribed, link: Link, now: float) -> list[Effect]:
+        """Take the edge's word on one channel; where we have asked for it, only the answer counts."""
+        reading = self._by_channel.get(frame.channel)
+        asking = reading is not None and reading.position is not None and reading.phase is Phase.WAITING
+        if asking or (reading is not None and reading.ask_id != (frame.id or 0)):
+            return []
+        return self.subscribed(frame.channel, frame, link, now)
 
     def subscribed(self, channel: str, subscription: Subscription, link: Link, now: float) -> list[Effect]:
         """Take the edge's word that a channel is open, or why not."""

@@ -11,7 +11,7 @@ from whimbrel.client.core.connecting import Connecting
 from whimbrel.client.core.credential import Credential
 from whimbrel.client.core.effects import Changed, Effect, End, HangUp, Send
 from whimbrel.client.core.link import Link, Loss, Stage
-from whimbrel.client.core.polling import Pace, Poll
+from whimbrel.client.core.polling import Pace, Poll, without
 from whimbrel.client.core.readings import Readings
 from whimbrel.client.core.requests import Request, Requests
 from whimbrel.client.core.timing import Timing
@@ -177,8 +177,7 @@ class Session:
         link = self._connecting.greeting(link_id, now)
         if link is None:
             return [HangUp(link_id)]
-        channels = self._readings.for_connect()
-        link.asked = frozenset(channels)
+        channels = link.asked = self._readings.for_connect()
         return [
             Send(
                 link_id,
@@ -233,10 +232,12 @@ class Session:
         link.heard = now
         effects = [] if link.stage is Stage.UP else self._established(link, now)
         self._pace.answered(asked, reply, now)
+        outdated = self._readings.outdated(asked.channels)
+        reply = without(outdated, reply)
         frames = [frame for fields in reply.frames for frame in decode_edge_object(fields)]
-        announced = {frame.channel for frame in frames if isinstance(frame, Subscribed)}
+        told = outdated | {frame.channel for frame in frames if isinstance(frame, Subscribed)}
         for channel, position in asked.channels.items():
-            if position is not None and channel not in announced:
+            if position is not None and channel not in told:
                 effects += self._readings.complete(channel, link, now)
         effects += self.received(link_id, frames, now)
         if self._connecting.of(link_id) is not None:
@@ -269,7 +270,7 @@ class Session:
             case Connected():
                 return self._connected(frame, link, now)
             case Subscribed():
-                return self._readings.subscribed(frame.channel, frame, link, now)
+                return self._readings.announced(frame, link, now)
             case Unsubscribed():
                 return self._readings.unsubscribed(frame)
             case Ok() | Error():
