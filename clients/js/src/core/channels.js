@@ -2,6 +2,7 @@
 
 import * as ERROR_CODES from "../error-codes.gen.js";
 import { backoff } from "./backoff.js";
+import { Channel } from "./channel.js";
 import { isTemporary } from "./codes.js";
 import { judge, resume } from "./position.js";
 
@@ -13,37 +14,13 @@ import { judge, resume } from "./position.js";
 
 const ASKED_BY_CONNECT = 0;
 
-/** One channel. `position` is what this client has applied; it survives every connection. */
-class Channel {
-  /** @type {ChannelState} */
-  state = "subscribing";
-  /** @type {Position | null} */
-  position = null;
-  /** @type {number | null} the request that is under way on this connection */
-  asked = null;
-  mending = false; // asked again because of a gap
-  retryAt = Infinity;
-  failures = 0;
-
-  /**
-   * @param {string} name
-   * @param {boolean} wanted by the application; otherwise the router opened it
-   * @param {number | null} last how many publications to begin with, where there is no position
-   */
-  constructor(name, wanted, last) {
-    this.name = name;
-    this.wanted = wanted;
-    this.last = last;
-  }
-}
-
 export class Channels {
   /** @type {Map<string, Channel>} */
   #channels = new Map();
   /** @type {Record<string, Position>} positions of an earlier life of the page */
   #saved = {};
-  /** @type {ReadonlySet<string>} what the last `connect` asked for */
-  #introduced = new Set();
+  /** @type {Record<string, Position | null>} what the last `connect` asked for */
+  #introduced = {};
   #random;
   #nextId;
 
@@ -117,8 +94,7 @@ export class Channels {
   connect() {
     this.stale = false;
     const named = Array.from(this.#channels.values()).filter(({ position, last }) => position || !last);
-    this.#introduced = new Set(named.map(({ name }) => name));
-    return Object.fromEntries(named.map(({ name, position }) => [name, position]));
+    return (this.#introduced = Object.fromEntries(named.map(({ name, position }) => [name, position])));
   }
 
   /** The connection is gone, or another one was taken instead; positions stay. */
@@ -141,10 +117,11 @@ export class Channels {
   connected(subscriptions, now, out) {
     const unwanted = [];
     for (const [name, subscription] of Object.entries(subscriptions ?? {})) {
-      if (this.#introduced.has(name) && !this.#channels.has(name)) unwanted.push({ type: "unsubscribe", id: this.#nextId(), channel: name });
-      else this.subscribed({ channel: name, ...subscription }, now, out);
+      const channel = this.#channels.get(name);
+      if (name in this.#introduced && !channel) unwanted.push({ type: "unsubscribe", id: this.#nextId(), channel: name });
+      else if (!channel?.outdates(this.#introduced[name])) this.#opened({ channel: name, ...subscription }, now, out);
     }
-    for (const name of this.#introduced) {
+    for (const name in this.#introduced) {
       const channel = this.#channels.get(name);
       if (channel?.state !== "subscribing" || channel.retryAt < Infinity) continue;
       if (this.carrier === "sse") this.#later(channel, now); // a stream that did not bring it would be opened again and again
@@ -187,11 +164,24 @@ export class Channels {
   }
 
   /**
+   * While a channel is asked for from a position, only the answer counts.
+   *
    * @param {Omit<Subscribed, "type">} frame
    * @param {number} now
    * @param {Effect[]} out
    */
   subscribed(frame, now, out) {
+    const { asked = null, position, state } = this.#channels.get(frame.channel) ?? {};
+    const stray = asked === null ? state === "subscribing" : asked !== (frame.id ?? ASKED_BY_CONNECT);
+    if (!position || !stray) this.#opened(frame, now, out);
+  }
+
+  /**
+   * @param {Omit<Subscribed, "type">} frame
+   * @param {number} now
+   * @param {Effect[]} out
+   */
+  #opened(frame, now, out) {
     const { channel: name, error, id } = frame;
     if (id && !this.#channels.has(name)) return; // asked for, and given up before the answer came
     const channel = this.#channels.get(name) ?? new Channel(name, false, null);
@@ -204,6 +194,7 @@ export class Channels {
     channel.retryAt = Infinity;
     this.#change(channel, "subscribed", null, out);
     if (reset) {
+      channel.resetTo = position?.offset ?? 0;
       this.counters.resets += 1;
       out.push({ type: "reset", channel: name });
     }
