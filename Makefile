@@ -46,19 +46,22 @@ lint: .venv/.installed  ## check format, lint, layers, the tree, and that genera
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/python -m whimbrel.protocol.contract --check
+	$(BIN)/python clients/python/reference.py --check
 	$(BIN)/pytest --quiet tests/architecture
 
 .PHONY: types
 types: .venv/.installed  ## check the types of all Python code with mypy
-	$(BIN)/mypy $(MEMBERS:%=%/src) deploy tests $(wildcard bench)
+	$(BIN)/mypy $(MEMBERS:%=%/src) clients/python/reference.py deploy tests $(wildcard bench)
 
 .PHONY: js
 js: clients/js/node_modules/.installed  ## check the types of the JavaScript client with tsc, and run its tests
 	cd clients/js && node_modules/.bin/tsc && node --test tests/*.test.js
 
 .PHONY: generate
-generate: .venv/.installed  ## write what is derived from the contract: schemas, reference pages, JavaScript types
+generate: .venv/.installed clients/js/node_modules/.installed  ## write what is derived: schemas, reference pages, JavaScript types
 	$(BIN)/python -m whimbrel.protocol.contract
+	$(BIN)/python clients/python/reference.py
+	cd clients/js && node reference/generate.js
 
 .PHONY: bench
 bench: .venv/.installed  ## measure this machine: CPU, memory, latency (beside others too: ARGS="--peers")

@@ -31,7 +31,11 @@ const PUBLISH_EXPIRY_MS = 60_000; // a train's tunnel; what was meant for now is
 /** @type {Readonly<Record<Preference, readonly Transport[]>>} */
 const ORDER = { auto: ["websocket", "sse", "poll"], websocket: ["websocket"], sse: ["sse"], poll: ["poll"] };
 
-/** @extends {Emitter<Events>} */
+/**
+ * The connection to an edge, as the application holds it.
+ *
+ * @extends {Emitter<Events>}
+ */
 export class Whimbrel extends Emitter {
   #base;
   #host;
@@ -107,11 +111,12 @@ export class Whimbrel extends Emitter {
     Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
   }
 
+  /** What the client takes from its surroundings. */
   get host() {
     return this.#host;
   }
 
-  /** @type {ConnectionState} */
+  /** @type {ConnectionState} of the connection; each change is a `state` event, with its reason */
   get state() {
     return this.#session.state;
   }
@@ -160,18 +165,18 @@ export class Whimbrel extends Emitter {
     return subscription;
   }
 
-  /** Follow the user's own channel. @param {Handler | SubscribeOptions} [what] */
+  /** Follow the user's own channel, from the read mark on. @param {Handler | SubscribeOptions} [what] */
   inbox(what) {
     return this.subscribe(INBOX, what);
   }
 
-  /** @param {Subscription} subscription */
+  /** @internal @param {Subscription} subscription */
   unsubscribe(subscription) {
     const { channel } = subscription;
     if (this.#subscriptions.remove(subscription) && channel !== INBOX) this.#perform(this.#session.unsubscribe(channel));
   }
 
-  /** @param {string} channel */
+  /** @internal @param {string} channel */
   channelState(channel) {
     return this.#session.channels.state(channel);
   }

@@ -8,6 +8,8 @@ export class Emitter {
   #listeners = new Map();
 
   /**
+   * Hear an event.
+   *
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {(value: Events[Name]) => void} listener
@@ -22,6 +24,7 @@ export class Emitter {
   }
 
   /**
+   * @internal
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} value

@@ -4,13 +4,16 @@
 
 /** A request failed. `code` is an error code of the contract (100–113), or one of this client's own (3000–3999). */
 export class WhimbrelError extends Error {
-  /** @param {Reason} reason */
+  /** @internal @param {Reason} reason */
   constructor({ code, slug, message, temporary = false }) {
     super(message);
     this.name = "WhimbrelError";
+    /** @type {number} */
     this.code = code;
+    /** @type {string} the name of the code */
     this.slug = slug;
-    this.temporary = temporary; // the same may succeed later
+    /** @type {boolean} whether the same request may succeed later */
+    this.temporary = temporary;
   }
 }
 

@@ -38,6 +38,8 @@ import { messageOf } from "./errors.js";
 const POSITION_HEADER = "whimbrel-position";
 
 /**
+ * Show a state that was polled: by the old endpoint first, by publications from then on.
+ *
  * @template T
  * @param {Replacement<T>} replacement
  * @returns {PollingReplacement<T>}
@@ -53,7 +55,7 @@ export function replacePolling(replacement) {
   return new PollingReplacement(replacement);
 }
 
-/** @template T */
+/** What `replacePolling` returns. @template T */
 class PollingReplacement {
   #what;
   #host;
@@ -71,7 +73,7 @@ class PollingReplacement {
   #timer = null;
   #unlisten;
 
-  /** @param {Replacement<T>} what */
+  /** @internal @param {Replacement<T>} what */
   constructor(what) {
     this.#what = what;
     this.#host = what.client.host;

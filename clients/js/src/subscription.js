@@ -23,7 +23,11 @@ import { Pending } from "./pending.js";
  * @typedef {{user: string, info?: unknown}} Member
  */
 
-/** @extends {Emitter<{reset: void, state: {state: ChannelState, error: Reason | null}, join: Member, leave: Member}>} */
+/**
+ * What `subscribe` returns.
+ *
+ * @extends {Emitter<{reset: void, state: {state: ChannelState, error: Reason | null}, join: Member, leave: Member}>}
+ */
 export class Subscription extends Emitter {
   #client;
   #handler;
@@ -31,6 +35,7 @@ export class Subscription extends Emitter {
   #loops = new Set();
 
   /**
+   * @internal
    * @param {Whimbrel} client
    * @param {string} channel
    * @param {SubscribeOptions} options
@@ -45,6 +50,7 @@ export class Subscription extends Emitter {
     if (state !== undefined) this.on("state", state);
   }
 
+  /** Whether the channel is open. */
   get state() {
     return this.#client.channelState(this.channel);
   }
@@ -59,6 +65,7 @@ export class Subscription extends Emitter {
     return this.#client.ack(this.channel, offset);
   }
 
+  /** End it. The last one of a channel closes it. */
   unsubscribe() {
     this.#client.unsubscribe(this);
     this.end();
@@ -81,13 +88,13 @@ export class Subscription extends Emitter {
     }
   }
 
-  /** @param {ChannelPublication} publication @param {{recovered: boolean}} how */
+  /** @internal @param {ChannelPublication} publication @param {{recovered: boolean}} how */
   take(publication, how) {
     for (const each of this.#loops) each.push(publication);
     this.#handler(publication, how);
   }
 
-  /** Nothing comes any more. */
+  /** Nothing comes any more. @internal */
   end() {
     for (const each of this.#loops) each.end();
   }

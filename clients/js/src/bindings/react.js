@@ -18,7 +18,7 @@ export function WhimbrelProvider({ client, children }) {
   return createElement(Context.Provider, { value: client }, children);
 }
 
-/** @returns {Whimbrel} @throws {Error} outside of a `WhimbrelProvider` */
+/** The client that was given. @returns {Whimbrel} @throws {Error} outside of a `WhimbrelProvider` */
 export function useWhimbrel() {
   const client = useContext(Context);
   if (!client) throw new Error("there is no client: wrap the components in <WhimbrelProvider client={client}>");
@@ -55,7 +55,7 @@ export function useChannel(channel, options = {}) {
   return useStore(store);
 }
 
-/** @returns {ConnectionView} */
+/** How the connection is. @returns {ConnectionView} */
 export function useConnection() {
   const client = useWhimbrel();
   return useStore(useMemo(() => connectionStore(client), [client]));

@@ -18,12 +18,14 @@ export const CHANNEL = "whimbrel/channel";
 export const RESET = "whimbrel/reset";
 export const CONNECTION = "whimbrel/connection";
 
-/** @param {string} channel @param {Start} [start] */
+/** Follow a channel; counted: as many `unfollow` as `follow`. @param {string} channel @param {Start} [start] */
 export const follow = (channel, start = {}) => /** @type {const} */ ({ type: FOLLOW, payload: { channel, ...start } });
-/** @param {string} channel */
+/** End that. @param {string} channel */
 export const unfollow = (channel) => /** @type {const} */ ({ type: UNFOLLOW, payload: { channel } });
 
 /**
+ * The middleware that follows what actions name, and dispatches what it hears.
+ *
  * @param {Whimbrel} client
  * @returns {Middleware}
  */

@@ -76,6 +76,8 @@ class Watched {
 }
 
 /**
+ * What a channel brings, as one value; it is open while there is a listener.
+ *
  * @template [T=ChannelPublication | null]
  * @param {Whimbrel} client
  * @param {string} channel
@@ -100,7 +102,7 @@ export function channelStore(client, channel, options = {}) {
   });
 }
 
-/** @param {Whimbrel} client @returns {Store<ConnectionView>} */
+/** How the connection is. @param {Whimbrel} client @returns {Store<ConnectionView>} */
 export function connectionStore(client) {
   const now = () => ({ state: client.state, transport: client.transport, code: 1000, reason: "", retryMs: null });
   return new Watched(/** @type {ConnectionView} */ (now()), (set, get) => {
@@ -113,7 +115,7 @@ export function connectionStore(client) {
   });
 }
 
-/** @param {Whimbrel} client @param {string} channel @returns {Store<PresenceView>} */
+/** Who is in a channel. @param {Whimbrel} client @param {string} channel @returns {Store<PresenceView>} */
 export function presenceStore(client, channel) {
   return new Watched(/** @type {PresenceView} */ ({ users: [], error: null }), (set, get) => {
     /** @type {Subscription | null} */

@@ -19,7 +19,7 @@ export function whimbrel(client) {
   return { install: (app) => void app.provide(KEY, client) };
 }
 
-/** @returns {Whimbrel} @throws {Error} where none was given */
+/** The client that was given. @returns {Whimbrel} @throws {Error} where none was given */
 export function useWhimbrel() {
   const client = inject(KEY, null);
   if (!client) throw new Error("there is no client: app.use(whimbrel(client))");
@@ -27,6 +27,8 @@ export function useWhimbrel() {
 }
 
 /**
+ * Follow a channel while the component, or the scope, lives.
+ *
  * @template [T=ChannelPublication | null]
  * @param {MaybeRefOrGetter<string>} channel another name ends the one before
  * @param {ChannelOptions<T>} [options]
@@ -37,7 +39,7 @@ export function useChannel(channel, options = {}) {
   return useStores(channel, (name) => channelStore(client, name, options));
 }
 
-/** @returns {Readonly<Ref<ConnectionView>>} */
+/** How the connection is. @returns {Readonly<Ref<ConnectionView>>} */
 export function useConnection() {
   const client = useWhimbrel();
   return useStores("", () => connectionStore(client));
