@@ -56,7 +56,7 @@ def part() -> tuple[str, str]:
     for service in SERVICES:
         instance = os.environ.get(f"WHIMBREL_{service.upper()}_INSTANCE")
         if instance is not None:
-            return service, service if instance == "dev" else instance
+            return service, instance
     return "", ""
 
 

@@ -144,7 +144,7 @@ def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) ->
         "HOST": HOST,
         "OPS_HOST": HOST,
         "OPS_PORT": str(setup.ports[f"{name}-ops"]),
-        "INSTANCE": "dev" if name == service else name,
+        "INSTANCE": name,
         "DRAIN_S": os.environ.get(f"{prefix}DRAIN_S", drain_s),
         **extra,
     }
