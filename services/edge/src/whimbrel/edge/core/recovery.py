@@ -43,6 +43,11 @@ class StreamBounds:
     first: int
     last: int
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is stored: a purged stream begins behind its end, a new one at 0."""
+        return self.first > self.last or self.last == 0
+
 
 def judge(
     position: int, read: Sequence[tuple[int, bytes, bytes]], pending: int, bounds: StreamBounds | None

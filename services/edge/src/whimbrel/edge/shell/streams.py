@@ -73,7 +73,7 @@ class Streams:
     # Heads
 
     async def heads(self, channels: Sequence[Channel]) -> dict[Channel, Head]:
-        """Return where each channel ends. Raises BusFault."""
+        """Return where each channel ends. Raises BusFault, JetStreamRefused."""
         by_partition: dict[int, list[Channel]] = defaultdict(list)
         for channel in channels:
             by_partition[self.partition(channel)].append(channel)
@@ -93,12 +93,21 @@ class Streams:
         if known := self._known.get(partition):
             wanted.append(known)
         found = await next(self._readers).multi_last(stream, wanted)
-        if found.up_to is None:
+        for _ in range(STALE_TRIES):
+            if found.up_to is not None:
+                break
             last = await next(self._readers).last(stream, subjects.history_filter(partition))
             if last is None:
-                return dict.fromkeys(channels, Head(0, False))
-            self._known[partition] = last.subject
-            found = await next(self._readers).multi_last(stream, [*stored.values(), last.subject])
+                # Purged, or all of it too old: its end is still where clients must come back to. Only the leader's word
+                # that nothing is stored is one about these channels too.
+                bounds = await self.bounds(channels[0])
+                if bounds.empty:
+                    return dict.fromkeys(channels, Head(bounds.last, False))
+                await asyncio.sleep(STALE_WAIT_S * random.uniform(0.2, 1.0))  # the replica lags behind its leader
+            else:
+                self._known[partition] = last.subject
+                wanted = [*stored.values(), last.subject]
+            found = await next(self._readers).multi_last(stream, wanted)
         up_to = found.up_to or 0
         return {
             channel: Head(found.messages[subject].seq, True) if subject in found.messages else Head(up_to, False)
