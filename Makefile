@@ -72,7 +72,7 @@ conformance: .venv/.installed  ## run the Autobahn test suite against the edge's
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
 .PHONY: faults
-faults: .venv/.installed  ## break everything at random and check that nothing is lost (about an hour; ARGS="--runs 10")
+faults: .venv/.installed  ## break everything at random and check that nothing is lost (half an hour or more; ARGS="--runs 10")
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: lock

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
@@ -109,6 +110,7 @@ class Client:
             raise Left("a gap: again from the position")
         position["offset"] = publication["offset"]
         self._history.seen[self._name, channel].append(Received(publication["data"], publication["offset"]))
+        self._history.published[channel].receive(publication["data"], now=time.monotonic())
 
     # Transports
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -44,10 +45,15 @@ class Harm:
         self._edges = edges
         self._bus = bus
         self._pid = pid
-        self._purged: set[int] = set()
+        self._purged: set[int] = set()  # partitions, in this run
+        self._unconfirmed: set[int] = set()  # … of which nobody knows whether, or when
 
-    def note_trimmed(self, history: History) -> None:
-        """Add the channels of partitions that were ever purged: an empty stream proves nothing complete."""
+    def begin(self, history: History) -> None:
+        """Begin a run. What was purged before it excuses nobody, but a purge that was not confirmed may still come."""
+        self._purged = set(self._unconfirmed)
+        self._note_trimmed(history)
+
+    def _note_trimmed(self, history: History) -> None:
         channels = (
             (channel, subjects.partition_of(Channel.parse(channel), PARTITIONS)) for channel in history.published
         )
@@ -117,13 +123,17 @@ class Harm:
         password = Store(self._development.store).secrets()["nats_router"]
         address = urlsplit(self._development.nats).netloc.rpartition("@")[2]
         self._purged.add(partition)
-        self.note_trimmed(history)
+        self._unconfirmed.add(partition)
+        self._note_trimmed(history)
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):  # that server is down: nothing is purged
             async with asyncio.timeout(PURGE_S):
                 router = await nats.connect(
                     f"nats://router:{password}@{address}", inbox_prefix="_INBOX.router", allow_reconnect=False
                 )
-                await router.request(f"$JS.API.STREAM.PURGE.{subjects.history_stream(partition)}", timeout=PURGE_S)
+                stream = subjects.history_stream(partition)
+                reply = await router.request(f"$JS.API.STREAM.PURGE.{stream}", timeout=PURGE_S)
+                if json.loads(reply.data).get("success"):
+                    self._unconfirmed.discard(partition)
                 await router.close()
 
     def _leader(self, channel: str) -> str:

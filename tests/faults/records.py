@@ -32,11 +32,22 @@ class Published:
     unknown: set[int] = field(default_factory=set)  # given up without an acknowledgement: stored or not
     begun: int = -1  # the last one sent, acknowledged or not
     last: int = -1  # of those acknowledged
+    longest_wait_s: float = 0.0  # of an acknowledged one for the first client that has it
+    _waiting: dict[int, float] = field(default_factory=dict)  # acknowledged, and no client has it: since when
+    _came: set[int] = field(default_factory=set)
 
-    def acknowledge(self, number: int) -> None:
+    def acknowledge(self, number: int, *, now: float = 0.0) -> None:
         """Take note that ``number`` is stored."""
         self.acked.add(number)
         self.last = max(self.last, number)
+        if number not in self._came:
+            self._waiting[number] = now
+
+    def receive(self, number: int, *, now: float) -> None:
+        """Take note that a client has ``number``, perhaps before its publisher knows that it is stored."""
+        self._came.add(number)
+        if (since := self._waiting.pop(number, None)) is not None:
+            self.longest_wait_s = max(self.longest_wait_s, now - since)
 
 
 @dataclass(slots=True)
@@ -65,6 +76,11 @@ class History:
     def publications(self) -> int:
         """How many were acknowledged to their publishers: an event to four channels counts four."""
         return sum(len(published.acked) for published in self.published.values())
+
+    @property
+    def longest_wait_s(self) -> float:
+        """How long an acknowledged publication was on its way to the first client that has it, at most."""
+        return max((published.longest_wait_s for published in self.published.values()), default=0.0)
 
     def has_all(self, client: str, channel: str) -> bool:
         """Tell whether a client has the last of what was acknowledged, or was told it by a reload."""

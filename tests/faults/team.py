@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
@@ -52,7 +53,7 @@ class Publisher:
                 subject = f"events.shop.order.{self._entity}"
                 reply = await self._bus.request(subject, str(number).encode(), headers=headers, timeout=ACK_S)
                 if "seq" in json.loads(reply.data):
-                    self.published.acknowledge(number)
+                    self.published.acknowledge(number, now=time.monotonic())
                     return
             except (nats.errors.Error, TimeoutError, OSError):
                 pass

@@ -26,10 +26,10 @@ from whimbrel.cli.dev.store import Store
 
 INSIDE: Final = Path(__file__).with_name("inside")
 TEAMS: Final = 6
-CHANNELS_EACH: Final = 8  # to which each of a team's events goes
+CHANNELS_EACH: Final = 16  # to which each of a team's events goes
 CLIENTS: Final = 12
 FAITHFUL: Final = 4  # … of which stay where they are
-CHANNELS_OF_A_CLIENT: Final = 6  # so that each channel has one or two
+CHANNELS_OF_A_CLIENT: Final = 16  # so that each channel has two
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 LEDGER_S: Final = 5.0  # the edges tell it once a second
@@ -99,14 +99,17 @@ class World:
             for entity in range(TEAMS)
         ]
         history.published = {channel: each.published for each in publishers for channel in each.channels}
-        self._harm.note_trimmed(history)
+        self._harm.begin(history)
         clients = [self._client(number, history, random) for number in range(CLIENTS)]
         following = [asyncio.create_task(client.run()) for client in clients]
         publishing: list[asyncio.Task[None]] = []
         hitting: list[asyncio.Task[None]] = []
         try:
-            async with asyncio.timeout(patience_s):  # what comes from then on is everybody's to receive
-                await asyncio.gather(*(client.placed.wait() for client in clients))
+            try:
+                async with asyncio.timeout(patience_s):  # what comes from then on is everybody's to receive
+                    await asyncio.gather(*(client.placed.wait() for client in clients))
+            except TimeoutError:
+                return Outcome(history, False, time.monotonic() - began)
             publishing += [asyncio.create_task(each.run(pause_s=pause_s)) for each in publishers]
             for step in steps:
                 await asyncio.sleep(step.after_s)
