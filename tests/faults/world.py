@@ -26,10 +26,10 @@ from whimbrel.cli.dev.store import Store
 
 INSIDE: Final = Path(__file__).with_name("inside")
 TEAMS: Final = 6
-CHANNELS_EACH: Final = 16  # to which each of a team's events goes
+CHANNELS_EACH: Final = 32  # to which each of a team's events goes
 CLIENTS: Final = 12
 FAITHFUL: Final = 4  # … of which stay where they are
-CHANNELS_OF_A_CLIENT: Final = 16  # so that each channel has two
+CHANNELS_OF_A_CLIENT: Final = 32  # so that each channel has two
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 LEDGER_S: Final = 5.0  # the edges tell it once a second
