@@ -5,7 +5,7 @@ from whimbrel.notifier.core.audience import Target
 from whimbrel.notifier.core.composition import dead_letter, publications
 from whimbrel.notifier.core.errors import Reason
 from whimbrel.protocol.channels import Channel
-from whimbrel.runtime.jetstream import MAX_MESSAGE_BYTES
+from whimbrel.runtime.catalogue import MAX_MESSAGE_BYTES
 from whimbrel.runtime.wire import encode_headers
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

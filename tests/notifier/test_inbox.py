@@ -12,7 +12,7 @@ from whimbrel.notifier.core.inbox import PLAIN, Place, Terms
 from whimbrel.protocol.channels import inbox_of
 from whimbrel.protocol.limits import MAX_TOPIC_CHARS, MAX_TTL_S
 from whimbrel.protocol.publications import TOPIC_PATTERN
-from whimbrel.runtime.jetstream import HISTORY_AGE
+from whimbrel.runtime.catalogue import HISTORY_AGE
 
 ALICE = Target(inbox_of("alice"), True)
 ORDER = Target(an_event(None, {"whimbrel-channels": "orders:42"}).channels[0], True)

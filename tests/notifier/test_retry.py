@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from whimbrel.notifier.core import retry
 from whimbrel.notifier.core.errors import Reason
 from whimbrel.notifier.core.retry import Backoff
-from whimbrel.runtime.jetstream import DUPLICATE_WINDOW_S
+from whimbrel.runtime.catalogue import DUPLICATE_WINDOW_S
 
 
 def test_waits_double_up_to_the_cap() -> None:

@@ -12,7 +12,7 @@ from tests.support.nats import PARTITIONS
 from tests.support.waiting import within
 from whimbrel.protocol import subjects
 from whimbrel.router.shell.backup import MANIFEST, backup, restore
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.errors import StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
@@ -63,14 +63,14 @@ async def handle_one(bus: Connection) -> None:
 
 async def contents(bus: Connection) -> dict[str, list[tuple[int, str, bytes]]]:
     found = {}
-    for config in jetstream.streams(partitions=PARTITIONS, replicas=1):
+    for config in catalogue.streams(partitions=PARTITIONS, replicas=1):
         messages = (await DirectGet(bus).batch(config["name"], None, 1)).messages
         found[config["name"]] = [(each.seq, each.subject, each.payload) for each in messages]
     return found
 
 
 async def destroy(bus: Connection) -> None:
-    for config in jetstream.streams(partitions=PARTITIONS, replicas=1):
+    for config in catalogue.streams(partitions=PARTITIONS, replicas=1):
         await jetstream.request(bus, f"STREAM.DELETE.{config['name']}")
 
 

@@ -12,7 +12,7 @@ from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.versions import LAYOUT_VERSION
 from whimbrel.router.shell.migration import migrate
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.errors import LayoutMismatch, RequestTimeout, StartRefused
@@ -44,7 +44,7 @@ async def made_by_layout_1(bus: Connection, notifier: Connection) -> None:
     await histories_that_let_nothing_go(bus, notifier)
     for letter in LETTERS:
         await jetstream.publish(bus, subjects.DLQ_NOTIFIER, letter, {"ce-id": "e1"})
-    for each in jetstream.streams(partitions=PARTITIONS, replicas=1):
+    for each in catalogue.streams(partitions=PARTITIONS, replicas=1):
         await layout_of(bus, each["name"], 1)
 
 
@@ -77,7 +77,7 @@ async def state_of(bus: Connection, name: str) -> dict[str, Any]:
 async def layout_of(bus: Connection, name: str, layout: int) -> None:
     config = await jetstream.stream_config(bus, name)
     assert config is not None
-    metadata = {**config["metadata"], jetstream.LAYOUT: str(layout)}
+    metadata = {**config["metadata"], catalogue.LAYOUT: str(layout)}
     await jetstream.request(bus, f"STREAM.UPDATE.{name}", {**config, "metadata": metadata})
 
 
@@ -96,7 +96,7 @@ async def assert_migrated(bus: Connection) -> None:
     assert (await state_of(bus, stream_of(FORGOTTEN)))["last_seq"] == 1, "what comes next is no position of the past"
     await jetstream.request(bus, f"STREAM.MSG.DELETE.{stream_of(KEPT)}", {"seq": 3})
     names = (await jetstream.request(bus, "STREAM.NAMES", {}))["streams"]
-    assert set(names) == {each["name"] for each in jetstream.streams(partitions=PARTITIONS, replicas=1)}
+    assert set(names) == {each["name"] for each in catalogue.streams(partitions=PARTITIONS, replicas=1)}
 
 
 async def test_a_router_refuses_streams_of_an_earlier_layout(bus: Connection, notifier: Connection) -> None:
@@ -107,11 +107,11 @@ async def test_a_router_refuses_streams_of_an_earlier_layout(bus: Connection, no
 
 async def test_dead_letters_survive_and_can_go_from_then_on(bus: Connection, notifier: Connection) -> None:
     await made_by_layout_1(bus, notifier)
-    epochs = (await jetstream.stream_config(bus, subjects.DLQ) or {})["metadata"][jetstream.EPOCH]
+    epochs = (await jetstream.stream_config(bus, subjects.DLQ) or {})["metadata"][catalogue.EPOCH]
     said = await run(bus)
     assert [each.partition(":")[0] for each in said[:2]] == ["layout 1 to 2", "layout 2 to 3"]
     await assert_migrated(bus)
-    assert (await jetstream.stream_config(bus, subjects.DLQ) or {})["metadata"][jetstream.EPOCH] == epochs
+    assert (await jetstream.stream_config(bus, subjects.DLQ) or {})["metadata"][catalogue.EPOCH] == epochs
 
 
 async def test_positions_and_publications_of_every_channel_survive(
@@ -119,7 +119,7 @@ async def test_positions_and_publications_of_every_channel_survive(
 ) -> None:
     await made_by_layout_1(bus, notifier)
     epochs = [
-        (await jetstream.stream_config(bus, name) or {})["metadata"][jetstream.EPOCH]
+        (await jetstream.stream_config(bus, name) or {})["metadata"][catalogue.EPOCH]
         for name in subjects.all_history_streams(PARTITIONS)
     ]
     await run(bus)

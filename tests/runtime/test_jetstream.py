@@ -11,7 +11,7 @@ from tests.support.waiting import Collected, within
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.limits import RETAINED_PER_CHANNEL
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.errors import JetStreamRefused, LayoutMismatch, LayoutMissing, NoResponders
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Delivery
@@ -36,7 +36,7 @@ async def test_declaring_gives_every_stream_an_epoch_of_its_own(connect: Connect
 async def test_declaring_again_changes_nothing(connect: Connect) -> None:
     router = await connect()
     first = await jetstream.declare(router, partitions=PARTITIONS, replicas=1)
-    created = [config["name"] for config in jetstream.streams(partitions=PARTITIONS, replicas=1)]
+    created = [config["name"] for config in catalogue.streams(partitions=PARTITIONS, replicas=1)]
     before = [await config_of(router, name) for name in created]
     assert await jetstream.declare(router, partitions=PARTITIONS, replicas=1) == first
     assert [await config_of(router, name) for name in created] == before
@@ -57,7 +57,7 @@ async def test_another_partition_count_is_refused_before_anything_changes(connec
     with pytest.raises(LayoutMismatch, match=f"declared with 8 partitions, this router is set to {partitions}"):
         await jetstream.declare(router, partitions=partitions, replicas=1)
     assert await jetstream.layout(router) == layout
-    assert (await jetstream.request(router, "STREAM.NAMES"))["total"] == PARTITIONS + 4 + len(jetstream.BUCKETS)
+    assert (await jetstream.request(router, "STREAM.NAMES"))["total"] == PARTITIONS + 4 + len(catalogue.BUCKETS)
 
 
 async def test_a_stream_that_somebody_else_made_is_not_taken_over(connect: Connect) -> None:
@@ -74,7 +74,7 @@ async def test_a_changed_setting_is_applied_to_what_exists_and_the_epoch_stays(c
     await jetstream.request(router, "STREAM.UPDATE.HISTORY_3", changed)
     assert await jetstream.declare(router, partitions=PARTITIONS, replicas=1) == layout
     config = await config_of(router, "HISTORY_3")
-    assert (config["max_msgs_per_subject"], config["max_age"]) == (RETAINED_PER_CHANNEL, jetstream.HISTORY_AGE)
+    assert (config["max_msgs_per_subject"], config["max_age"]) == (RETAINED_PER_CHANNEL, catalogue.HISTORY_AGE)
 
 
 async def test_a_stream_that_an_earlier_version_had_compressed_is_written_plain(connect: Connect) -> None:
@@ -91,7 +91,7 @@ async def test_a_layout_of_another_version_is_refused(connect: Connect) -> None:
     router = await connect()
     await jetstream.declare(router, partitions=PARTITIONS, replicas=1)
     config = await config_of(router, "DLQ")
-    config["metadata"][jetstream.LAYOUT] = "99"
+    config["metadata"][catalogue.LAYOUT] = "99"
     await jetstream.request(router, "STREAM.UPDATE.DLQ", config)
     with pytest.raises(LayoutMismatch, match="stream DLQ has layout 99"):
         await jetstream.layout(router)
@@ -169,13 +169,13 @@ async def test_an_event_over_the_limit_is_refused_with_jetstreams_reason(connect
     largest = bytes(256 * 1024)
     assert (await jetstream.publish(domain, "events.shop.order.42", largest)).seq == 1
     with pytest.raises(JetStreamRefused, match="message size exceeds maximum"):
-        await jetstream.publish(domain, "events.shop.order.42", bytes(jetstream.MAX_EVENT_MESSAGE_BYTES + 1))
+        await jetstream.publish(domain, "events.shop.order.42", bytes(catalogue.MAX_EVENT_MESSAGE_BYTES + 1))
 
 
 async def test_buckets_are_what_nats_own_clients_take_for_buckets(connect: Connect) -> None:
     router = await connect()
     await jetstream.declare(router, partitions=PARTITIONS, replicas=1)
-    for bucket in jetstream.BUCKETS:
+    for bucket in catalogue.BUCKETS:
         theirs = await router.jetstream.key_value(bucket)
         revision = await theirs.put("key", b"value")
         entry = await theirs.get("key")
@@ -188,9 +188,9 @@ async def test_changes_of_a_republished_bucket_are_heard(connect: Connect) -> No
     heard: Collected[Delivery] = Collected()
     edge.attach("ctl.>", heard.append)
     await edge.flush()
-    for bucket in jetstream.BUCKETS:
+    for bucket in catalogue.BUCKETS:
         await jetstream.publish(router, subjects.key_subject(bucket, "some.key"), b"value")
-    await heard.until(len(jetstream.REPUBLISHED_BUCKETS))
+    await heard.until(len(catalogue.REPUBLISHED_BUCKETS))
     await edge.flush()
     assert {d.subject for d in heard.items} == {
         "ctl.namespaces.some.key",

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Final, NamedTuple
 
 from whimbrel.protocol import subjects
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.delivery import Delivery, header, number
 from whimbrel.runtime.directget import DirectGet, Stored
 from whimbrel.runtime.errors import BusFault, JetStreamRefused, RuntimeFault
@@ -205,7 +205,7 @@ class KvView(Mapping[str, bytes]):
 
     async def _read_all(self) -> None:
         info = await jetstream.request(self._connection, f"STREAM.INFO.{self._stream}")
-        epoch = info["config"].get("metadata", {}).get(jetstream.EPOCH, "")
+        epoch = info["config"].get("metadata", {}).get(catalogue.EPOCH, "")
         if epoch != self._epoch:  # the bucket was lost and declared anew: its revisions began again
             self._epoch = epoch
             self._revisions.clear()

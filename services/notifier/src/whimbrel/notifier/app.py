@@ -20,7 +20,7 @@ from whimbrel.notifier.shell.routes import read_routes
 from whimbrel.notifier.shell.sharing import Sharing
 from whimbrel.notifier.shell.tenure import Tenure
 from whimbrel.protocol import subjects
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.errors import LayoutMismatch
 from whimbrel.runtime.logs import Logger
@@ -55,7 +55,7 @@ async def run(service: Service) -> None:
         service.log,
         epoch=layout.events_epoch,
         restored_at=layout.restored_at,
-        max_bytes=jetstream.MAX_MESSAGE_BYTES,
+        max_bytes=catalogue.MAX_MESSAGE_BYTES,
         clock=time.monotonic,
         unix_time=time.time,
     )

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from whimbrel.protocol import subjects
 from whimbrel.protocol.versions import LAYOUT_VERSION
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.errors import RequestTimeout, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
@@ -51,7 +51,7 @@ async def backup(bus: Connection, folder: Path, *, now: float) -> AsyncIterator[
         info["name"]: info["ack_floor"]["stream_seq"]
         for info in (await jetstream.request(bus, f"CONSUMER.LIST.{subjects.EVENTS}", {})).get("consumers") or ()
     }
-    names = [config["name"] for config in jetstream.streams(partitions=layout.partitions, replicas=1)]
+    names = [config["name"] for config in catalogue.streams(partitions=layout.partitions, replicas=1)]
     written = []
     for name in sorted(names, key=lambda name: name == subjects.EVENTS):
         snapshot = await _save(bus, name, folder / f"{name}.snapshot")
@@ -76,9 +76,9 @@ async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -
         config = {**stream["config"], "num_replicas": replicas}
         metadata = dict(config["metadata"])
         if stream["name"] == subjects.EVENTS:
-            metadata[jetstream.RESTORED_AT] = str(int(now))
+            metadata[catalogue.RESTORED_AT] = str(int(now))
         else:
-            metadata[jetstream.EPOCH] = secrets.token_hex(jetstream.EPOCH_BYTES)
+            metadata[catalogue.EPOCH] = secrets.token_hex(catalogue.EPOCH_BYTES)
         await _load(bus, {**config, "metadata": metadata}, stream["state"], folder / f"{stream['name']}.snapshot")
         yield f"{stream['name']}: {stream['state']['messages']} messages"
     for consumer, sequence in manifest.handled.items():

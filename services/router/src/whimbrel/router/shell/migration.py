@@ -10,7 +10,7 @@ from typing import Final
 
 from whimbrel.protocol import subjects
 from whimbrel.protocol.versions import LAYOUT_VERSION
-from whimbrel.runtime import jetstream
+from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.errors import StartRefused
 from whimbrel.runtime.nats import Connection
 
@@ -26,7 +26,7 @@ async def migrate(bus: Connection) -> AsyncIterator[str]:
     config = await _first(bus)
     if config is None:
         raise StartRefused("there is no installation here: a router makes one at its start")
-    found = config.get("metadata", {}).get(jetstream.LAYOUT, "")
+    found = config.get("metadata", {}).get(catalogue.LAYOUT, "")
     if not found.isdecimal() or int(found) > LAYOUT_VERSION or int(found) < min(_STEPS):
         raise StartRefused(
             f"the streams have layout {found or 'of somebody else'}, and this version knows {min(_STEPS)} to "
@@ -36,13 +36,13 @@ async def migrate(bus: Connection) -> AsyncIterator[str]:
         about, step = _STEPS[version]
         await step(bus)
         yield f"layout {version} to {version + 1}: {about}"
-    partitions = int(config["metadata"][jetstream.PARTITIONS])
-    for name in reversed([each["name"] for each in jetstream.streams(partitions=partitions, replicas=1)]):
+    partitions = int(config["metadata"][catalogue.PARTITIONS])
+    for name in reversed([each["name"] for each in catalogue.streams(partitions=partitions, replicas=1)]):
         await _stamp(bus, name)
     yield f"layout {LAYOUT_VERSION} is complete"
 
 
-async def _first(bus: Connection) -> jetstream.Config | None:
+async def _first(bus: Connection) -> catalogue.Config | None:
     """Return the stream by which the layout is known: HISTORY_0, or what stands for it while it is replaced."""
     name = subjects.history_stream(0)
     return await jetstream.stream_config(bus, name) or await jetstream.stream_config(bus, _mirror_of(name))
@@ -56,7 +56,7 @@ async def _stamp(bus: Connection, name: str) -> None:
     config = await jetstream.stream_config(bus, name)
     if config is None:  # of a bucket that is new in this layout: the router declares it
         return
-    stamped = {**config["metadata"], jetstream.LAYOUT: str(LAYOUT_VERSION)}
+    stamped = {**config["metadata"], catalogue.LAYOUT: str(LAYOUT_VERSION)}
     if stamped != config["metadata"]:
         await jetstream.request(bus, f"STREAM.UPDATE.{name}", {**config, "metadata": stamped})
 
@@ -91,7 +91,7 @@ async def _copied(bus: Connection, source: str, copy: str) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def _cut_off(bus: Connection, copy: str, own: jetstream.Config | None = None) -> None:
+async def _cut_off(bus: Connection, copy: str, own: catalogue.Config | None = None) -> None:
     """Let ``copy`` stand alone from now on, with ``own`` settings; nothing happens where it does."""
     config = await jetstream.stream_config(bus, copy)
     if config is None:
@@ -107,7 +107,7 @@ async def _messages_can_go(bus: Connection) -> None:
     """
     config = await _first(bus)
     assert config is not None
-    for partition in range(int(config["metadata"][jetstream.PARTITIONS])):
+    for partition in range(int(config["metadata"][catalogue.PARTITIONS])):
         await _by_way_of_a_mirror(bus, partition)
 
 
@@ -136,7 +136,7 @@ async def _by_way_of_a_mirror(bus: Connection, partition: int) -> None:
         await jetstream.request(bus, f"STREAM.DELETE.{mirror}")
 
 
-async def _mirror(bus: Connection, config: jetstream.Config, name: str, *, of: str) -> jetstream.Config:
+async def _mirror(bus: Connection, config: catalogue.Config, name: str, *, of: str) -> catalogue.Config:
     left_out = ("subjects", "republish", "mirror", "first_seq")  # a mirror has none of its own
     kept = {key: value for key, value in config.items() if key not in left_out}
     state = (await jetstream.request(bus, f"STREAM.INFO.{of}"))["state"]
