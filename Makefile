@@ -13,6 +13,9 @@ MEMBER_FILES := $(MEMBERS:%=%/pyproject.toml)
 
 # The interpreter is the machine's own: uv must not fetch one.
 export UV_PYTHON_DOWNLOADS := never
+# Bytecode is kept even where the environment says otherwise, as containers often do: each of the hundreds of processes
+# that a test run starts would compile some 500 modules anew, which is half of what starting a service costs.
+export PYTHONDONTWRITEBYTECODE :=
 # Like pip, trust what the machine trusts: behind a company's proxy the certificates that uv brings along do not do.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt),true,false)
 
