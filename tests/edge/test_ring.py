@@ -29,8 +29,14 @@ def test_what_follows_the_head_is_next_even_with_a_hole_in_the_numbers() -> None
     assert ring.head == 17
 
 
-def test_what_was_trimmed_before_the_publication_is_no_gap() -> None:
-    assert a_ring(head=10).accept(a_publication(17, 0)) is Verdict.NEXT  # nothing before it is retained
+def test_the_first_of_a_channel_in_which_nothing_is_retained_is_next() -> None:
+    assert a_ring(head=10, quiet=True).accept(a_publication(17, 0)) is Verdict.NEXT
+
+
+@pytest.mark.parametrize("ring", [a_ring(head=10), a_ring(10, head=5, quiet=True)])
+def test_where_the_publication_at_the_head_is_retained_no_more_others_may_have_gone_with_it(ring: Ring) -> None:
+    assert ring.accept(a_publication(17, 0)) is Verdict.GAP
+    assert ring.head == 10
 
 
 @pytest.mark.parametrize("offset", [1, 9, 10])

@@ -14,6 +14,7 @@ from whimbrel.edge.shell import sweeps
 from whimbrel.edge.shell.sweeps import Sweeps
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
+from whimbrel.runtime import jetstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -123,6 +124,22 @@ async def test_where_a_stream_lost_what_it_had_stored_its_subscribers_are_told_t
         assert head <= told["offset"] < head + 1000
         await neighbours.publish(str(deaf.channel), 2)
         assert await deaf.peer.data(1) == [2], "it is not taken for a repetition"
+
+
+async def test_what_was_purged_before_anybody_heard_it_is_told_when_the_next_one_comes(neighbours: Neighbours) -> None:
+    async with a_deaf_client(neighbours) as deaf:
+        live = deaf.edge.pod.hub.channels[deaf.channel]
+        await neighbours.publish(str(deaf.channel), 1)
+        await deaf.peer.data(1)
+        await deaf.missed(2, 3)
+        stream = subjects.history_stream(deaf._bus.streams.partition(deaf.channel))
+        await jetstream.request(neighbours.router, f"STREAM.PURGE.{stream}")
+        listener = deaf._bus.hearing.listener(live)
+        live.subscription = deaf._bus._live.attach(listener.subject, listener)
+        await within(deaf._bus._live.flush())
+        await neighbours.publish(str(deaf.channel), 4)
+        told = await deaf.peer.until(lambda frame: frame["type"] in ("subscribed", "publication"))
+        assert (told["type"], told.get("recovered")) == ("subscribed", False)
 
 
 async def test_advisories_name_their_stream() -> None:

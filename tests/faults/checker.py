@@ -18,6 +18,7 @@ RECOVERY_LIMIT: Final = 1000  # docs/reference/limits.md
 def violations(history: History) -> list[str]:
     """Return what went wrong, one sentence each; empty for a run in which all promises were kept."""
     return [
+        *history.broken,
         *(
             f"{client} in {channel}: {what}"
             for (client, channel), seen in sorted(history.seen.items())

@@ -1,7 +1,6 @@
 """Clients who keep changing their transport and their edge; written from the contract alone."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,11 +19,14 @@ FLEETING_S: Final = (0.2, 4.0)  # how long one stays where it is
 FAITHFUL_S: Final = (10.0, 60.0)  # … and one who leaves it to the edge to notice what was missed
 AGAIN_S: Final = (0.02, 0.4)
 PAUSE_S: Final = (0.2, 1.5)  # of a client who stops reading
-AWAY: Final = (OSError, TimeoutError, websockets.WebSocketException, httpx.HTTPError)
+LEAVING_S: Final = 1.0  # what a client calls may swallow a cancellation: then it is left alone
 
 
 class Left(Exception):
     """The client goes elsewhere: its time is over, or the edge sent it away."""
+
+
+AWAY: Final = (Left, OSError, TimeoutError, websockets.WebSocketException, httpx.HTTPError)
 
 
 class Client:
@@ -53,6 +55,7 @@ class Client:
         self._life_s = life_s
         self._random = random
         self._positions: dict[str, dict[str, Any] | None] = dict.fromkeys(channels)
+        self._stay: asyncio.Task[None] | None = None
         self.placed = asyncio.Event()  # it has a position in each channel
         self.reading = asyncio.Event()  # cleared: it takes nothing from its socket
         self.reading.set()
@@ -63,9 +66,16 @@ class Client:
         """Come and go until cancelled."""
         while True:
             transport = getattr(self, f"_{self._random.choice(TRANSPORTS)}")
-            with contextlib.suppress(Left, *AWAY):
-                async with asyncio.timeout(self._random.uniform(*self._life_s)):
-                    await transport(self._random.choice(self._edges))
+            self._stay = stay = asyncio.create_task(transport(self._random.choice(self._edges)))
+            try:
+                await asyncio.wait([stay], timeout=self._random.uniform(*self._life_s))
+            finally:
+                self._stay = None  # whatever it still does: libraries may swallow a cancellation
+                stay.cancel()
+            await asyncio.wait([stay], timeout=LEAVING_S)
+            trouble = stay.exception() if stay.done() and not stay.cancelled() else None
+            if trouble is not None and not isinstance(trouble, AWAY):
+                self._history.broken.append(f"{self._name}: its client fell over {trouble!r}")
             await asyncio.sleep(self._random.uniform(*AGAIN_S))
 
     # What every transport has in common
@@ -76,6 +86,7 @@ class Client:
 
     def _take(self, frame: Mapping[str, Any]) -> None:
         """Apply a frame. Raises Left where nothing more is to be had here."""
+        self._still_here()
         match frame["type"]:
             case "connected":
                 self._history.connects += 1
@@ -87,6 +98,10 @@ class Client:
                 self._apply(frame["channel"], frame)
             case "disconnect":
                 raise Left(frame["reason"])
+
+    def _still_here(self) -> None:
+        if asyncio.current_task() is not self._stay:
+            raise Left("elsewhere already")
 
     def _opened(self, channel: str, subscription: Mapping[str, Any]) -> None:
         if channel not in self._positions:
@@ -151,6 +166,7 @@ class Client:
                 if answer.status_code != httpx.codes.OK:
                     raise Left(str(answer.status_code))
                 reply = answer.json()
+                self._still_here()
                 for frame in reply["frames"]:
                     self._take(frame)
                 for channel, position in reply["channels"].items():

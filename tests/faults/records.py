@@ -57,6 +57,7 @@ class History:
     published: dict[str, Published] = field(default_factory=dict)
     seen: dict[tuple[str, str], list[Seen]] = field(default_factory=dict)
     connects: int = 0
+    broken: list[str] = field(default_factory=list)  # clients that stumbled over what no edge may send
     trimmed: set[str] = field(default_factory=set)  # channels whose history a fault took away
     ledger: dict[str, int] | None = (
         None  # by channel, how many were told to reload says the ledger; None: it may lack some

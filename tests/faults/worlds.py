@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -17,6 +18,7 @@ from tests.faults.schedule import drawn
 from tests.faults.world import World, world
 
 SHOWN: Final = 12  # of what went wrong in a run
+START_TRIES: Final = 4
 RUNS_OF_A_WORLD: Final = 20  # then it begins anew: what its streams keep would fill the disks
 
 
@@ -29,16 +31,20 @@ async def worlds(arguments: argparse.Namespace, totals: Totals) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # or the installation would stay behind
     until = time.monotonic() + arguments.minutes * 60
     seeds = list(range(arguments.seed, arguments.seed + arguments.runs))
-    last = False
+    last, idle = False, 0
     while not last:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             good, seed = True, 0
-            async with world(
-                Path(folder),
-                nats_servers=int(arguments.nats_servers),
-                edges=arguments.edges,
-                one_in=arguments.one_in,
-            ) as place:
+            async with AsyncExitStack() as stack:
+                try:
+                    place = await stack.enter_async_context(_world(Path(folder), arguments))
+                except AssertionError as trouble:  # a machine that is too busy for an installation to start in time
+                    idle += 1
+                    if idle == START_TRIES:
+                        raise
+                    print(f"another installation: {str(trouble).partition(chr(10))[0]}", flush=True)
+                    continue
+                idle = 0
                 for _ in range(RUNS_OF_A_WORLD):
                     if not seeds or not good or time.monotonic() > until:
                         break
@@ -49,6 +55,10 @@ async def worlds(arguments: argparse.Namespace, totals: Totals) -> None:
                     await _hunt(place, arguments, totals)
             if not good and arguments.logs:
                 shutil.copytree(Path(folder) / "store/logs", arguments.logs / f"seed-{seed}", dirs_exist_ok=True)
+
+
+def _world(folder: Path, arguments: argparse.Namespace) -> AbstractAsyncContextManager[World]:
+    return world(folder, nats_servers=int(arguments.nats_servers), edges=arguments.edges, one_in=arguments.one_in)
 
 
 async def _one(place: World, seed: int, arguments: argparse.Namespace, totals: Totals) -> bool:

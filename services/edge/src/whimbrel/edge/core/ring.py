@@ -90,11 +90,15 @@ class Ring:
         self._bytes = 0
 
     def accept(self, publication: Stored) -> Verdict:
-        """Append ``publication`` if it is the next one; otherwise change nothing."""
+        """Append ``publication`` if it is the next one; otherwise change nothing.
+
+        The one at ``head`` may be retained no more, for the history was purged or the channel was silent for days: then
+        ``prev`` is less than it, and whatever came between may be gone as well. Only a read of the stream tells.
+        """
         offset, prev, body, _ = publication
         if offset <= self.head:
             return Verdict.DUPLICATE
-        if prev > self.head:
+        if prev != self.head and (prev > self.head or not self.nothing_retained):
             return Verdict.GAP
         if self._stored is _EMPTY:
             self._stored = [publication]
