@@ -27,13 +27,18 @@ FLAGS: Final = (
 )
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """One installation with the example, for all tests of a module."""
+def need_chromium() -> None:
+    """Skip where there is none, but in CI fail."""
     if CHROMIUM is None:
         if "CI" in os.environ:
             pytest.fail("there is no Chromium: .ci/run installs it")
         pytest.skip("there is no Chromium on this machine (on Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    """One installation with the example, for all tests of a module."""
+    need_chromium()
     one = Development(tmp_path_factory.mktemp("shop"))
     try:
         yield one.start()

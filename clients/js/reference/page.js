@@ -14,7 +14,8 @@ const HEAD = `<!-- Written by \`make generate\` from the types of clients/js: ed
 # API of the JavaScript client
 
 Made from the types in [\`clients/js/src\`](../../clients/js/src), which \`tsc\` checks. How to use it: [from a browser](../how-to/use-from-a-browser.md),
-[with a framework](../how-to/use-with-a-framework.md), [instead of polling](../how-to/replace-polling.md).
+[with React](../how-to/use-with-react.md), [Redux](../how-to/use-with-redux.md), [Vue](../how-to/use-with-vue.md), [Pinia](../how-to/use-with-pinia.md),
+[Vuex](../how-to/use-with-vuex.md), [any other](../how-to/use-with-any-framework.md), [instead of polling](../how-to/replace-polling.md).
 `;
 
 /** @param {string} types the folder with the declarations @param {string} manifest the text of package.json @returns {string} Markdown */

@@ -28,6 +28,7 @@ MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few 
     show_default=True,
     help="Servers of NATS: 3 are a cluster with the settings of production.",
 )
+@click.option("--origin", "origins", multiple=True, metavar="URL", help="Pages from there may connect too; repeatable.")
 @click.option("--demo/--no-demo", default=True, help="Run the example with its page too.  [default: demo]")
 @click.option(
     "--restart/--no-restart",
@@ -35,7 +36,16 @@ MAX_EDGES: Final = 9  # each is a process of some 60 MB, and a laptop has a few 
     help="Start again what dies; --no-restart: the run ends when a process dies.  [default: restart]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def command(ports: str, store: Path, edges: int, nats_servers: str, demo: bool, restart: bool, as_json: bool) -> None:
+def command(
+    ports: str,
+    store: Path,
+    edges: int,
+    nats_servers: str,
+    origins: tuple[str, ...],
+    demo: bool,
+    restart: bool,
+    as_json: bool,
+) -> None:
     """Run Whimbrel on this machine until Ctrl-C.
 
     Starts a NATS server, the four services and the example, each as a process of its own, and prints one URL. What they
@@ -45,6 +55,7 @@ def command(ports: str, store: Path, edges: int, nats_servers: str, demo: bool, 
     whimbrel dev
     whimbrel dev --ports 0 --store /tmp/second      # a second one beside it
     whimbrel dev --ports edge=9000 --no-demo
+    whimbrel dev --origin http://localhost:5173     # the page that you are writing may connect
     whimbrel dev --edges 3                          # what clients do when an edge goes
     whimbrel dev --nats-servers 3                   # … and when the server that keeps a channel goes: `whimbrel kill`
     """
@@ -57,12 +68,13 @@ def command(ports: str, store: Path, edges: int, nats_servers: str, demo: bool, 
         kept.check_layout()
         setup = Setup(kept, chosen, find_deploy(), edges, servers)
         kept.make_auth_keys()
-        _run(setup, Output(as_json=as_json), demo=demo, restart=restart)
+        _run(setup, Output(as_json=as_json), origins=origins, demo=demo, restart=restart)
 
 
-def _run(setup: Setup, output: Output, *, demo: bool, restart: bool) -> None:
-    # A page is known to its browser by the name in the address bar: both names of this machine are ours.
-    origins = tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost")) if demo else ()
+def _run(setup: Setup, output: Output, *, origins: tuple[str, ...], demo: bool, restart: bool) -> None:
+    if demo:
+        # A page is known to its browser by the name in the address bar: both names of this machine are ours.
+        origins += tuple(f"http://{host}:{setup.ports['demo']}" for host in ("127.0.0.1", "localhost"))
     parts = [*nats_parts(setup), *service_parts(setup, origins=origins)]
     store = None if setup.store.root == Path(STORE) else setup.store.root
     headline, hint = f"Edge at {setup.edge_url}", invocation("listen --user alice orders:42", store)
