@@ -8,7 +8,7 @@ import pytest
 from tests.client.fake_edge import FakeEdge
 from whimbrel.client import Client, Timing
 
-QUICK = Timing(retry_s=0.01, probe_s=0.05, poll_wait_s=5)
+QUICK = Timing(retry_s=0.01, advice_s=0.05, probe_s=0.05, poll_wait_s=5)
 
 MakeClient = Callable[..., Client]
 

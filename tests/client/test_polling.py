@@ -53,11 +53,11 @@ def test_an_edge_that_wants_to_be_polled_is_polled_at_its_interval() -> None:
 
 def test_who_was_told_to_poll_asks_soon_whether_that_is_over() -> None:
     pace = a_pace()
-    assert pace.advice_s() == TIMING.probe_s
+    assert pace.advice_s() == TIMING.advice_s
     pace.advised(a_policy(["poll"], 15))
     assert pace.advice_s() == 60
     pace.advised(a_policy(["poll"], 3600))
-    assert pace.advice_s() == TIMING.probe_s
+    assert pace.advice_s() == TIMING.advice_s
 
 
 def test_who_was_told_together_does_not_ask_together() -> None:

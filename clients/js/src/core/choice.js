@@ -136,8 +136,9 @@ export class Choice {
     for (const each of order) if (!this.#order.includes(each)) this.#failed.delete(each); // it may have failed by the edge's will
     this.#order = order;
     this.#disabled.clear();
-    this.#failures = 0;
-    this.current = order.find((each) => !this.#failed.has(each)) ?? /** @type {Way} */ (order[0]);
+    const next = order.find((each) => !this.#failed.has(each)) ?? /** @type {Way} */ (order[0]);
+    if (next !== this.current) this.#failures = 0; // advice that changes nothing forgives nothing
+    this.current = next;
   }
 
   #usable() {

@@ -93,8 +93,9 @@ export class Route {
 
   /** What is to be used may be another transport now. @param {number} now @param {Effect[]} out */
   follow(now, out) {
-    const { current } = this.choice;
-    if (this.next && this.next.transport !== current) {
+    const { current, best } = this.choice;
+    // What is merely tried may go on being tried, as long as it would be the best.
+    if (this.next && this.next.transport !== current && (this.next.chosen || this.next.transport !== best)) {
       this.next = null;
       out.push({ type: "abandon" });
     }

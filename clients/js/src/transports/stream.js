@@ -6,7 +6,6 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
-import * as CLOSE_CODES from "../close-codes.gen.js";
 import { Requester } from "./http.js";
 
 /**
@@ -55,7 +54,6 @@ async function read(requester, connect) {
       requester.receive(events.flatMap(frameOf)); // none: a heartbeat
     }
   } catch (error) {
-    if (error instanceof SyntaxError) return requester.lost({ code: CLOSE_CODES.protocol_error, reason: "the edge sent what is not JSON" });
     return requester.lost({ code: ABNORMAL, reason: `the stream broke: ${messageOf(error)}` });
   }
   requester.lost({ code: ABNORMAL, reason: "the stream ended" });

@@ -2,7 +2,6 @@
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
-import * as CLOSE_CODES from "../close-codes.gen.js";
 import { SUBPROTOCOL } from "../protocol.gen.js";
 
 /** @import { Host, Link, LinkEvents } from "./link.js" */
@@ -26,21 +25,26 @@ export function openWebSocket(base, events, host) {
     return { send: () => {}, close: () => {} };
   }
   const detach = () => {
-    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
   };
-  socket.onopen = events.opened;
-  socket.onclose = ({ code, reason }) => {
+  /** @param {{code?: number, reason?: string}} event */
+  const lost = ({ code, reason }) => {
     detach();
     events.lost({ code: code || ABNORMAL, reason: reason || "the connection broke" });
   };
+  socket.onopen = () => {
+    socket.onerror = null; // what ends an open socket is told with a code
+    events.opened();
+  };
+  socket.onclose = lost;
+  socket.onerror = () => lost({}); // all that Node.js tells of one that does not open
   socket.onmessage = ({ data }) => {
     let message;
     try {
       message = JSON.parse(data);
     } catch {
-      detach();
       socket.close();
-      return void events.lost({ code: CLOSE_CODES.protocol_error, reason: "the edge sent what is not JSON" });
+      return lost({ reason: "the edge sent what is not JSON" });
     }
     events.receive(Array.isArray(message) ? message : [message]);
   };

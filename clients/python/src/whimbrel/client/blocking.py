@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from whimbrel.client.client import CAPACITY, REQUEST_S, Client, InboxPage, Page
+from whimbrel.client.client import CAPACITY, PUBLISH_S, REQUEST_S, Client, InboxPage, Page
 from whimbrel.client.errors import Misuse
 from whimbrel.client.events import ChannelEvent, Publication, State
 from whimbrel.client.subscription import Subscription
@@ -76,7 +76,7 @@ class BlockingClient:
         return BlockingSubscription(self._thread, self._client.inbox(position=position, capacity=capacity))
 
     def publish(
-        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = REQUEST_S
+        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = PUBLISH_S
     ) -> int | None:
         """Publish; return the offset; as ``Client.publish``."""
         return self._thread.wait(lambda: self._client.publish(channel, event, data, key=key, timeout=timeout))
@@ -111,6 +111,10 @@ class BlockingClient:
     def ack(self, channel: str, offset: int, *, timeout: float = REQUEST_S) -> int:
         """Tell that everything up to ``offset`` was handled; return the read mark; as ``Client.ack``."""
         return self._thread.wait(lambda: self._client.ack(channel, offset, timeout=timeout))
+
+    def presence(self, channel: str, *, timeout: float = REQUEST_S) -> tuple[Any, ...]:
+        """Tell who is in the channel; as ``Client.presence``."""
+        return self._thread.wait(lambda: self._client.presence(channel, timeout=timeout))
 
 
 class BlockingSubscription:

@@ -29,13 +29,13 @@ from whimbrel.client.subscription import Granted, Subscription
 from whimbrel.client.tokens import Tokens, TokenSource
 from whimbrel.protocol.channels import INBOX
 from whimbrel.protocol.codes import ErrorCode
-from whimbrel.protocol.frames import Ack, Error, History, Inbox, Ok, Publish, encode
+from whimbrel.protocol.frames import Ack, Error, History, Inbox, Ok, Presence, Publish, encode
 from whimbrel.protocol.limits import HISTORY_LIMIT, MAX_FRAME_BYTES
 from whimbrel.protocol.positions import Position
 
 CAPACITY: Final = 1000  # publications that may wait in one subscription; what one recovery brings at most
-MAX_REQUESTS: Final = 32  # under way at once, the others queue; an edge refuses more than 64 per session
 REQUEST_S: Final = 10.0
+PUBLISH_S: Final = 60.0  # a train's tunnel; what was meant for now is not sent an hour later
 TOKEN_S: Final = 20.0  # for the application's token provider
 AGENT: Final = f"whimbrel-python/{version('whimbrel-client')}"
 
@@ -100,7 +100,6 @@ class Client:
         )
         self._running: Driver | None = None
         self._http: httpx.AsyncClient | None = None
-        self._slots = asyncio.Semaphore(MAX_REQUESTS)
 
     async def __aenter__(self) -> Self:
         if self._running is not None:
@@ -184,12 +183,13 @@ class Client:
     # --- requests
 
     async def publish(
-        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = REQUEST_S
+        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = PUBLISH_S
     ) -> int | None:
         """Publish; return the offset, None in an ephemeral channel.
 
-        ``key`` tells a repeat from something new (≤ 64 characters); without one the client makes one, so that it can
-        repeat across a lost connection. Raises RequestFailed, RequestTimeout, Closed.
+        While the connection is away it waits, for ``timeout`` seconds at most; 256 requests wait, and one more fails
+        with `limit_exceeded`. ``key`` tells a repeat from something new (≤ 64 characters); without one the client makes
+        one, so that it can repeat across a lost connection. Raises RequestFailed, RequestTimeout, Closed.
         """
         frame_id = self._session.new_request_id()
         try:
@@ -259,6 +259,17 @@ class Client:
         answer = await self._ask(request, timeout)
         return offset if answer.offset is None else answer.offset
 
+    async def presence(self, channel: str, *, timeout: float = REQUEST_S) -> tuple[Any, ...]:
+        """Tell who is in the channel.
+
+        Raises RequestFailed, RequestTimeout, Closed.
+        """
+        try:
+            request = Presence(id=self._session.new_request_id(), channel=channel)
+        except ValueError as error:
+            raise Misuse(f"this cannot be asked: {error}") from error
+        return (await self._ask(request, timeout)).users or ()
+
     async def refresh(self) -> None:
         """Ask the token provider now and renew the session; by itself the client does so before the token expires.
 
@@ -280,7 +291,7 @@ class Client:
     async def _ask(self, request: Request, timeout: float) -> Ok:
         assert request.id is not None
         try:
-            async with asyncio.timeout(timeout), self._slots:
+            async with asyncio.timeout(timeout):
                 answer = await self._driver.request(request.id, request)
         except TimeoutError:
             raise RequestTimeout(f"no answer to `{request.type}` within {timeout:g} s") from None

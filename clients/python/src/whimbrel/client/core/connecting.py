@@ -154,9 +154,9 @@ class Connecting:
                     why = f"{link.transport} gave no answer within {self._timing.open_s:g} s"
                     return link, Loss(BROKEN, why, unanswered=True)
                 case Stage.GREETING:
-                    # A proxy may keep a stream of events to itself until it ends: no second try tells more.
+                    # A proxy may keep a stream to itself, or answer 101 and then nothing: no second try tells more.
                     why = f"no `connected` within {self._timing.connect_s:g} s"
-                    return link, Loss(BROKEN, why, unanswered=link.transport == "sse")
+                    return link, Loss(BROKEN, why, unanswered=True)
                 case Stage.UP:
                     return link, Loss(BROKEN, f"no frame for {link.silence_s:g} s")
         return None

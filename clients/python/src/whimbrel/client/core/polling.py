@@ -54,7 +54,7 @@ class Pace:
 
     def advice_s(self) -> float:
         """Return how long to wait before the policy is asked for again: who polls is not told by itself."""
-        usual_s = self._timing.probe_s
+        usual_s = self._timing.advice_s
         seconds = min(usual_s, ADVICE_POLLS * self._interval_s) if self._interval_s > 0 else usual_s
         return seconds * (0.5 + self._jitter())
 

@@ -138,13 +138,13 @@ class Session:
         return self._new_id()
 
     def request(self, request_id: int, request: Request) -> list[Effect]:
-        """Send a request that bears ``request_id``, now or as soon as there is a link. Raises Closed."""
+        """Send a request that bears ``request_id``, now or as soon as it can be. Raises Closed and RequestFailed."""
         self._refuse_when_closed()
         return self._requests.add(request_id, request, self._up)
 
-    def forget(self, request_id: int) -> None:
+    def forget(self, request_id: int) -> list[Effect]:
         """Nobody waits for this answer any more."""
-        self._requests.forget(request_id)
+        return self._requests.forget(request_id, self._up)
 
     def refresh(self) -> list[Effect]:
         """Renew the token; several wishes at once are one. Raises Closed."""
@@ -320,7 +320,7 @@ class Session:
             return self._credential.refreshed(frame, now)
         reading = self._readings.asked_by(frame.id) if frame.id else None
         if reading is None:
-            return self._requests.answered(frame)
+            return self._requests.answered(frame, self._up)
         if isinstance(frame, Ok):
             return self._readings.remembered(reading, frame, link, now)
         retry_s = None if frame.retry_ms is None else frame.retry_ms / 1000

@@ -15,6 +15,7 @@ class Timing:
     backoff_cap_s: float = limits.BACKOFF_CAP_S
     backoff_reset_s: float = limits.BACKOFF_RESET_S
     retry_s: float = 1.0  # before a channel or a token is asked for once more; doubled each time
+    advice_s: float = 60.0  # between two looks at the policy while polling, where it is not told by itself; jittered
     probe_s: float = 300.0  # between two looks whether a better transport works again; jittered by half
     poll_wait_s: float = limits.POLL_WAIT_S
     poll_rest_s: float = 0.5  # after answers that came early and brought nothing; doubled with each up to the cap

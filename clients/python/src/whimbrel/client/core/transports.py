@@ -79,7 +79,9 @@ def advised(outlook: Outlook, transports: Sequence[str], preference: Preference)
     allowed = first_outlook(preference).order
     order = tuple(each for each in allowed if each in transports)
     order = tuple(sorted(order, key=list(transports).index))
-    return replace(outlook, order=order) if order else outlook
+    # What the edge wants again may have failed by its own will, as in a brownout.
+    failing = outlook.failing & frozenset(outlook.order)
+    return replace(outlook, order=order, failing=failing) if order else outlook
 
 
 def _after(outlook: Outlook, transport: Transport) -> Transport:

@@ -115,7 +115,7 @@ class Driver:
     async def request(self, request_id: int, request: Request) -> Ok | Error:
         """Return the edge's answer; it is waited for across losses of the connection.
 
-        Raises Closed.
+        Raises Closed, and RequestFailed where too many wait already.
         """
         answer: asyncio.Future[Ok | Error] = self._loop.create_future()
         self.perform(self.session.request(request_id, request))
@@ -124,7 +124,7 @@ class Driver:
             return await answer
         finally:
             self._answers.pop(request_id, None)
-            self.session.forget(request_id)
+            self.perform(self.session.forget(request_id))
 
     async def refresh(self) -> None:
         """Renew the token. Raises TokenUnavailable, RequestFailed, Closed."""

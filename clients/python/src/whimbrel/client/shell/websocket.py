@@ -45,7 +45,7 @@ class WebSocketLink:
         self._port = port
         self._timing = timing
         self._options: dict[str, Any] = {"additional_headers": dict(headers), "user_agent_header": user_agent}
-        if tls is not None:
+        if tls is not None and url.startswith("wss:"):  # ``websockets`` refuses it elsewhere
             self._options["ssl"] = tls
         self._outbox: list[bytes] = []  # bounded by the requests under way and the channels followed
         self._wake = asyncio.Event()
