@@ -10,21 +10,12 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from orders.events import Press
+from tests.browser.tabs import FLAGS
 from tests.support.dev import Development
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = ROOT / ".cache" / "screenshots"
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-# Without a sandbox because CI is root in a container; without what would call home.
-FLAGS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def need_chromium() -> None:

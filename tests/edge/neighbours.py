@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import time
+from base64 import urlsafe_b64encode
 from typing import Any, Literal
 
 from tests.support.nats import PARTITIONS, NatsServer
@@ -95,12 +96,13 @@ class Neighbours:
     def token(
         self, user: str, *, groups: tuple[str, ...] = (), grants: tuple[Grant, ...] = (), ttl: float = 3600
     ) -> str:
-        """Return a token that auth knows."""
+        """Return a token that auth knows, in the form of a JWT: clients read in it whose it is."""
         now = int(time.time())
         claims = Claims(
             sub=user, exp=now + int(ttl), iat=now, iss="whimbrel", jti=a_name("t"), groups=groups, channels=grants
         )
-        token = f"token-of-{user}-{claims.jti}"
+        parts = (b'{"alg":"none"}', claims.model_dump_json().encode(), b"unsigned")
+        token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
         self._tokens[token] = TokenVerdict(code="ok", claims=claims)
         return token
 
