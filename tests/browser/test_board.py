@@ -69,7 +69,7 @@ async def test_each_event_arrives_once_live_and_after_an_absence(
         await page.add_init_script("delete window.WebSocket")
     await open_as(page, shop, "alice")
     if transport == "poll":
-        await page.get_by_test_id("force-polling").click()
+        await page.get_by_test_id("transport-poll").click()
     await expect(page.get_by_test_id("transport")).to_have_text(CARRIERS[transport])
 
     ids = await note(press, transport, range(1, 13))
@@ -92,6 +92,43 @@ async def test_each_event_arrives_once_live_and_after_an_absence(
     await expect(page.get_by_test_id("repeated")).to_have_text("0")
     await expect(page.get_by_test_id("missed")).to_have_text("0")
     await picture(page, f"back-by-{transport}")
+
+
+async def test_transports_change_while_events_come(page: Page, shop: Development, press: Press) -> None:
+    await open_as(page, shop, "alice")
+    ids: list[str] = []
+    for transport in ("sse", "poll", "websocket", "auto"):
+        await page.get_by_test_id(f"transport-{transport}").click()
+        ids += await note(press, "moved", range(len(ids) + 1, len(ids) + 6))
+        await expect(page.get_by_test_id("transport")).to_have_text(CARRIERS.get(transport, "WebSocket"))
+        await expect_notes(page, "moved", ids)
+    await expect(page.get_by_test_id("connects")).to_contain_text("opened 1×")
+
+
+async def test_what_is_written_and_watched_outlives_an_absence(browser: Browser, page: Page, shop: Development) -> None:
+    await open_as(page, shop, "alice")
+    others = await browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    await open_as(others, shop, "bob")
+    text, watched = page.get_by_test_id("note-text"), page.get_by_test_id("watched-live")
+    notes = page.get_by_test_id("notes").locator("li")
+    await text.fill("Ring the bell")
+    await text.press("Enter")
+    await expect(notes.first).to_contain_text(re.compile(r"^AliceRing the bellacknowledged, #\d+", re.IGNORECASE))
+    await expect(watched).to_have_text("by push")
+
+    await page.get_by_test_id("go-offline").click()
+    await text.fill("Written in a tunnel")
+    await text.press("Enter")
+    await expect(notes.first).to_contain_text("waits for the line")
+    await expect(watched).to_have_text("by polling")
+    await expect(others.get_by_test_id("notes")).not_to_contain_text("Written in a tunnel")
+
+    await page.get_by_test_id("go-offline").click()
+    await expect(notes.first).to_contain_text("acknowledged, #")
+    await expect(watched).to_have_text("by push")
+    await expect(others.get_by_test_id("notes").locator("li", has_text="Written in a tunnel")).to_have_count(1)
+    await expect(page.get_by_test_id("saved")).to_contain_text(re.compile(r"^[1-9]\d* requests? and"))
+    await picture(others, "phone")
 
 
 async def test_a_dropped_socket_costs_nothing(page: Page, shop: Development, press: Press) -> None:
@@ -180,20 +217,31 @@ async def test_a_user_whom_the_shop_does_not_know_is_told_so_once(page: Page, sh
 async def test_a_cut_line_is_told_in_words(transport: str, page: Page, shop: Development) -> None:
     await open_as(page, shop, "alice")
     if transport == "poll":
-        await page.get_by_test_id("force-polling").click()
+        await page.get_by_test_id("transport-poll").click()
         await expect(page.get_by_test_id("transport")).to_have_text("long-poll")
     await page.get_by_test_id("go-offline").click()
     await expect(page.get_by_test_id("why")).to_contain_text(re.compile(r"^the line is cut · again in [\d.]+ s$"))
     assert "TypeError" not in await page.get_by_test_id("log").inner_text()
 
 
-async def test_unread_counts_more_than_is_shown(page: Page, shop: Development, press: Press) -> None:
+async def test_unread_counts_more_than_is_shown_and_is_the_same_on_all_devices(
+    browser: Browser, page: Page, shop: Development, press: Press
+) -> None:
     await open_as(page, shop, "bob")
     await page.get_by_test_id("mark-read").click()
     ids = await note(press, "many", range(1, 61), users=["bob"])
     await expect(page.locator(f'[data-testid="inbox"] [data-event-id="{ids[-1]}"]')).to_have_count(1)
     await expect(page.locator('[data-testid="inbox"] li')).to_have_count(40)
     await expect(page.get_by_test_id("unread")).to_have_text(re.compile(r"^[6-9]\d$"))
+
+    another_device = await browser.new_page()
+    await open_as(another_device, shop, "bob")
+    last = another_device.locator(f'[data-testid="inbox"] [data-event-id="{ids[-1]}"]')
+    await expect(last).to_have_class("unread")
+    await page.get_by_test_id("mark-read").click()
+    await expect(last).not_to_have_class("unread")
+    await another_device.reload()
+    await expect(last).not_to_have_class("unread")  # read, and shown all the same
 
 
 @pytest.mark.parametrize("width", [1280, 1000])

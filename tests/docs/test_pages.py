@@ -1,6 +1,7 @@
 """Whoever follows the pages gets what they promise: each command is typed, each file is written, as it stands there."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -111,6 +112,21 @@ async def test_the_guide_of_scripts_waits_and_goes_on_where_it_stopped(printed: 
     assert printed.items == ["order.shipped {}", "order.delivered {}"]
     await asyncio.to_thread(script, page, "ask.py")
     assert printed.items[-2:] == ["['order.shipped', 'order.delivered']", "permission_denied"]
+
+
+async def test_the_guide_of_polling_reads_where_a_channel_stands(
+    clone: Clone, printed: Collected[str], press: Press
+) -> None:
+    position = script("replace-polling.md", "position.py")["position"]
+    assert re.fullmatch(r"orders:never=\w+\.\d+", await asyncio.to_thread(position, "orders:never"))
+    channel, _, before = (await asyncio.to_thread(position, CHANNEL)).partition("=")
+    async with Client(clone.running["edge"], token=lambda: clone.token("alice")) as client:
+        async with client.subscribe(channel) as orders:
+            await publish(press, "order.paid")
+            assert (await within(anext(orders), PATIENCE_S)).event == "order.paid"
+        epoch, _, offset = before.partition(".")
+        async with client.subscribe(channel, position=Position(epoch=epoch, offset=int(offset))) as orders:
+            assert (await within(anext(orders), PATIENCE_S)).event == "order.paid"
 
 
 # --- what the tests of Python have in common

@@ -120,6 +120,18 @@ def _answer(app: FastAPI, settings: Settings) -> None:
     async def board(trade: TheTrade) -> dict[str, Any]:
         return {**trade.shop.board(), "items": list(ITEMS)}
 
+    @app.get("/orders/{order}")
+    async def one(order: str, trade: TheTrade, platform: ThePlatform, response: Response) -> dict[str, Any]:
+        if trade.shop.find(order) is None:
+            raise HTTPException(404, f"order {order} is not on the board")
+        position = await platform.position(f"orders:{order}")  # before the state is read
+        if position is not None:
+            response.headers["whimbrel-position"] = position
+        found = trade.shop.find(order)
+        if found is None:
+            raise HTTPException(404, f"order {order} has left the board")
+        return asdict(found)
+
     @app.post("/orders", status_code=201)
     async def place(user: Annotated[User, Body()], item: Annotated[str, Body()], trade: TheTrade) -> dict[str, Any]:
         if item not in ITEMS:

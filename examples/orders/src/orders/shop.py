@@ -88,6 +88,10 @@ class Shop:
         """Return the state that a page loads first: every order, and the count that it reflects."""
         return {"run": self.run, "seq": self.seq, "orders": [asdict(order) for order in self._orders.values()]}
 
+    def find(self, order_id: str) -> Order | None:
+        """Return one order of the board."""
+        return self._orders.get(order_id)
+
     def _take_over(self, status: Status) -> None:
         item = self._random.choice(list(ITEMS))
         customer = self._random.choice(CUSTOMERS)

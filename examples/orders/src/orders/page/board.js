@@ -57,6 +57,12 @@ export class Board {
     this.#move(card, before);
   }
 
+  /** @returns {string | null} the newest order that is not delivered yet, this user's rather than another's */
+  get underWay() {
+    const all = [...this.#cards.values()].map(({ order }) => order).filter(({ status }) => status !== "delivered");
+    return (all.findLast(({ customer }) => customer === this.#own) ?? all.at(-1))?.id ?? null;
+  }
+
   /** @param {Order} order */
   #place(order) {
     this.#cards.get(order.id)?.card.remove();

@@ -4,7 +4,7 @@ import { byId, show } from "./dom.js";
 
 /**
  * @import { Whimbrel } from "/whimbrel/index.js"
- * @import { StateChange } from "/whimbrel/options.js"
+ * @import { Preference, StateChange } from "/whimbrel/options.js"
  * @import { Line } from "./line.js"
  * @import { Log } from "./log.js"
  */
@@ -49,7 +49,7 @@ export function showConnection(client, line, log, presence) {
   const pill = byId("connection");
   const offline = byId("offline");
   const drop = byId("drop");
-  const polling = byId("polling");
+  const transports = byId("transports");
   /** @type {StateChange} */
   let last = { state: client.state, code: 1000, reason: "", retryMs: null };
   let retryAt = 0;
@@ -91,9 +91,7 @@ export function showConnection(client, line, log, presence) {
     offline.textContent = line.isCut ? "Go back online" : "Go offline";
   });
   drop.addEventListener("click", () => line.drop());
-  polling.addEventListener("click", () => {
-    const forced = polling.getAttribute("aria-pressed") !== "true";
-    client.useTransport(forced ? "poll" : "auto");
-    polling.setAttribute("aria-pressed", String(forced));
+  transports.addEventListener("change", ({ target }) => {
+    client.useTransport(/** @type {Preference} */ (/** @type {HTMLInputElement} */ (target).value));
   });
 }

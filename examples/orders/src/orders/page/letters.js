@@ -26,6 +26,13 @@ export class Letters {
     while (this.#root.childElementCount > SHOWN) this.#root.lastElementChild?.remove();
   }
 
+  /** One that was read before, older than all that are shown. @param {string} id @param {Node} text @param {number} at */
+  addRead(id, text, at) {
+    if (this.#root.childElementCount >= SHOWN || this.#root.querySelector(`[data-event-id="${CSS.escape(id)}"]`)) return;
+    this.#nothing.remove();
+    this.#root.append(element("li", { "data-event-id": id }, element("span", {}, text), element("time", {}, clock(at))));
+  }
+
   /** What a newer letter replaces or takes back, by its event or its topic. @param {{event_id?: string, topic?: string}} named */
   takeBack({ event_id: id, topic }) {
     for (const letter of this.#root.querySelectorAll("li")) {

@@ -5,15 +5,19 @@ import { Whimbrel } from "/whimbrel/index.js";
 import { Board } from "./board.js";
 import { Presence, showConnection } from "./connection.js";
 import { byId, element, show } from "./dom.js";
+import { followInbox } from "./inbox.js";
 import { Ledger } from "./ledger.js";
 import { Letters } from "./letters.js";
 import { Line } from "./line.js";
 import { Log } from "./log.js";
+import { followNotes } from "./notes.js";
+import { showSession, Tokens } from "./session.js";
 import { Shop, ShopError } from "./shop.js";
-import { drawSparkline } from "./sparkline.js";
+import { briefly, drawSparkline } from "./sparkline.js";
 import { showTimeline } from "./timeline.js";
 import { followTyping } from "./typing.js";
-import { describe, orderOf, yours } from "./words.js";
+import { Watch } from "./watch.js";
+import { describe, orderOf } from "./words.js";
 
 /** @import { ChannelPublication } from "/whimbrel/subscription.js" */
 
@@ -34,17 +38,18 @@ async function open(user) {
   const shop = new Shop(line.fetch);
   const session = await signIn(shop, user);
   if (!session) return;
-  const token = async () => (await shop.signIn(user)).token;
-  const client = new Whimbrel(session.edge, { token, host: { fetch: line.fetch, WebSocket: line.WebSocket } });
+  const tokens = new Tokens(() => shop.signIn(user));
+  const client = new Whimbrel(session.edge, { token: tokens.take, host: { fetch: line.fetch, WebSocket: line.WebSocket } });
 
   const opened = Date.now();
   const presence = new Presence();
   const ledger = new Ledger();
   const log = new Log(byId("log"));
   const board = new Board(byId("stage").querySelector(".board") ?? document.body, user, (id) => showTimeline(client, id));
-  const inbox = new Letters(byId("inbox"), "Nothing for you yet.");
   const offers = new Letters(byId("offers"), "Join to hear what only members hear.");
+  const watch = new Watch(client, shop, () => board.underWay);
   showConnection(client, line, log, presence);
+  showSession(client, tokens);
 
   /** @param {ChannelPublication} publication @param {Node} text @returns {{away: boolean, at: number}} */
   const book = (publication, text) => {
@@ -60,7 +65,10 @@ async function open(user) {
     return { away, at };
   };
 
-  const load = async () => board.load((await shop.board()).orders);
+  const load = async () => {
+    board.load((await shop.board()).orders);
+    watch.next();
+  };
   client.subscribe(BOARD, {
     publication: (publication) => {
       const { away } = book(publication, describe(publication));
@@ -74,21 +82,12 @@ async function open(user) {
       load();
     },
   });
-  const letters = client.inbox((publication) => {
-    if (publication.event === "whimbrel.withdrawn") return inbox.takeBack(publication.data);
-    if (publication.topic) inbox.takeBack({ topic: publication.topic });
-    const { at } = book(publication, describe(publication));
-    inbox.add(publication.event_id, yours(publication), at, publication.offset ?? undefined, publication.topic);
-  });
-  byId("read").addEventListener("click", () => {
-    letters.ack().catch((error) => log.note("disconnected", `not marked as read: ${error.message}`));
-    inbox.readUpTo(letters.position?.offset ?? 0);
-  });
-  client.on("acked", ({ channel, offset }) => channel === "inbox" && inbox.readUpTo(offset));
+  const inbox = followInbox(client, log, (publication) => book(publication, describe(publication)));
   client.on("error", (error) => log.note("disconnected", error.message));
 
   followVip(client, shop, user, offers, book);
   followTyping(client, user);
+  followNotes(client, user);
   takeOrders(shop, user, log);
   if (session.leader) offerToKill(shop, log);
 
@@ -105,8 +104,8 @@ async function open(user) {
     document.querySelector(".tile.away")?.classList.toggle("some", ledger.away > 0);
     show("repeated", String(ledger.repeated));
     show("dropped", String(client.counters.duplicates));
-    show("p50", ledger.percentile(0.5)?.toFixed(1) ?? "–");
-    show("p99", ledger.percentile(0.99)?.toFixed(1) ?? "–");
+    show("p50", briefly(ledger.percentile(0.5)));
+    show("p99", briefly(ledger.percentile(0.99)));
     show("unread", String(inbox.unread));
     byId("stage").querySelector(".count")?.toggleAttribute("data-empty", inbox.unread === 0);
     drawSparkline(/** @type {SVGElement} */ (/** @type {unknown} */ (byId("spark"))), ledger.latencies);

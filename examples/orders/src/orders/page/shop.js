@@ -21,7 +21,7 @@ export class Shop {
     this.#fetch = fetch;
   }
 
-  /** @param {string} user @returns {Promise<{user: string, edge: string, token: string, leader: boolean}>} leader: whether there is one to kill */
+  /** @param {string} user @returns {Promise<{user: string, edge: string, token: string, expires_in: number, leader: boolean}>} leader: whether there is one to kill */
   signIn(user) {
     return this.#json("POST", "/session", { user });
   }
@@ -35,6 +35,11 @@ export class Shop {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS)); // meanwhile the events keep coming
       }
     }
+  }
+
+  /** What a page polls. @param {string} id @returns {Promise<Response>} */
+  order(id) {
+    return this.#send("GET", `/orders/${id}`);
   }
 
   /** @param {string} user @param {string} item @returns {Promise<Order>} */

@@ -1,8 +1,15 @@
-// Latencies as a small curve.
+// Latencies, in figures and as a small curve.
 
 const WIDTH = 160;
 const HEIGHT = 36;
 const SHOWN = 60;
+
+/** @param {number | null} ms @returns {string} short enough for a tile, with its unit */
+export function briefly(ms) {
+  if (ms === null) return "–";
+  if (ms < 10_000) return `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+  return `${(ms / 1_000).toFixed(ms < 100_000 ? 1 : 0)} s`;
+}
 
 /** @param {SVGElement} svg @param {readonly number[]} latencies ms, newest last */
 export function drawSparkline(svg, latencies) {
