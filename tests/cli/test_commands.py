@@ -1,18 +1,18 @@
-"""The commands against real services, run as a person runs them."""
+"""The commands against real services."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.dev import ROOT, WHIMBREL, Development
+from tests.support.commandline import ROOT, whimbrel
+from tests.support.dev import WHIMBREL, Development
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -209,19 +209,19 @@ def test_what_is_wrong_is_said_in_one_sentence_with_an_exit_code(
 
 def test_addresses_can_be_told_by_options_and_environment(development: Development, tmp_path: Path) -> None:
     told = {"WHIMBREL_AUTH": development.auth, "WHIMBREL_SERVICE_KEY": development.service_key}
-    assert whimbrel(tmp_path, "token", "--user", "alice", environment=told).stdout.count(".") == 2
+    assert whimbrel("token", "--user", "alice", environment=told, folder=tmp_path).stdout.count(".") == 2
     options = ("--auth", development.auth, "--service-key", development.service_key)
-    assert whimbrel(tmp_path, "token", "--user", "alice", *options).stdout.count(".") == 2
+    assert whimbrel("token", "--user", "alice", *options, folder=tmp_path).stdout.count(".") == 2
 
 
 def test_without_anything_running_the_way_out_is_named(tmp_path: Path) -> None:
-    done = whimbrel(tmp_path, "status", check=False)
+    done = whimbrel("status", check=False, folder=tmp_path)
     assert done.returncode == 3
     assert "where is Whimbrel?" in done.stderr
     assert "--router" in done.stderr
     assert "--store" in done.stderr
-    assert "/nonexistent/dev.json" in whimbrel(tmp_path, "status", "--store", "/nonexistent", check=False).stderr
-    nonsense = whimbrel(tmp_path, "status", "--router", "nonsense", check=False)
+    assert "/nonexistent/dev.json" in whimbrel("status", "--store", "/nonexistent", check=False, folder=tmp_path).stderr
+    nonsense = whimbrel("status", "--router", "nonsense", check=False, folder=tmp_path)
     assert (nonsense.returncode, "is not an address" in nonsense.stderr) == (2, True)
 
 
@@ -231,7 +231,7 @@ def test_without_anything_running_the_way_out_is_named(tmp_path: Path) -> None:
 def test_with_json_a_failure_is_one_object_with_the_same_exit_code(
     tmp_path: Path, arguments: tuple[str, ...], code: int
 ) -> None:
-    done = whimbrel(tmp_path, *arguments, check=False)
+    done = whimbrel(*arguments, check=False, folder=tmp_path)
     assert (done.returncode, done.stdout) == (code, "")
     told = json.loads(done.stderr)
     assert set(told) == {"error", "advice"}
@@ -248,26 +248,11 @@ def test_a_bus_that_hangs_is_said_to_be_silent(development: Development) -> None
 
 
 def test_json_may_stand_before_the_command(development: Development) -> None:
-    assert said(whimbrel(ROOT, "--json", "token", "--user", "alice", "--store", str(development.store)))
+    assert said(whimbrel("--json", "token", "--user", "alice", "--store", str(development.store)))
 
 
 def test_the_dev_file_is_found_from_a_directory_below(development: Development, tmp_path: Path) -> None:
     tmp_path.joinpath(".whimbrel").symlink_to(development.store)
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    assert whimbrel(below, "token", "--user", "alice").stdout.count(".") == 2
-
-
-def whimbrel(
-    folder: Path, *arguments: str, check: bool = True, environment: Mapping[str, str] = os.environ
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in ``folder``, with nothing but what it finds there."""
-    return subprocess.run(
-        [str(WHIMBREL), *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=check,
-    )
+    assert whimbrel("token", "--user", "alice", folder=below).stdout.count(".") == 2

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.dev import ROOT, WHIMBREL, Development
+from tests.support.commandline import whimbrel
+from tests.support.dev import WHIMBREL, Development
 from whimbrel.cli.dev.child import Child
 from whimbrel.cli.dev.parts import Part
 from whimbrel.protocol.versions import LAYOUT_VERSION
@@ -21,17 +22,9 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Li
 Start = Callable[..., Development]
 
 
-def dev(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a `whimbrel dev` that is expected to refuse."""
-    return subprocess.run(
-        [str(WHIMBREL), "dev", *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=ROOT,
-    )
+def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a `whimbrel dev` that is expected to refuse before it starts anything."""
+    return whimbrel("dev", *arguments, check=False)
 
 
 def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -114,7 +107,14 @@ def test_ports_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_service_that_cannot_start_ends_the_run_with_its_own_words(tmp_path: Path) -> None:
-    refused = dev("--store", str(tmp_path / "s"), "--ports", "0", "--no-demo", WHIMBREL_EDGE_PING_S="soon")
+    refused = subprocess.run(
+        [str(WHIMBREL), "dev", "--store", str(tmp_path / "s"), "--ports", "0", "--no-demo"],
+        env=os.environ | {"WHIMBREL_EDGE_PING_S": "soon"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert refused.returncode == 1
     assert "edge ended with exit code 2 as it started" in refused.stderr
     assert "WHIMBREL_EDGE_PING_S" in refused.stderr

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.dev import ROOT, Development
+from tests.support.commandline import ROOT
+from tests.support.dev import Development
 from tests.support.exposition import Family, read
 from whimbrel.edge.shell.certificate import Certificate
 from whimbrel.edge.shell.deflate import Deflater

@@ -4,7 +4,7 @@ from click import Context, Group, Option
 from click.testing import CliRunner
 
 from tests.cli.test_help import every_command
-from tests.support.dev import ROOT
+from tests.support.commandline import ROOT
 from whimbrel.cli.__main__ import main
 from whimbrel.cli.dev.ports import DEFAULTS
 

@@ -1,17 +1,11 @@
 """`whimbrel migrate`, `backup` and `restore`: work on a store in which nothing runs."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.dev import ROOT, WHIMBREL, Development
+from tests.support.commandline import whimbrel
+from tests.support.dev import Development
 from whimbrel.protocol.versions import LAYOUT_VERSION
-
-
-def whimbrel(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(WHIMBREL), *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
-    )
 
 
 def test_a_store_is_backed_up_and_restored_into_another(
@@ -20,21 +14,21 @@ def test_a_store_is_backed_up_and_restored_into_another(
     running = start_development()
     running.whimbrel("publish", "events.shop.order.1", "--type", "order.placed")
     running.whimbrel("listen", "--user", "alice", "orders:1", "--last", "1", "--count", "1")
-    busy = whimbrel("backup", str(tmp_path / "busy"), "--store", str(running.store))
+    busy = whimbrel("backup", str(tmp_path / "busy"), "--store", str(running.store), check=False)
     assert (busy.returncode, "another `whimbrel dev` uses" in busy.stderr) == (1, True)
     running.stop()
 
     folder, other = tmp_path / "backup", tmp_path / "other"
-    written = whimbrel("backup", str(folder), "--store", str(running.store))
+    written = whimbrel("backup", str(folder), "--store", str(running.store), check=False)
     assert written.stdout.splitlines()[-1] == f"the backup in {folder} is complete"
-    again = whimbrel("backup", str(folder), "--store", str(running.store))
+    again = whimbrel("backup", str(folder), "--store", str(running.store), check=False)
     assert (again.returncode, "name a folder that does not exist" in again.stderr) == (1, True)
-    made = whimbrel("restore", str(folder), "--store", str(other))
+    made = whimbrel("restore", str(folder), "--store", str(other), check=False)
     assert (made.returncode, "EVENTS: 1 messages" in made.stdout) == (0, True)
-    current = whimbrel("migrate", "--store", str(other))
+    current = whimbrel("migrate", "--store", str(other), check=False)
     assert (current.returncode, current.stdout) == (0, f"layout {LAYOUT_VERSION} is complete\n")
 
 
 def test_a_store_without_streams_cannot_be_migrated(tmp_path: Path) -> None:
-    refused = whimbrel("migrate", "--store", str(tmp_path / "new"))
+    refused = whimbrel("migrate", "--store", str(tmp_path / "new"), check=False)
     assert (refused.returncode, "has no streams yet" in refused.stderr) == (1, True)

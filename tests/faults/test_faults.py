@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.faults import isolation
-from tests.support.dev import ROOT
+from tests.support.commandline import ROOT
 
 PATIENCE_S = 240.0  # it takes about fifteen on an idle machine, and 100 at a load of 30 on two cores
 

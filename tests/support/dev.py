@@ -19,7 +19,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.support.commandline import ROOT, whimbrel
+
 WHIMBREL: Final = Path(sys.executable).with_name("whimbrel")
 START_S: Final = 60.0
 STOP_S: Final = 20.0
@@ -139,16 +140,7 @@ class Development:
 
     def whimbrel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line against this installation."""
-        done = subprocess.run(
-            [str(WHIMBREL), *arguments, "--store", str(self.store)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            cwd=ROOT,
-        )
-        assert not check or done.returncode == 0, f"exit code {done.returncode}: {done.stderr}{done.stdout}"
-        return done
+        return whimbrel(*arguments, "--store", str(self.store), check=check)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.js.errors import APIError, NoStreamResponseError
@@ -178,9 +177,10 @@ async def _connect(url: str, complaints: list[str]) -> Client:
     async def complain(error: Exception) -> None:
         complaints.append(str(error))
 
+    bus = Client()
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return await nats.connect(
+            await bus.connect(
                 url.split(","),
                 allow_reconnect=False,
                 # nats-py counts the first attempts as reconnects too, and waits between them.
@@ -195,6 +195,10 @@ async def _connect(url: str, complaints: list[str]) -> Client:
     except (OSError, nats.errors.Error, ValueError) as error:
         why = complaints[0] if complaints else str(error) or type(error).__name__
         raise Unreachable(f"NATS does not take us at {_without_password(url)}: {why}") from error
+    finally:
+        if not bus.is_connected:
+            await bus.close()  # nats-py leaves the socket of an attempt that came to nothing
+    return bus
 
 
 def _without_password(url: str) -> str:
