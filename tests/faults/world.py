@@ -1,6 +1,7 @@
 """A real installation in a network of its own, with proxies before it, and what is done to it."""
 
 import asyncio
+import fcntl
 import json
 import sys
 import time
@@ -30,6 +31,7 @@ CHANNELS_EACH: Final = 32  # to which each of a team's events goes
 CLIENTS: Final = 12
 FAITHFUL: Final = 4  # … of which stay where they are
 CHANNELS_OF_A_CLIENT: Final = 32  # so that each channel has two
+START_S: Final = 240.0  # on a machine with a load of 30
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
 LEDGER_S: Final = 5.0  # the edges tell it once a second
@@ -217,8 +219,18 @@ def _installation(
                 disks.enter_context(isolation.disk(store.streams(nats_servers, name)))
             store.stamp()  # or it is taken for one that an older version made
         options = ("--ports", "", "--nats-servers", str(nats_servers), "--edges", str(edges))
-        with running(folder, *options, **environment) as development:
+        with ExitStack() as stack:
+            with _turn():
+                development = stack.enter_context(running(folder, *options, patience_s=START_S, **environment))
             yield development, switches
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other installation is starting: several at once on two cores would take each other's time."""
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ class Development:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self) -> "Development":
+    def start(self, patience_s: float = START_S) -> "Development":
         """Start and return when everything is ready."""
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Development:
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
             )
-        self.until(lambda: bool(self.events("ready")), "everything is ready", START_S)
+        self.until(lambda: bool(self.events("ready")), "everything is ready", patience_s)
         return self
 
     def wait(self) -> int:
@@ -166,11 +166,11 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developmen
 
 
 @contextmanager
-def running(folder: Path, *options: str, **environment: str) -> Iterator[Development]:
+def running(folder: Path, *options: str, patience_s: float = START_S, **environment: str) -> Iterator[Development]:
     """Run one installation without the example, for fixtures of another scope."""
     one = Development(folder, "--no-demo", *options, **environment)
     try:
-        yield one.start()
+        yield one.start(patience_s)
     finally:
         _end(one)
 
