@@ -34,7 +34,7 @@ CHANNELS_OF_A_CLIENT: Final = 32  # so that each channel has two
 START_S: Final = 240.0  # on a machine with a load of 30
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
-LEDGER_S: Final = 5.0  # the edges tell it once a second
+LEDGER_S: Final = 30.0  # the edges tell it once a second, where the bus takes it
 SECOND: Final = "notifier-2"  # `whimbrel dev` runs one; the other takes over
 
 
@@ -123,7 +123,7 @@ class World:
             await asyncio.gather(*publishing, *hitting)
             settled = await self._settled(history, patience_s)
             if history.resets and not any(step.kind == "edge" for step in steps):
-                history.ledger = await self._ledger(history.resets)  # an edge that was killed took a second of it along
+                history.ledger = await self._ledger(history)  # an edge that was killed took a second of it along
         finally:
             await _ended(*following, *publishing, *hitting)
             await bus.close()
@@ -177,16 +177,17 @@ class World:
             return self._second.pid if self._second is not None else 0
         return int(self._development.running["pids"].get(part, 0))
 
-    async def _ledger(self, resets: int) -> dict[str, int]:
-        """Ask how many were told to reload, by channel, until the ledger knows of ``resets`` or has had its time."""
+    async def _ledger(self, history: History) -> dict[str, int]:
+        """Ask how many were told to reload, by channel, until the ledger knows of all of the run or has had its time."""
         deadline = time.monotonic() + LEDGER_S
         while True:
             said = await asyncio.to_thread(self._development.whimbrel, "gaps", "--limit", "1000", "--json", check=False)
             known: Counter[str] = Counter()
             for line in said.stdout.splitlines():
                 gap = json.loads(line)
-                known[gap["channel"]] += gap["clients"]
-            if known.total() >= resets or time.monotonic() > deadline:
+                if gap["channel"] in history.published:
+                    known[gap["channel"]] += gap["clients"]
+            if known.total() >= history.resets or time.monotonic() > deadline:
                 return dict(known)
             await asyncio.sleep(LOOK_S)
 
