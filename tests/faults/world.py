@@ -178,7 +178,7 @@ class World:
         return int(self._development.running["pids"].get(part, 0))
 
     async def _ledger(self, history: History) -> dict[str, int]:
-        """Ask how many were told to reload, by channel, until the ledger knows of all of the run or has had its time."""
+        """Ask how many were told to reload, by channel, until the ledger knows of all or its time is over."""
         deadline = time.monotonic() + LEDGER_S
         while True:
             said = await asyncio.to_thread(self._development.whimbrel, "gaps", "--limit", "1000", "--json", check=False)
