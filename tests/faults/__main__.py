@@ -32,6 +32,9 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="begin no run after that (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first run (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=6, help="of faults in a run (default %(default)s)")
+    parser.add_argument(
+        "--events", type=int, default=30, help="at least, of each of six teams in a run (default %(default)s)"
+    )
     parser.add_argument("--pause", type=float, default=0.005, help="s between a team's events (default %(default)s)")
     parser.add_argument("--patience", type=float, default=90, help="s for all to be well again (default %(default)s)")
     parser.add_argument("--nats-servers", default="3", choices=("1", "3"))

@@ -6,7 +6,6 @@ history was taken away or more was missed than one recovery gives, and whoever i
 told. The ledger of gaps knows the cause of each.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -92,7 +91,6 @@ def _stored_early(history: History, published: Published) -> set[int]:
 def _unexplained(history: History) -> Iterator[str]:
     if history.ledger is None:
         return
-    told = Counter(channel for (_, channel), seen in history.seen.items() for each in seen if isinstance(each, Reset))
-    for channel, count in sorted(told.items()):
+    for channel, count in sorted(history.told.items()):
         if history.ledger.get(channel, 0) < count:
             yield f"{channel}: told to reload {count} times, of which the ledger knows {history.ledger.get(channel, 0)}"

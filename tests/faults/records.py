@@ -1,5 +1,6 @@
 """What happened in a run, as publishers and clients saw it; nothing here knows how it came about."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -64,9 +65,14 @@ class History:
     )
 
     @property
+    def told(self) -> Counter[str]:
+        """How often a client was told to reload, by channel."""
+        return Counter(channel for (_, channel), seen in self.seen.items() for each in seen if isinstance(each, Reset))
+
+    @property
     def resets(self) -> int:
         """How often a client was told to reload."""
-        return sum(isinstance(each, Reset) for seen in self.seen.values() for each in seen)
+        return self.told.total()
 
     @property
     def receipts(self) -> int:

@@ -34,7 +34,8 @@ CHANNELS_OF_A_CLIENT: Final = 32  # so that each channel has two
 START_S: Final = 240.0  # on a machine with a load of 30
 LOOK_S: Final = 0.05
 IMPATIENT: Final = {"WHIMBREL_EDGE_PING_S": "1", "WHIMBREL_EDGE_PONG_S": "2"}  # clients take silence for death
-LEDGER_S: Final = 30.0  # the edges tell it once a second, where the bus takes it
+LEDGER_S: Final = 30.0  # the edges tell it once a second, of storms every 10 s, and where the bus takes it
+LEDGER_PAUSE_S: Final = 2.0  # each question is a process
 SECOND: Final = "notifier-2"  # `whimbrel dev` runs one; the other takes over
 
 
@@ -85,10 +86,10 @@ class World:
             switches.bug = bug
 
     async def run(
-        self, name: str, steps: Sequence[Step], random: Random, *, pause_s: float, patience_s: float
+        self, name: str, steps: Sequence[Step], random: Random, *, pause_s: float, patience_s: float, events: int = 0
     ) -> Outcome:
-        """Have clients follow and teams publish while ``steps`` happen, then until everybody has everything, at most
-        ``patience_s`` seconds.
+        """Have clients follow and teams publish while ``steps`` happen, each team at least ``events``; then until
+        everybody has everything, at most ``patience_s`` seconds.
         """
         began = time.monotonic()
         history = History()
@@ -118,6 +119,9 @@ class World:
                 hitting.append(asyncio.create_task(self._harm.hit(step, history, clients)))
             # Sometimes before all is well again: what comes last has nothing behind it that would show it is missing.
             await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=4.0))
+            enough = time.monotonic() + patience_s
+            while any(each.published.begun + 1 < events for each in publishers) and time.monotonic() < enough:
+                await asyncio.sleep(LOOK_S)
             for each in publishers:
                 each.stop()
             await asyncio.gather(*publishing, *hitting)
@@ -185,11 +189,10 @@ class World:
             known: Counter[str] = Counter()
             for line in said.stdout.splitlines():
                 gap = json.loads(line)
-                if gap["channel"] in history.published:
-                    known[gap["channel"]] += gap["clients"]
-            if known.total() >= history.resets or time.monotonic() > deadline:
+                known[gap["channel"]] += gap["clients"]
+            if known >= history.told or time.monotonic() > deadline:
                 return dict(known)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LEDGER_PAUSE_S)
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:

@@ -65,7 +65,9 @@ async def _one(place: World, seed: int, arguments: argparse.Namespace, totals: T
     """Have one run; return whether all went well."""
     steps = drawn(seed, parts=arguments.parts or place.parts, seconds=arguments.seconds)
     name = f"r{seed}-{time.monotonic_ns() % 10**6}"
-    outcome = await place.run(name, steps, Random(seed), pause_s=arguments.pause, patience_s=arguments.patience)
+    outcome = await place.run(
+        name, steps, Random(seed), pause_s=arguments.pause, patience_s=arguments.patience, events=arguments.events
+    )
     found = violations(outcome.history)
     run = Run.of(seed, steps, outcome, found)
     totals.add(run)
