@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,13 +119,11 @@ class World:
                 hitting.append(asyncio.create_task(self._harm.hit(step, history, clients)))
             # Sometimes before all is well again: what comes last has nothing behind it that would show it is missing.
             await asyncio.sleep(random.random() * max((step.for_s for step in steps), default=4.0))
-            enough = time.monotonic() + patience_s
-            while any(each.published.begun + 1 < events for each in publishers) and time.monotonic() < enough:
-                await asyncio.sleep(LOOK_S)
+            await _until(lambda: all(each.published.begun + 1 >= events for each in publishers), patience_s)
             for each in publishers:
                 each.stop()
             await asyncio.gather(*publishing, *hitting)
-            settled = await self._settled(history, patience_s)
+            settled = await _until(lambda: all(history.has_all(*each) for each in history.seen), patience_s)
             if history.resets and not any(step.kind == "edge" for step in steps):
                 history.ledger = await self._ledger(history)  # an edge that was killed took a second of it along
         finally:
@@ -148,15 +146,6 @@ class World:
             life_s=FAITHFUL_S if number < FAITHFUL else FLEETING_S,
             random=Random(random.random()),
         )
-
-    @staticmethod
-    async def _settled(history: History, patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while not all(history.has_all(client, channel) for client, channel in history.seen):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(LOOK_S)
-        return True
 
     # The second notifier
 
@@ -193,6 +182,16 @@ class World:
             if known >= history.told or time.monotonic() > deadline:
                 return dict(known)
             await asyncio.sleep(LEDGER_PAUSE_S)
+
+
+async def _until(so: Callable[[], bool], patience_s: float) -> bool:
+    """Wait until something is so; return whether it was within ``patience_s``."""
+    deadline = time.monotonic() + patience_s
+    while not so():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:
