@@ -39,6 +39,7 @@ PARTS: Final[Mapping[str, Callable[[Stand], Awaitable[list[Row]]]]] = {
     "recovery": recovery.measure,
     "latency": latency.measure,
     "durable": latency.durable,
+    "replicated": latency.replicated,
     "throughput": throughput.measure,
     "polling": polling.measure,
     "streams": streams.measure,
@@ -46,7 +47,7 @@ PARTS: Final[Mapping[str, Callable[[Stand], Awaitable[list[Row]]]]] = {
     "resumes": resumes.measure,
     "growth": growth.measure,
 }
-LONG: Final = ("flatness", "resumes", "growth")  # each takes as long as half of the others together
+LONG: Final = ("flatness", "resumes", "growth", "replicated")  # each takes as long as half of the others together
 USUAL: Final = tuple(part for part in PARTS if part not in LONG)
 
 

@@ -185,6 +185,26 @@ class Installation:
 
         await self._pace(rate, count, channels, series, send)
 
+    async def acknowledged_ms(self, rate: float, count: int) -> list[float]:
+        """Publish to one channel, thus to one stream, and return how long each acknowledgement took, from when its
+        publication was due.
+        """
+        assert self._notifier is not None
+        bus, took = self._notifier, list[float]()
+        told: list[asyncio.Future[Delivery]] = []
+
+        def beat(number: int, due_ns: int) -> None:
+            body = encode_body(EVENT, f"{number}", TIME, b"0")
+            name = f"{due_ns:018}{number:06}"
+            reply = bus.ask(subjects.publish_subject(Channel("orders", "bare")), body, headers={MSG_ID: name})
+            reply.add_done_callback(lambda _: took.append((time.monotonic_ns() - due_ns) / 1e6))
+            told.append(reply)
+
+        await beats(rate, count, beat)
+        for reply in await asyncio.gather(*told):
+            jetstream.ack_of(reply)
+        return took
+
     async def events(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
         """Publish as a domain team does: events that the development routes send to ``channels`` (of `orders`)."""
         assert self._domain is not None

@@ -29,7 +29,7 @@ FEW: Mapping[ModuleType, Mapping[str, object]] = {
     idle: {"CLIENTS": 8, "NAIVE_CLIENTS": 4, "WARM": 2, "PING_S": 0.2},
     connects: {"CLIENTS": 4, "NAIVE_CLIENTS": 2, "LINGER_S": 0},
     recovery: {"CLIENTS": 4, "MISSED": 5},
-    latency: {"CLIENTS": 4, "RATE": 100.0, "SECONDS": 0.2},
+    latency: {"CLIENTS": 4, "RATE": 100.0, "SLOWER": (50.0, 50.0), "SECONDS": 0.2, "PEERS": ()},
     polling: {"CLIENTS": 4, "SECONDS": 0.2},
     streams: {"CLIENTS": 4, "SECONDS": 0.2},
     throughput: {"EVENTS": 40, "CHANNELS": 4, "BULK": 6, "MEMBERS": 4},
@@ -64,7 +64,7 @@ async def test_a_part_measures_whimbrel_beside_the_others(
     stand: Stand, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Installation, "renew_edge", _keep_the_edge)
-    if part == "durable":  # nor does it need an installation of its own here
+    if part in ("durable", "replicated"):  # nor does it need an installation of its own here
 
         async def the_same(*_: object, **__: object) -> Installation:
             return stand.whimbrel
