@@ -149,14 +149,6 @@ async def test_a_browser_without_a_network_finds_out_by_itself(page: Page, shop:
     await expect_notes(page, "cable", ids)
 
 
-async def test_an_edge_that_is_killed_takes_nothing_with_it(page: Page, shop: Development, press: Press) -> None:
-    await open_as(page, shop, "alice")
-    ids = await note(press, "killed", range(1, 6))
-    shop.kill("edge")
-    ids += await note(press, "killed", range(6, 16))
-    await expect_notes(page, "killed", ids)
-
-
 async def test_two_users_and_a_group_each_see_their_own(
     browser: Browser, page: Page, shop: Development, press: Press
 ) -> None:

@@ -22,7 +22,8 @@ SITE_PORT: Final = "8300"  # as the pages have it
 class Clone:
     """What somebody who follows a page does: writes files, types commands, leaves some of them running.
 
-    The ports that the pages name may be taken on this machine: free ones stand in for them.
+    The ports that the pages name may be taken on this machine: free ones stand in for them. The example, which the
+    pages leave for later, stays away: it costs as much as the rest.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +37,8 @@ class Clone:
 
     def do(self, block: Block) -> str:
         """Write the file; or run the commands, and return what they print; or leave running what ``stays``."""
-        text = block.text.replace(SITE_PORT, str(self._port)).replace('make run ARGS="', 'make run ARGS="--ports 0 ')
+        text = block.text.replace(SITE_PORT, str(self._port))
+        text = text.replace('make run ARGS="', 'make run ARGS="--ports 0 --no-demo ')
         if block.is_file:
             path = self.folder / block.name
             path.parent.mkdir(exist_ok=True)
