@@ -1,3 +1,18 @@
-"""Somebody who follows the pages, in a fresh clone and a real browser."""
+"""The browser of somebody who follows the pages."""
 
-from tests.browser.conftest import browser as browser
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from tests.browser.conftest import CHROMIUM
+from tests.browser.tabs import FLAGS
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """An empty page."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield await browser.new_page()
+        await browser.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Page, expect
 
 from orders.events import Event, Press
 from tests.browser.conftest import need_chromium
@@ -38,10 +38,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
 
 
 async def test_the_tutorial_leads_to_a_page_that_shows_a_channel_live_and_after_an_absence(
-    clone: Clone, browser: Browser
+    clone: Clone, page: Page
 ) -> None:
     live, away = TUTORIAL[5:]
-    page = await browser.new_page()
     await page.goto(clone.site)
     events = page.locator("#events li")
     await expect(page.locator("#state")).to_have_text("connected")
