@@ -64,6 +64,7 @@ class Socket:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.largest_bytes = 0  # of the messages that came
         self._protocol = ServerProtocol(subprotocols=[Subprotocol("whimbrel.v1.json")])
 
     def accept(self, request: HttpRequest) -> None:
@@ -110,6 +111,7 @@ class Socket:
             events = self._protocol.events_received()
             texts = [bytes(each.data) for each in events if isinstance(each, Frame) and each.opcode is Opcode.TEXT]
             if texts:
+                self.largest_bytes = max(self.largest_bytes, *map(len, texts))
                 values = [json.loads(text) for text in texts]
                 return [frame for value in values for frame in (value if isinstance(value, list) else [value])]
         return None

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tests.client.fake_wire import EventSocket, HttpRequest, Socket, http_response, problem, read_request
 from tests.conversations.lines import CUT, Line, PollLine, StreamLine, WebSocketLine
+from whimbrel.protocol.limits import MAX_BODY_BYTES
 
 TRANSPORTS = {"/v1/ws": "websocket", "/v1/sse": "sse", "/v1/poll": "poll"}
 
@@ -89,6 +90,8 @@ class ScriptedEdge:
                 frames = json.loads(request.body)["frames"]
                 self._talking.heard.extend(frames)
                 self.happened.set()
+                if len(request.body) > MAX_BODY_BYTES:
+                    self._talking.heard.append({"type": "a body over the limit", "bytes": len(request.body)})
                 return await self._talking.commands.take(frames)
             case "/v1/poll" if isinstance(self._talking, PollLine) and not self._talking.over:
                 answer = self._talking.poll(request)

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from tests.client.fake_wire import EventSocket, HttpRequest, Socket, http_response, problem
 from whimbrel.protocol.codes import may_reconnect
+from whimbrel.protocol.limits import MAX_FRAME_BYTES
 
 Json = dict[str, Any]
 
@@ -74,6 +75,8 @@ class WebSocketLine(_Held):
         """Hear the client until it is gone."""
         while (frames := await self._socket.messages()) is not None:
             self.heard.extend(frames)
+            if self._socket.largest_bytes > MAX_FRAME_BYTES:
+                self.heard.append({"type": "a message over the limit", "bytes": self._socket.largest_bytes})
             happened.set()
         if not self._ended:
             self.heard.append(Gone())

@@ -1,6 +1,7 @@
 """Plays a script: the edge's part and the application's, and compares what the client makes of it."""
 
 import asyncio
+import textwrap
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,9 +14,11 @@ from tests.conversations.patterns import Names, difference
 from tests.conversations.script import OVER, Farewell, Script, Step
 
 PATIENCE_S: Final = 10.0  # of the real clock, for what is expected next; only a conversation that fails waits for it
+MAX_UNDER_WAY: Final = 64  # requests of one session: an edge refuses more, for now
 STEPS: Final = 20  # in which the time passes in which a client is to come …
 SHORTEST_STEP_S: Final = 0.1
 LONGEST_STEP_S: Final = 2.0  # … less than it waits for an answer (4 s)
+SHOWN_CHARS: Final = 300  # of each
 SHOWN: Final = 8  # of what the client did beyond what was expected
 TURNS: Final = 5  # of the loop, in which what has already arrived is noticed
 
@@ -91,14 +94,18 @@ class Play:
             case "subscribe" | "ack" | "history":
                 self._client.tell(verb, **value.model_dump(exclude_none=True))
             case "publish":
+                said = value.model_dump(exclude_none=True, exclude={"times", "bytes"})
+                text = {} if value.bytes is None else {"data": "x" * value.bytes}
                 for _ in range(value.times):
-                    self._client.tell(verb, **value.model_dump(exclude_none=True, exclude={"times"}))
+                    self._client.tell(verb, **said | text)
             case "stop":
                 self._client.tell(verb)
             case "states" | "applies" | "sees" | "stands":
                 await self._application(verb, value)
             case "arrives" | "connects" | "hears" | "gone":
                 await self._expect_of_client(step)
+            case "serve":
+                await self._serve(self._on(step), value)
             case "advise":
                 self._edge.advice = value
             case "within":
@@ -213,6 +220,17 @@ class Play:
             self._asked[line.name] = got["id"]
         self._compare(pattern, got)
 
+    async def _serve(self, line: Line, times: int) -> None:
+        """Answer ``times`` publishes, of which never more are under way than an edge takes."""
+        for _ in range(times):
+            await self._hears(line, {"type": "publish"})
+            await self._client.ask("positions")  # whatever it would say without an answer, it has said
+            if len(line.heard) >= MAX_UNDER_WAY:
+                raise _Unmet(f"  expected at most {MAX_UNDER_WAY} requests under way\n  got      {len(line.heard) + 1}")
+            line.reply({"type": "ok", "id": self._asked[line.name]})
+        for _ in range(times):
+            await self._application("sees", {"event": "answer", "to": "publish"})
+
     async def _application(self, verb: str, value: Any) -> None:
         match verb:
             case "states":
@@ -269,7 +287,7 @@ class Play:
             for each in line.heard
         ]
         told = [f"to the application: {each}" for each in (*self._client.states, *self._client.seen)]
-        left = [*arrived, *heard, *told]
+        left = [textwrap.shorten(each, SHOWN_CHARS) for each in (*arrived, *heard, *told)]
         return left if len(left) <= SHOWN else [*left[:SHOWN], f"… and {len(left) - SHOWN} more"]
 
     def _on(self, step: Step) -> Line:

@@ -26,6 +26,7 @@ from whimbrel.client import (
 )
 
 TLS = ssl.create_default_context()  # one for all conversations: to read the machine's certificates costs 35 ms
+LINE_BYTES = 4 * 1024 * 1024
 TURNS = 20  # of the loop, for what the network has brought, before the clock moves on
 
 
@@ -163,7 +164,7 @@ class Conversation:
 
 
 async def main(loop: HeldLoop) -> None:
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     talk: Conversation | None = None
     requests: set[asyncio.Task[None]] = set()

@@ -55,6 +55,7 @@ class Publishing(Strict):
     data: JsonValue = None
     key: str | None = None
     expires_s: float | None = None
+    bytes: int | None = Field(None, description="Of a text in place of ``data``.")
     times: int = 1
 
 
@@ -122,6 +123,7 @@ VERBS: Final[Mapping[str, TypeAdapter[Any]]] = MappingProxyType(
         "accept": TypeAdapter(None),
         "welcome": TypeAdapter(Pattern),
         "reply": TypeAdapter(Pattern),
+        "serve": TypeAdapter(int),
         "send": TypeAdapter(list[Pattern]),
         "say": TypeAdapter(str),
         "beat": TypeAdapter(None),

@@ -43,7 +43,7 @@ export class Session extends Connection {
    */
   subscribe(channel, options) {
     this.channels.want(channel, options);
-    if (this.state === "connected") this.send(this.channels.ask());
+    this.#ask();
     return this.effects();
   }
 
@@ -67,7 +67,7 @@ export class Session extends Connection {
     const frame = { type, id, ...fields };
     if (this.#requests.add(frame, now, this.out, timeoutMs)) {
       if (this.state === "closed") this.#requests.abandon("the client is closed", this.out);
-      if (this.state === "connected") this.send([frame]);
+      this.#ask();
     }
     return { id, effects: this.effects() };
   }
@@ -78,6 +78,7 @@ export class Session extends Connection {
   tick(now) {
     this.#requests.expire(now, this.out);
     if (this.state === "connected") this.send(this.channels.retry(now));
+    this.#ask();
     return super.tick(now);
   }
 
@@ -98,13 +99,14 @@ export class Session extends Connection {
     this.connects += 1;
     this.channels.carrier = this.transport;
     this.send(this.channels.connected(frame.channels, now, this.out));
-    this.send([...this.channels.ask(), ...this.#requests.frames]);
+    this.#ask();
   }
 
   /** @override */
   unlinked() {
     this.#refreshId = 0;
     this.channels.lost();
+    this.#requests.lost();
   }
 
   /** @override @param {string} reason */
@@ -143,10 +145,16 @@ export class Session extends Connection {
           return this.credentials.accepted(frame.expires_in ?? 0, now);
         }
         if (!this.channels.begun(frame, now, this.out)) this.#requests.answered(frame, this.out);
-        return this.send(this.channels.ask());
+        return this.#ask();
       case "error":
-        return this.#refused(frame, now);
+        this.#refused(frame, now);
+        return this.state === "connected" ? this.send(this.#requests.next()) : undefined;
     }
+  }
+
+  /** Send what waits for its turn: channels to open, and requests. */
+  #ask() {
+    if (this.state === "connected") this.send([...this.channels.ask(), ...this.#requests.next()]);
   }
 
   /** @param {ErrorFrame} frame @param {number} now */

@@ -4,6 +4,7 @@ import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
 import * as CLOSE_CODES from "../close-codes.gen.js";
 import * as ERROR_CODES from "../error-codes.gen.js";
+import { messages } from "./messages.js";
 import { retryAfterMs } from "./advice.js";
 
 /**
@@ -102,11 +103,13 @@ export class Requester {
 
   /** Send frames upwards; any pod answers. @param {object[]} frames */
   async command(frames) {
-    /** @type {CommandsReply | Loss | null} */
-    const reply = await this.ask("v1/commands", { frames }, GRACE_MS);
-    if (this.closed || reply === null) return;
-    if ("code" in reply) this.lost(reply);
-    else this.receive(/** @type {EdgeFrame[]} */ (reply.frames));
+    for (const each of messages(frames)) {
+      /** @type {CommandsReply | Loss | null} */
+      const reply = await this.ask("v1/commands", { frames: each }, GRACE_MS);
+      if (this.closed || reply === null) return;
+      if ("code" in reply) this.lost(reply);
+      else this.receive(/** @type {EdgeFrame[]} */ (reply.frames));
+    }
   }
 }
 

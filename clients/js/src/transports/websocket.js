@@ -1,8 +1,9 @@
-// Frames over a WebSocket: each message is a frame, or an array of frames.
+// Frames over a WebSocket: each message is a frame, or an array of frames, as this client writes them.
 
 import { ABNORMAL } from "../core/codes.js";
 import { messageOf } from "../errors.js";
 import { SUBPROTOCOL } from "../protocol.gen.js";
+import { messages } from "./messages.js";
 
 /** @import { Host, Link, LinkEvents } from "./link.js" */
 
@@ -32,12 +33,9 @@ export function openWebSocket(base, events, host) {
     detach();
     events.lost({ code: code || ABNORMAL, reason: reason || "the connection broke" });
   };
-  socket.onopen = () => {
-    socket.onerror = null; // what ends an open socket is told with a code
-    events.opened();
-  };
+  socket.onopen = events.opened;
   socket.onclose = lost;
-  socket.onerror = () => lost({}); // all that Node.js tells of one that does not open
+  socket.onerror = () => lost({}); // which an edge's close never is, and all that Node.js 20 tells of a socket that does not open
   socket.onmessage = ({ data }) => {
     let message;
     try {
@@ -51,7 +49,7 @@ export function openWebSocket(base, events, host) {
   return {
     send: (frames) => {
       // A socket that is closing reports it by onclose: what is sent now is asked again then.
-      if (socket.readyState === 1) socket.send(JSON.stringify(frames.length === 1 ? frames[0] : frames));
+      if (socket.readyState === 1) for (const each of messages(frames)) socket.send(JSON.stringify(each));
     },
     close: () => {
       detach();

@@ -1,6 +1,7 @@
 """A channel as the application reads it."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -13,7 +14,7 @@ from whimbrel.client.shell.driver import Driver
 from whimbrel.protocol.positions import Position
 
 
-class _Inflow:
+class _Inflow(ABC):
     """What was delivered and not taken yet.
 
     It is bounded by the core, which counts the room and stops the channel at the edge when there is none.
@@ -85,8 +86,9 @@ class _Inflow:
             self._driver.perform(self._driver.session.taken(delivery.channel, 1, self._driver.now))
         return delivery.event
 
+    @abstractmethod
     def _stands_at(self, channel: str, position: Position | None) -> None:
-        raise NotImplementedError
+        """The application stands here in ``channel`` now."""
 
 
 class Subscription(_Inflow):

@@ -1,7 +1,8 @@
 """Requests to an edge over HTTP, for links that cannot carry frames upwards. By ``httpx``."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import httpx
 from pydantic import ValidationError
@@ -9,11 +10,11 @@ from pydantic import ValidationError
 from whimbrel.client.addresses import Addresses
 from whimbrel.client.core.link import BROKEN, Loss
 from whimbrel.client.core.timing import Timing
+from whimbrel.client.shell.messages import batches
 from whimbrel.client.shell.problems import loss_of_response
 from whimbrel.protocol.bodies import CommandsReply, TransportsReply
 from whimbrel.protocol.errors import MalformedFrame
 from whimbrel.protocol.frames import ClientFrame, EdgeFrame, Policy, decode_edge_object, encode
-from whimbrel.protocol.limits import MAX_FRAMES_PER_MESSAGE
 
 
 class Lost(Exception):
@@ -22,6 +23,18 @@ class Lost(Exception):
     def __init__(self, loss: Loss) -> None:
         super().__init__(loss.reason)
         self.loss = loss
+
+
+async def first_loss(*parts: Coroutine[Any, Any, None]) -> Loss:
+    """Run the parts of a link side by side, for ever, until one of them raises Lost; return why."""
+    losses: list[Loss] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except* Lost as lost:
+        losses = [each.loss for each in lost.exceptions if isinstance(each, Lost)]
+    return losses[0]
 
 
 class Commands:
@@ -50,9 +63,8 @@ class Commands:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._outbox:
-                batch = self._outbox[:MAX_FRAMES_PER_MESSAGE]
-                del self._outbox[:MAX_FRAMES_PER_MESSAGE]
+            waiting, self._outbox = self._outbox, []
+            for batch in batches(waiting):
                 body = b'{"frames":[%b]}' % b",".join(batch)
                 answer = await self.post(self._addresses.commands, body, self._timing.poll_grace_s)
                 try:

@@ -1,8 +1,6 @@
 """A link over long-poll: one request waits at the edge, another carries commands. By ``httpx``."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
 
 import httpx
 from pydantic import ValidationError
@@ -11,16 +9,15 @@ from whimbrel.client.addresses import Addresses
 from whimbrel.client.core.link import BROKEN, Loss
 from whimbrel.client.core.polling import Poll
 from whimbrel.client.core.timing import Timing
-from whimbrel.client.shell.commands import Commands, Lost
+from whimbrel.client.shell.commands import Commands, Lost, first_loss
+from whimbrel.client.shell.link import TaskLink
 from whimbrel.client.shell.port import Port
 from whimbrel.protocol.bodies import PollReply, PollRequest
 from whimbrel.protocol.errors import MalformedFrame
-from whimbrel.protocol.frames import ClientFrame, EdgeFrame
-
-_log = logging.getLogger("whimbrel.client")
+from whimbrel.protocol.frames import ClientFrame
 
 
-class PollLink:
+class PollLink(TaskLink):
     """Polls until it is hung up; ``http`` belongs to the client and outlives the link."""
 
     def __init__(
@@ -31,17 +28,11 @@ class PollLink:
         timing: Timing,
         http: httpx.AsyncClient,
     ) -> None:
-        self._number = number
+        super().__init__(number, port)
         self._addresses = addresses
-        self._port = port
         self._timing = timing
         self._commands = Commands(addresses, timing, http, lambda: port.bearer)
         self._again = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def open(self) -> None:
-        """Begin to poll."""
-        self._task = asyncio.create_task(self._run(), name=f"whimbrel-poll-{self._number}")
 
     def send(self, frame: ClientFrame) -> None:
         """Queue a command."""
@@ -51,33 +42,8 @@ class PollLink:
         """Give up the request that waits, and ask with the channels of now."""
         self._again.set()
 
-    def hang_up(self, code: int) -> None:
-        """Give up the requests under way; HTTP knows no farewell, so ``code`` goes nowhere."""
-        del code
-        if self._task is not None:
-            self._task.cancel()
-
-    async def ended(self) -> None:
-        """Wait until no request is under way."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    async def _run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._poll())
-                group.create_task(self._commands.run(self._received))
-                group.create_task(self._advise())
-        except* Lost as lost:
-            first = lost.exceptions[0]
-            assert isinstance(first, Lost)
-            self._port.lost(self._number, first.loss)
-        except* Exception as group_of_faults:  # a fault of ours must not leave the client without a word
-            _log.exception("the polling link failed")
-            self._port.lost(self._number, Loss(BROKEN, f"a fault in the client: {group_of_faults.exceptions[0]!r}"))
-
-    def _received(self, frames: Sequence[EdgeFrame]) -> None:
-        self._port.received(self._number, frames)
+    async def _converse(self) -> Loss:
+        return await first_loss(self._poll(), self._commands.run(self._received), self._advise())
 
     async def _poll(self) -> None:
         at_once = False

@@ -1,7 +1,6 @@
 """A link over WebSocket, by the asyncio client of ``websockets``."""
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,21 +11,20 @@ from websockets.typing import Subprotocol
 
 from whimbrel.client.core.link import BROKEN, Loss
 from whimbrel.client.core.timing import Timing
+from whimbrel.client.shell.link import TaskLink
+from whimbrel.client.shell.messages import batches
 from whimbrel.client.shell.port import Port
 from whimbrel.client.shell.problems import loss_of_response
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.errors import MalformedFrame
 from whimbrel.protocol.frames import ClientFrame, decode_edge, encode
-from whimbrel.protocol.limits import MAX_FRAME_BYTES, MAX_FRAMES_PER_MESSAGE
 from whimbrel.protocol.versions import SUBPROTOCOL
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # an edge joins frames up to 1 MiB; what is larger is no edge
 CLOSE_S: Final = 1.0  # for the closing handshake: nothing depends on it
 
-_log = logging.getLogger("whimbrel.client")
 
-
-class WebSocketLink:
+class WebSocketLink(TaskLink):
     """One WebSocket. Proxies are taken from the environment."""
 
     def __init__(
@@ -40,9 +38,8 @@ class WebSocketLink:
         user_agent: str,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._number = number
+        super().__init__(number, port)
         self._url = url
-        self._port = port
         self._timing = timing
         self._options: dict[str, Any] = {"additional_headers": dict(headers), "user_agent_header": user_agent}
         if tls is not None and url.startswith("wss:"):  # ``websockets`` refuses it elsewhere
@@ -50,40 +47,16 @@ class WebSocketLink:
         self._outbox: list[bytes] = []  # bounded by the requests under way and the channels followed
         self._wake = asyncio.Event()
         self._hung_up: int | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def open(self) -> None:
-        """Begin to connect."""
-        self._task = asyncio.create_task(self._run(), name=f"whimbrel-websocket-{self._number}")
 
     def send(self, frame: ClientFrame) -> None:
         """Queue a frame."""
         self._outbox.append(encode(frame))
         self._wake.set()
 
-    def repoll(self) -> None:
-        """A WebSocket needs no asking."""
-
     def hang_up(self, code: int) -> None:
         """Close; before the socket is open by giving up."""
         self._hung_up = code
-        if self._task is not None:
-            self._task.cancel()
-
-    async def ended(self) -> None:
-        """Wait until the socket is closed."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    async def _run(self) -> None:
-        try:
-            loss = await self._converse()
-        except asyncio.CancelledError:
-            return
-        except Exception as error:  # a fault of ours must not leave the client without a link and without a word
-            _log.exception("the WebSocket link failed")
-            loss = Loss(BROKEN, f"a fault in the client: {error!r}")
-        self._port.lost(self._number, loss)
+        super().hang_up(code)
 
     async def _converse(self) -> Loss:
         try:
@@ -127,7 +100,8 @@ class WebSocketLink:
                 await self._wake.wait()
                 self._wake.clear()
                 waiting, self._outbox = self._outbox, []
-                for message in _joined(waiting):
+                for each in batches(waiting):
+                    message = each[0] if len(each) == 1 else b"[%b]" % b",".join(each)
                     await socket.send(message, text=True)
         except ConnectionClosed:
             return  # the reader reports it
@@ -135,16 +109,3 @@ class WebSocketLink:
     async def _close(self, socket: ClientConnection) -> None:
         # Shielded from a second cancellation: a close that is begun is finished, within CLOSE_S.
         await asyncio.shield(socket.close(1000 if self._hung_up is None else self._hung_up))
-
-
-def _joined(frames: list[bytes]) -> list[bytes]:
-    """Join frames into as few messages as the edge takes."""
-    messages: list[list[bytes]] = [[]]
-    size = 0
-    for frame in frames:
-        size += len(frame) + 1
-        if messages[-1] and (size + 2 > MAX_FRAME_BYTES or len(messages[-1]) == MAX_FRAMES_PER_MESSAGE):
-            messages.append([])
-            size = len(frame) + 1
-        messages[-1].append(frame)
-    return [batch[0] if len(batch) == 1 else b"[%b]" % b",".join(batch) for batch in messages if batch]
