@@ -10,11 +10,12 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 ANSWERS: Final = ("ready", "advanced", "positions", "ended")  # to a word of ours; everything else is what it sees
+ANSWER_S: Final = 60.0  # of the real clock, for an answer, and for the process to start on a busy machine
 LINE_BYTES: Final = 4 * 1024 * 1024
 
 
 class ClientDied(Exception):
-    """The process ended, or said what is no JSON."""
+    """The process ended, or gives no answer."""
 
 
 class ClientProcess:
@@ -51,10 +52,12 @@ class ClientProcess:
         self.tell(do, **fields)
         asked = asyncio.ensure_future(self._answers.get())
         assert self._reading is not None
-        await asyncio.wait([asked, self._reading], return_when=asyncio.FIRST_COMPLETED)
+        limit_s = ANSWER_S + float(fields.get("seconds", 0.0))  # it may have no other clock than the real one
+        await asyncio.wait([asked, self._reading], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if not asked.done():
             asked.cancel()
-            raise ClientDied(f"`{' '.join(self.command)}` ended before it answered `{do}`")
+            how = "ended before it answered" if self._reading.done() else f"gave within {limit_s:g} s no answer to"
+            raise ClientDied(f"`{' '.join(self.command)}` {how} `{do}`")
         return asked.result()
 
     def tell(self, do: str, **fields: Any) -> None:
