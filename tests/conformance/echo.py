@@ -35,7 +35,7 @@ class Echo(asyncio.Protocol):
             head, end, data = self.head.partition(b"\r\n\r\n")
             if not end:
                 return
-            accepted = handshake.accept(read_head(head + end)[0], deflate=True)
+            accepted = handshake.read_upgrade(read_head(head + end)[0], deflate=True).accept()
             self.transport.write(accepted.answer)
             self.inlet = Inlet(LIMIT, deflated=accepted.deflated)
             self.deflater = Deflater() if accepted.deflated else None

@@ -117,7 +117,8 @@ def upgrade(**headers: str) -> bytes:
         "sec_websocket_protocol": SUBPROTOCOL,
         **headers,
     }
-    return request("GET", "/v1/ws", **every)
+    # As browsers write it: the edge remembers such heads.
+    return request("GET", "/v1/ws", **every).replace(b"\r\nsec-websocket-key: ", b"\r\nSec-WebSocket-Key: ")
 
 
 def masked(payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bytes = b"\x11\x22\x33\x44") -> bytes:

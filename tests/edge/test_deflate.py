@@ -7,7 +7,7 @@ import pytest
 from tests.edge.peers import CLOSE, PING, TEXT, masked, upgrade
 from whimbrel.edge.shell.deflate import MIN_BYTES, Deflater, agree
 from whimbrel.edge.shell.fanout import text_message
-from whimbrel.edge.shell.handshake import accept
+from whimbrel.edge.shell.handshake import read_upgrade
 from whimbrel.edge.shell.httpwire import read_head
 from whimbrel.edge.shell.inbound import Alive, Inbound, Inlet, PeerClosed, Text, TooLarge, Violation
 
@@ -66,11 +66,11 @@ def test_compression_is_agreed_on_our_terms_or_not_at_all(offers: list[str], ans
 def test_nothing_is_compressed_where_the_edge_was_not_told_to() -> None:
     offer = upgrade(sec_websocket_extensions="permessage-deflate")
     head = read_head(offer)[0]
-    assert b"extensions" not in accept(head, deflate=False).answer
-    agreed = accept(head, deflate=True)
+    assert b"extensions" not in read_upgrade(head, deflate=False).accept().answer
+    agreed = read_upgrade(head, deflate=True).accept()
     assert f"sec-websocket-extensions: {AGREED}\r\n\r\n".encode() in agreed.answer
     assert agreed.deflated
-    assert not accept(read_head(upgrade())[0], deflate=True).deflated
+    assert not read_upgrade(read_head(upgrade())[0], deflate=True).accept().deflated
 
 
 # Out

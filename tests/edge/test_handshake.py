@@ -3,7 +3,7 @@
 import pytest
 
 from tests.edge.peers import KEY, SUBPROTOCOL, request, upgrade
-from whimbrel.edge.shell.handshake import accept, check_origin
+from whimbrel.edge.shell.handshake import check_origin, read_upgrade
 from whimbrel.edge.shell.httpwire import Refusal, Request, read_head
 
 SHOP = "https://shop.example"
@@ -14,7 +14,7 @@ def head(raw: bytes) -> Request:
 
 
 def accepted(request: Request) -> bytes:
-    return accept(request, deflate=False).answer
+    return read_upgrade(request, deflate=False).accept().answer
 
 
 def test_the_key_of_the_rfc_is_accepted_as_in_the_rfc() -> None:

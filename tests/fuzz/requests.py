@@ -22,7 +22,7 @@ def http(data: bytes) -> bool:
         asked.bearer  # noqa: B018  # a property that parses
         match asked.path:
             case "/v1/ws":
-                answer = handshake.accept(asked, deflate=True).answer
+                answer = handshake.read_upgrade(asked, deflate=True).accept().answer
                 assert answer.count(b"\r\n\r\n") == 1
                 assert answer.endswith(b"\r\n\r\n")
             case "/v1/sse":

@@ -27,16 +27,12 @@ class Admission:
     """Counts connects of the pod and of each address, and connections of each user."""
 
     def __init__(self, settings: Settings, users: Users) -> None:
+        self.forwarded_header: Final = settings.forwarded_header  # in which proxies say whom a request came from
         self._settings = settings
         self._users = users
         self._turnstile = Turnstile(settings.connects_per_s, BURST_S * settings.connects_per_s)
         rate = settings.address_connects_per_s
         self._addresses = Ledger(rate, ADDRESS_BURST_S * rate)
-
-    @property
-    def forwarded_header(self) -> str:
-        """The header in which proxies say whom a request came from, in lower case."""
-        return self._settings.forwarded_header
 
     def connect(self, peername: Any, forwarded: Sequence[str], *, now: float) -> None:
         """Count a connect; ``forwarded`` are the values of ``forwarded_header``. Raises Refusal (429, 503)."""

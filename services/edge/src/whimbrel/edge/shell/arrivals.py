@@ -11,9 +11,9 @@ from typing import Protocol
 
 from whimbrel.edge.core.asking import from_cursor
 from whimbrel.edge.core.effects import Identified, Rejected
-from whimbrel.edge.shell import handshake
 from whimbrel.edge.shell.admission import spread_ms
 from whimbrel.edge.shell.eventstream import EventStream, read_connect
+from whimbrel.edge.shell.handshake import Accepted, Upgrade
 from whimbrel.edge.shell.httpwire import Refusal, Request
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import RETRY_MS, refuse
@@ -54,14 +54,14 @@ def overloaded(why: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=RETRY_MS)
 
 
-def upgrade(door: Door, request: Request) -> None:
+def upgrade(door: Door, asked: Upgrade) -> None:
     """Make the connection a WebSocket. Raises Refusal."""
     pod = door.pod
     _check_room(pod)
-    accepted = handshake.accept(request, deflate=pod.deflater is not None)
+    accepted = asked.accept()
     door.admit()
-    if "authorization" in request.headers or request.ticket is not None:
-        pod.spawn(_upgrade_identified(door, request, accepted), door.failed)
+    if asked.says_who:
+        pod.spawn(_upgrade_identified(door, asked.request, accepted), door.failed)
     else:
         pod.entrance.enter(partial(_come_in, door, accepted))
 
@@ -87,13 +87,13 @@ def _check_room(pod: Pod) -> None:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, CloseCode.OVERLOADED, why, retry_ms=after_ms)
 
 
-async def _upgrade_identified(door: Door, request: Request, accepted: handshake.Accepted) -> None:
+async def _upgrade_identified(door: Door, request: Request, accepted: Accepted) -> None:
     identified = _welcome(door, await _identify(door.pod, request))
     if identified is not None:
         _become_websocket(door, accepted, identified)
 
 
-def _come_in(door: Door, accepted: handshake.Accepted) -> None:
+def _come_in(door: Door, accepted: Accepted) -> None:
     """Make the connection a WebSocket whose first frame says who it is."""
     if door.gone:
         return
@@ -104,7 +104,7 @@ def _come_in(door: Door, accepted: handshake.Accepted) -> None:
         door.failed()
 
 
-def _become_websocket(door: Door, accepted: handshake.Accepted, presented: Identified | None) -> None:
+def _become_websocket(door: Door, accepted: Accepted, presented: Identified | None) -> None:
     rest, transport = door.hand_over(), door.transport
     transport.write(accepted.answer)
     socket = WebSocket(door.pod, transport, presented, deflated=accepted.deflated)

@@ -9,7 +9,7 @@ it hands over or refuses.
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -18,9 +18,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from whimbrel.edge.core.heartbeat import Slot
-from whimbrel.edge.shell import arrivals, handshake
+from whimbrel.edge.shell import arrivals
 from whimbrel.edge.shell.backoffice import BackOffice
 from whimbrel.edge.shell.door import POST_HEADERS, Composed
+from whimbrel.edge.shell.handshake import Upgrade, check_origin
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES, Refusal, Request, answer, cors_headers, problem, read_head
 from whimbrel.edge.shell.intervalpoll import IntervalPoll
 from whimbrel.edge.shell.longpoll import LongPoll
@@ -81,12 +82,13 @@ class FrontDoor(asyncio.Protocol):
         "transport",
     )
 
+    transport: asyncio.Transport  # from ``connection_made`` on
+
     def __init__(self, pod: Pod, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
         self.pod = pod
-        self.transport = cast(asyncio.Transport, None)
         self.slot: Slot | None = None
         self._phase = Phase.READING
         self._buffer = b""
@@ -102,14 +104,15 @@ class FrontDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client ``request_timeout_s`` for its request."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.pod.sockets += 1
-        if self.pod.sockets > self.pod.settings.max_sockets:  # no answer: it would cost more than it is worth
-            self.pod.counters.refused["reset"] += 1
+        pod, self.transport = self.pod, cast(asyncio.Transport, transport)
+        pod.sockets += 1
+        if pod.sockets > pod.settings.max_sockets:  # no answer: it would cost more than it is worth
+            pod.counters.refused["reset"] += 1
             self._phase = Phase.ENDED
             self.transport.abort()
             return
-        self._wait(self.pod.settings.request_timeout_s)
+        self._due = pod.now() + pod.settings.request_timeout_s
+        pod.wheel.schedule(self, self._due)
 
     def take_back(self, data: bytes) -> None:
         """Go on with the connection behind an answer of uvicorn's."""
@@ -158,7 +161,7 @@ class FrontDoor(asyncio.Protocol):
         if self._phase is Phase.IDLE:
             self._wait(KEEP_ALIVE_S)
             self.transport.resume_reading()
-            self._advance()
+            self._guarded(self._advance)
 
     def _wait(self, seconds: float) -> None:
         self.wait_until(self.pod.now() + seconds)
@@ -167,15 +170,28 @@ class FrontDoor(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until they make a request, then serve it."""
+        if self._phase is Phase.READING and not self._buffer and (asked := self.pod.upgrades.recall(data)) is not None:
+            self._request = asked.request
+            self._guarded(self._upgrade, asked)
+            return
         if self._before is not None and self._phase is Phase.IDLE and not self._buffer and self._repeats(data):
             return
         if self._phase is Phase.ENDED:
             return
         self._buffer = self._buffer + data if self._buffer else data
         if self._phase is not Phase.ANSWERING and not self._stalled:
-            self._advance()
+            self._guarded(self._advance)
         elif len(self._buffer) > MAX_PIPELINED_BYTES:
             self.transport.pause_reading()
+
+    def _guarded(self, step: Callable[..., object], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception as error:  # a fault of ours must cost one connection, not the loop
+            self.pod.log.exception("connection.failed", error)
+            self.failed()
 
     def _repeats(self, data: bytes) -> bool:
         """Take a poll that differs from the one before in its body alone, as most do; False where it is another."""
@@ -200,20 +216,14 @@ class FrontDoor(asyncio.Protocol):
         return True
 
     def _advance(self) -> None:
-        try:
-            while self._phase in (Phase.IDLE, Phase.READING) and self._buffer and not self._stalled:
-                if not self._read():
-                    if self._phase is Phase.IDLE and self._buffer:
-                        self._phase = Phase.READING
-                        self._wait(self.pod.settings.request_timeout_s)
-                    return
-                assert self._request is not None
-                self._serve(self._request)
-        except Refusal as refusal:
-            self.refuse(refusal)
-        except Exception as error:  # a fault of ours must cost one connection, not the loop
-            self.pod.log.exception("connection.failed", error)
-            self.failed()
+        while self._phase in (Phase.IDLE, Phase.READING) and self._buffer and not self._stalled:
+            if not self._read():
+                if self._phase is Phase.IDLE and self._buffer:
+                    self._phase = Phase.READING
+                    self._wait(self.pod.settings.request_timeout_s)
+                return
+            assert self._request is not None
+            self._serve(self._request)
 
     def failed(self) -> None:
         if self._poll is not None:
@@ -245,7 +255,7 @@ class FrontDoor(asyncio.Protocol):
                 return False
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
-            self._origin = handshake.check_origin(self._request, self.pod.settings.allowed_origins)
+            self._origin = check_origin(self._request, self.pod.settings.allowed_origins)
             short = len(head) <= MAX_REPEATED_HEAD_BYTES
             # Never the head of one request with the length or the origin of another.
             self._head, self._repeated = (head, self._request) if short else (b"", None)
@@ -268,7 +278,7 @@ class FrontDoor(asyncio.Protocol):
         self._phase = Phase.ANSWERING
         self._due = NEVER
         if request.path == "/v1/ws":
-            arrivals.upgrade(self, request)
+            self._upgrade(self.pod.upgrades.read(request, self._head))
         elif request.path == "/v1/sse":
             arrivals.open_stream(self, request)
         else:
@@ -278,6 +288,12 @@ class FrontDoor(asyncio.Protocol):
             kind = LongPoll if request.method == "POST" else IntervalPoll
             self._poll = kind(self.pod, self, request)
             self._poll.begin(request.bearer)
+
+    def _upgrade(self, asked: Upgrade) -> None:
+        self._phase = Phase.ANSWERING
+        self._due = NEVER
+        self._origin = asked.request.header("origin")
+        arrivals.upgrade(self, asked)
 
     def admit(self) -> None:
         """Count the request as a connect. Raises Refusal (429, 503)."""
@@ -340,7 +356,7 @@ class FrontDoor(asyncio.Protocol):
         self._wait(KEEP_ALIVE_S)
         self.transport.resume_reading()
         if self._buffer:
-            self.pod.loop.call_soon(self._advance)
+            self.pod.loop.call_soon(self._guarded, self._advance)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error and close: what follows a refused request is not trusted."""

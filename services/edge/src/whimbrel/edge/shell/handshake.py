@@ -19,6 +19,8 @@ _ANSWER: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
     b"sec-websocket-accept: %%b\r\nsec-websocket-protocol: %b\r\n%%b\r\n" % SUBPROTOCOL.encode()
 )
+_KEY_BYTES: Final = 16
+_WHAT_KEY: Final = "Sec-WebSocket-Key must be 16 bytes in base64, once"
 
 
 def check_origin(request: Request, allowed: Collection[str]) -> str | None:
@@ -48,10 +50,35 @@ class Accepted(NamedTuple):
     deflated: bool
 
 
-def accept(request: Request, *, deflate: bool) -> Accepted:
-    """Return the answer; ``deflate`` agrees to compression where the client offers it.
+class Upgrade(NamedTuple):
+    """A request to become a WebSocket. ``extensions`` is the line of the answer that agrees to some, else empty; the
+    ``key`` counts, not that of the request, which may have been read for another client.
+    """
 
-    Raises Refusal where the request is no WebSocket handshake or offers no subprotocol of ours.
+    request: Request
+    extensions: bytes
+    key: bytes
+
+    @property
+    def says_who(self) -> bool:
+        """Whether the request tells who the client is, by header or ticket."""
+        return "authorization" in self.request.headers or self.request.ticket is not None
+
+    def accept(self) -> Accepted:
+        """Return the answer. Raises Refusal where the key is none."""
+        try:
+            if len(binascii.a2b_base64(self.key, strict_mode=True)) != _KEY_BYTES:
+                raise _bad(_WHAT_KEY)
+        except ValueError:
+            raise _bad(_WHAT_KEY) from None
+        digest = hashlib.sha1(self.key + _GUID, usedforsecurity=False).digest()
+        return Accepted(_ANSWER % (binascii.b2a_base64(digest, newline=False), self.extensions), self.extensions != b"")
+
+
+def read_upgrade(request: Request, *, deflate: bool) -> Upgrade:
+    """Return what ``request`` asks for; ``deflate`` agrees to compression where the client offers it.
+
+    Raises Refusal where it is no WebSocket handshake or offers no subprotocol of ours.
     """
     if request.method != "GET":
         raise _bad("a WebSocket handshake is a GET request")
@@ -65,20 +92,12 @@ def accept(request: Request, *, deflate: bool) -> Accepted:
     if offered != _ONLY_OURS and not any(part.strip() == SUBPROTOCOL for value in offered for part in value.split(",")):
         why = f"offer the subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol"
         raise Refusal(HTTPStatus.BAD_REQUEST, CloseCode.UNSUPPORTED_VERSION, why)
-    key = _key(headers.get("sec-websocket-key"))
-    accept_key = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
+    keys = headers.get("sec-websocket-key", ())
+    if len(keys) != 1:
+        raise _bad(_WHAT_KEY)
     extension = agree(headers.get("sec-websocket-extensions", [])) if deflate else None
     extensions = b"" if extension is None else b"sec-websocket-extensions: %b\r\n" % extension.encode()
-    return Accepted(_ANSWER % (accept_key, extensions), extension is not None)
-
-
-def _key(keys: list[str] | None) -> bytes:
-    try:
-        if keys is not None and len(keys) == 1 and len(binascii.a2b_base64(keys[0], strict_mode=True)) == 16:
-            return keys[0].encode()
-    except ValueError:  # also where it is not ASCII
-        pass
-    raise _bad("Sec-WebSocket-Key must be 16 bytes in base64, once")
+    return Upgrade(request, extensions, keys[0].encode("latin-1"))
 
 
 def _lists(values: list[str] | None, token: str) -> bool:

@@ -24,6 +24,7 @@ from whimbrel.edge.shell.metrics import Counters
 from whimbrel.edge.shell.opening import Openings
 from whimbrel.edge.shell.requests import Requests
 from whimbrel.edge.shell.tracing import Tracing
+from whimbrel.edge.shell.upgrades import Upgrades
 from whimbrel.protocol.bodies import TransportsReply
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.frames import Heartbeat, PollAdvice
@@ -116,6 +117,7 @@ class Pod:
         self.gaps = gaps
         self.log = log
         self.deflater = Deflater() if settings.compression == "deflate" else None
+        self.upgrades = Upgrades(deflate=self.deflater is not None)
         self.loop = asyncio.get_running_loop()
         self.now: Callable[[], float] = (
             self.loop.time
