@@ -31,7 +31,7 @@ class Crowd:
     def join(self, write: Callable[[bytes], None] | None = None) -> list[bytes]:
         written: list[bytes] = []
         self.written.append(written)
-        self.hub.attach(self.live, len(self.written), written.append if write is None else write)
+        self.live.join(len(self.written), written.append if write is None else write)
         return written
 
     def publish(self, *publications: Stored) -> None:

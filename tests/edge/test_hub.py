@@ -109,8 +109,8 @@ def test_the_audience_is_who_is_attached_now() -> None:
     live = a_channel()
     hub = a_hub(live)
     writes = [ignore, lambda data: None]
-    hub.attach(live, "a", writes[0])
-    hub.attach(live, "b", writes[1])
+    live.join("a", writes[0])
+    live.join("b", writes[1])
     audience = live.audience
     assert audience == tuple(writes)
     assert live.audience is audience, "made once, as long as nobody comes or goes"
@@ -122,8 +122,8 @@ def test_the_audience_is_who_is_attached_now() -> None:
 def test_attaching_twice_delivers_once() -> None:
     live = a_channel()
     hub = a_hub(live)
-    hub.attach(live, "a", ignore)
-    hub.attach(live, "a", ignore)
+    live.join("a", ignore)
+    live.join("a", ignore)
     assert len(live.audience) == 1
     hub.detach(live, "a", now=1)
     hub.detach(live, "a", now=2)
@@ -141,7 +141,7 @@ def test_the_audience_is_who_came_and_did_not_leave_in_the_order_in_which_they_c
     for comes, name in steps:
         before, told = live.audience, tuple(here.values())
         if comes:
-            hub.attach(live, name, writes[name])
+            live.join(name, writes[name])
             here[name] = writes[name]
         else:
             hub.detach(live, name, now=1.0)
@@ -155,14 +155,14 @@ def test_the_audience_is_who_came_and_did_not_leave_in_the_order_in_which_they_c
 def test_a_channel_lingers_after_its_last_member_then_is_forgotten() -> None:
     live = a_channel()
     hub, poll = a_hub(live), Patient()
-    hub.attach(live, "a", ignore)
+    live.join("a", ignore)
     live.wait(poll)
     assert hub.reap(now=1000) == []
     hub.detach(live, "a", now=1000)
     assert hub.reap(now=2000) == [], "a poll waits"
     live.unwait(poll, now=2000)
     assert hub.reap(now=2000 + LINGER_S - 1) == []
-    hub.attach(live, "a", ignore)
+    live.join("a", ignore)
     hub.detach(live, "a", now=2500)
     assert hub.reap(now=2500 + LINGER_S - 1) == []
     assert not live.gone

@@ -21,7 +21,6 @@ from whimbrel.protocol.limits import MAX_FRAME_BYTES, MAX_FRAMES_PER_MESSAGE, MA
 CLIENT_FRAME: Final[TypeAdapter[ClientFrame]] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 _READ: Final = cast("Callable[[bytes], ClientFrame]", CLIENT_FRAME.validator.validate_json)
 _VALIDATE: Final = cast("Callable[[dict[str, Any]], ClientFrame]", CLIENT_FRAME.validator.validate_python)
-_NOT_JSON: Final = (b"NaN", b"Infinity")  # which the parser takes for numbers; or the text of a string
 EDGE_FRAME: Final[TypeAdapter[EdgeFrame]] = TypeAdapter(Annotated[EdgeFrame, Field(discriminator="type")])
 
 
@@ -44,7 +43,7 @@ def decode(message: bytes, *, limit: int = MAX_FRAME_BYTES) -> list[ClientFrame 
         raise FrameTooLarge(f"the message has {len(message)} bytes, at most {limit} are taken")
     if len(message) <= _LONGEST_BARE and (bare := _BARE.get(message)) is not None:
         return [bare]
-    if message[:1] == b"{" and not any(each in message for each in _NOT_JSON):
+    if message[:1] == b"{" and b"NaN" not in message and b"Infinity" not in message:  # the parser takes these
         try:
             return [_READ(message)]  # in one go: 2.6 µs for a `connect`, where two steps take 5
         except ValidationError:

@@ -109,16 +109,19 @@ class LiveChannel:
             self._audience = tuple((self._writers or {}).values())
         return self._audience
 
-    def join(self, member: Hashable, write: Write) -> None:
-        """Have publications written by ``write`` from now on."""
+    def join(self, member: Hashable, write: Write) -> bool:
+        """Have publications written by ``write`` from now on; tell whether ``member`` got none before."""
         if self._writers is None:
             if self._alone is None or self._alone == member:
+                joined = self._alone is None
                 self._alone, self._write, self._audience = member, write, None
-                return
+                return joined
             self._writers = dict(zip((self._alone,), self.audience, strict=True))
             self._alone = self._write = None
+        joined = member not in self._writers
         self._writers[member] = write
         self._audience = None
+        return joined
 
     def leave(self, member: Hashable) -> bool:
         """Tell whether publications were written to ``member``; none will be any more."""
@@ -130,6 +133,15 @@ class LiveChannel:
         self._writers = self._writers or None
         self._audience = None
         return True
+
+    def follow(self, member: Hashable, deliver: Deliver) -> bool:
+        """Have publications delivered to the stream ``member`` from now on; tell whether it got none before."""
+        if self.followers is None:
+            self.followers = {}
+        joined = member not in self.followers
+        self.followers[member] = deliver
+        self._following = None
+        return joined
 
     @property
     def following(self) -> tuple[Deliver, ...]:
@@ -229,17 +241,6 @@ class Hub:
         self.dirty: dict[LiveChannel, None] = {}  # with frames to flush, oldest first
         self.woken: dict[Waiter, None] = {}  # oldest first
         self.changes = 0  # of what a writer is to the kernel: times that one was lost, paused or resumed
-
-    def attach(self, live: LiveChannel, member: Hashable, write: Write) -> None:
-        """Deliver ``live`` to ``member`` from now on."""
-        live.join(member, write)
-
-    def follow(self, live: LiveChannel, member: Hashable, deliver: Deliver) -> None:
-        """Deliver ``live`` to the stream ``member`` from now on."""
-        if live.followers is None:
-            live.followers = {}
-        live.followers[member] = deliver
-        live._following = None
 
     def detach(self, live: LiveChannel, member: Hashable, *, now: float) -> None:
         """Stop delivering to ``member``; nothing happens if it is not there."""

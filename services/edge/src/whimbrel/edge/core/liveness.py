@@ -97,8 +97,8 @@ class Liveness:
     def next_due(self, terms: Terms, *, expires: float, now: float, wall: float) -> float:
         """Return when something will be due in an open session whose token ends at ``expires`` (Unix s)."""
         heartbeat = self._pinged + terms.pong if self._pinged else self._heard + terms.ping
-        token = expires + EXPIRY_GRACE_S if self._warned else expires - EXPIRY_NOTICE_S
-        return min(heartbeat, now + token - wall)
+        token = now - wall + (expires + EXPIRY_GRACE_S if self._warned else expires - EXPIRY_NOTICE_S)
+        return heartbeat if heartbeat < token else token
 
     def due(self, terms: Terms, *, expires: float, now: float, wall: float) -> list[Due]:
         """Return what is due in an open session whose token ends at ``expires`` (Unix s), and note it as done."""

@@ -28,7 +28,8 @@ class Admission:
 
     def __init__(self, settings: Settings, users: Users) -> None:
         self.forwarded_header: Final = settings.forwarded_header  # in which proxies say whom a request came from
-        self._settings = settings
+        self._trusted_proxies = settings.trusted_proxies
+        self._connections_per_user = settings.connections_per_user
         self._users = users
         self._turnstile = Turnstile(settings.connects_per_s, BURST_S * settings.connects_per_s)
         rate = settings.address_connects_per_s
@@ -37,7 +38,7 @@ class Admission:
     def connect(self, peername: Any, forwarded: Sequence[str], *, now: float) -> None:
         """Count a connect; ``forwarded`` are the values of ``forwarded_header``. Raises Refusal (429, 503)."""
         peer = str(peername[0]) if peername else ""
-        address = address_of(peer, forwarded, trusted=self._settings.trusted_proxies)
+        address = address_of(peer, forwarded, trusted=self._trusted_proxies)
         # From this machine itself come its developer, its tests, or a proxy that was not told of: no party of its own.
         if not is_local(address) and (wait := self._addresses.take(address, now=now)):
             why = f"at most {self._addresses.rate:g} connects per second from one address"
@@ -53,8 +54,8 @@ class Admission:
 
     def crowd(self, user: str, device: Device | None = None) -> Rejected | None:
         """Return why ``user`` may have no more connections; None where that is fine, or ``device`` is one already."""
-        most = self._settings.connections_per_user
-        if not self._users.crowded(user, device, most):
+        most = self._connections_per_user
+        if not self._users.crowded(user, device, most):  # as nearly always
             return None
         why = f"a user has at most {most} connections to one pod, waiting polls included"
         return Rejected(CloseCode.TOO_MANY_CONNECTIONS, ErrorCode.LIMIT_EXCEEDED, why, spread_ms(CROWDED_S))

@@ -42,8 +42,8 @@ class Connection(Conversation):
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1)
 
     @abstractmethod
-    def _join(self, live: LiveChannel) -> None:
-        """Have what ``live`` brings from now on written to this socket."""
+    def _join(self, live: LiveChannel) -> bool:
+        """Have what ``live`` brings from now on written to this socket; tell whether it was not before."""
 
     # Channels
 
@@ -103,9 +103,8 @@ class Connection(Conversation):
 
     def _attach(self, wanted: Wanted, live: LiveChannel, result: Opened) -> None:
         if self._behind is None:
-            if not live.serves(self):
+            if self._join(live):
                 self.session.tally.sent -= live.delivered
-            self._join(live)
         else:  # the socket is slow: this channel is behind from here on
             end = Position(epoch=result.epoch, offset=result.end) if result.durable else None
             self._behind[wanted.name] = Wanted(wanted.name, wanted.channel, end)

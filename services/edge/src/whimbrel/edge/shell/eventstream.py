@@ -157,8 +157,8 @@ class EventStream(Connection):
 
     # Channels
 
-    def _join(self, live: LiveChannel) -> None:
-        self.pod.hub.follow(live, self, self.deliver)
+    def _join(self, live: LiveChannel) -> bool:
+        return live.follow(self, self.deliver)
 
     def _attach(self, wanted: Wanted, live: LiveChannel, result: Opened) -> None:
         super()._attach(wanted, live, result)

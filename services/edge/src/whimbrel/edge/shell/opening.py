@@ -68,12 +68,15 @@ def _known(wanted: Wanted, live: LiveChannel) -> Opened | None:
     if ring is None:
         return Opened("", 0)
     if position is not None:
-        if position.epoch != live.epoch or not ring.floor <= position.offset <= ring.head:
+        offset = position.offset
+        if position.epoch != live.epoch or not ring.floor <= offset <= ring.head:
             return None
-        missed: Sequence[Stored] | None = ring.since(position.offset)
+        if offset == ring.head:  # as of most who come back
+            return Opened(live.epoch, offset, True)
+        missed: Sequence[Stored] | None = ring.since(offset)
         if missed and wanted.channel.namespace == USER_NAMESPACE:
             missed = shown(missed, now=rfc3339_now())
-        return None if missed is None else Opened(live.epoch, position.offset, True, missed)
+        return None if missed is None else Opened(live.epoch, offset, True, missed)
     if wanted.last is None and (not wanted.from_mark or ring.nothing_retained):
         return Opened(live.epoch, ring.head)
     return None

@@ -72,6 +72,18 @@ class User:
     def devices(self, devices: tuple[Device, ...]) -> None:
         self._device, self._devices = (devices[0], ()) if len(devices) == 1 else (None, devices)
 
+    def add(self, device: Device) -> None:
+        """Count ``device`` in; nothing happens if it is."""
+        if self._device is None and not self._devices:
+            self._device = device
+        elif device not in self.devices:
+            self.devices = (*self.devices, device)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no session is there."""
+        return self._device is None and not self._devices
+
     @property
     def subject(self) -> str:
         """Where the router tells of the user."""
@@ -113,7 +125,7 @@ class Users:
         if user is None:
             user = self._users[name] = User(name, self._heard, now)
             user.subscription = self._connection.attach(user.subject, user)
-        if not user.devices:
+        if user.alone:
             user.idle_since = now
         return user
 
@@ -147,13 +159,12 @@ class Users:
     def crowded(self, name: str, device: Device | None, most: int) -> bool:
         """Tell whether user ``name`` has ``most`` devices already, and ``device`` is none of them."""
         user = self._users.get(name)
-        return user is not None and len(user.devices) >= most and device not in user.devices
+        return user is not None and not user.alone and len(user.devices) >= most and device not in user.devices
 
     def attach(self, identity: Identity, device: Device, *, now: float) -> None:
         """Watch the user of ``identity``, and tell ``device`` of changes from now on."""
         user = self.watch(identity.user, now=now)
-        if device not in user.devices:
-            user.devices = (*user.devices, device)
+        user.add(device)
         if user.groups is None:  # resumed by a grant, which knows them
             user.groups = group_set(identity.groups - identity.token_groups)
 

@@ -122,5 +122,5 @@ class WebSocket(Connection):
         reason = code.slug.encode()
         self.transport.write(bytes((_FIN_CLOSE, 2 + len(reason))) + int(code).to_bytes(2, "big") + reason)
 
-    def _join(self, live: LiveChannel) -> None:
-        self.pod.hub.attach(live, self, self._write)
+    def _join(self, live: LiveChannel) -> bool:
+        return live.join(self, self._write)
