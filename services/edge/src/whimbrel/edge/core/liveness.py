@@ -5,6 +5,7 @@ Times are seconds of a monotonic clock, ``wall`` is Unix seconds.
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import ceil
 from typing import Final
 
 from whimbrel.protocol.limits import (
@@ -43,6 +44,7 @@ class Due(Enum):
 
 
 AGE_SPREAD: Final = 0.25  # of the most: who came together leaves over a quarter of an hour of each hour
+BEAT: Final = 0.04  # of the ping interval, a second of 25: pings wait that long at most, and go out together
 _NEVER: Final = 0.0
 
 
@@ -96,7 +98,11 @@ class Liveness:
 
     def next_due(self, terms: Terms, *, expires: float, now: float, wall: float) -> float:
         """Return when something will be due in an open session whose token ends at ``expires`` (Unix s)."""
-        heartbeat = self._pinged + terms.pong if self._pinged else self._heard + terms.ping
+        if self._pinged:
+            heartbeat = self._pinged + terms.pong
+        else:  # together with others: a ping alone finds no cache warm, and its pong wakes us alone
+            beat = terms.ping * BEAT
+            heartbeat = ceil((self._heard + terms.ping) / beat) * beat
         token = now - wall + (expires + EXPIRY_GRACE_S if self._warned else expires - EXPIRY_NOTICE_S)
         return heartbeat if heartbeat < token else token
 
