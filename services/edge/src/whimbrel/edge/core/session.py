@@ -264,9 +264,9 @@ class Session(Intake):
 
     def deadline(self, *, now: float, wall: float) -> float:
         """Return when ``tick`` wants to be called."""
-        if self.state is not State.OPEN:
+        if self.state is not State.OPEN or self.identity is None:
             return self.overdue(self.terms)
-        due = self.next_due(self.terms, expires=self._known.expires, now=now, wall=wall)
+        due = self.next_due(self.terms, expires=self.identity.expires, now=now, wall=wall)
         return min(due, self._ends) if self.aged(self.terms, share=1.0) < due else due
 
     def tick(self, *, now: float, wall: float) -> list[Effect]:

@@ -51,12 +51,17 @@ class Bus:
 
     # Channels
 
-    def hold(self, channel: Channel, *, durable: bool, now: float) -> LiveChannel:
-        """Return the pod's view of ``channel``, subscribing to it if it is new; ``opened`` may still be false."""
+    def held(self, channel: Channel, *, now: float) -> LiveChannel | None:
+        """Return the pod's view of ``channel`` if it has one."""
         live = self._hub.channels.get(channel)
         if live is not None:
             live.idle_since = now  # somebody is on the way: it must not be forgotten meanwhile
-        else:
+        return live
+
+    def hold(self, channel: Channel, *, durable: bool, now: float) -> LiveChannel:
+        """Return the pod's view of ``channel``, subscribing to it if it is new; ``opened`` may still be false."""
+        live = self.held(channel, now=now)
+        if live is None:
             live = LiveChannel(channel, durable=durable, epoch=self.streams.epoch(channel) if durable else "", now=now)
             self._hub.channels[channel] = live
             listener = self.hearing.listener(live)

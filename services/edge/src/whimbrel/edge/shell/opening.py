@@ -120,7 +120,9 @@ class Openings:
         found: list[Recalled] = []
         unknown = False
         for each in wanted:
-            live = self._bus.hold(each.channel, durable=self.durable(each.channel.namespace), now=now)
+            live = self._bus.held(each.channel, now=now)
+            if live is None:
+                live = self._bus.hold(each.channel, durable=self.durable(each.channel.namespace), now=now)
             result = _known(each, live)
             if result is None:
                 unknown = True  # but all of them are held: the bus opens them together
