@@ -10,7 +10,7 @@ from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import Peer, Wire, commands, message, poll, request, upgrade
 from tests.support.waiting import within
-from whimbrel.edge.shell import frontdoor
+from whimbrel.edge.shell import frontdoor, visit
 from whimbrel.edge.shell.httpwire import MAX_HEAD_BYTES
 from whimbrel.edge.shell.poll import Poll
 from whimbrel.protocol.limits import MAX_BODY_BYTES
@@ -185,7 +185,7 @@ async def test_between_two_polls_a_connection_is_kept_longer_than_a_request_may_
             await other.ended()
         wire.send(poll(token, {"inbox": None}))
         assert (await wire.answer()).status == 200, "though two others were cut meanwhile"
-        monkeypatch.setattr(frontdoor, "KEEP_ALIVE_S", 0.1)
+        monkeypatch.setattr(visit, "KEEP_ALIVE_S", 0.1)
         wire.send(poll(token, {"inbox": None}))
         assert (await wire.answer()).status == 200
         assert await wire.ended() == b""
@@ -279,7 +279,7 @@ async def test_who_is_still_sending_what_was_refused_gets_the_answer_not_a_reset
 
 
 async def test_who_does_not_close_behind_a_refusal_is_cut(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontdoor, "LINGER_S", 0.1)
+    monkeypatch.setattr(visit, "LINGER_S", 0.1)
     wire = await edge.wire()
     wire.send(request("GET", "/v1/poll"))
     assert (await wire.answer()).status == 401
