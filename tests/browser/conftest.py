@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orders.events import Press
 from tests.browser.tabs import FLAGS
@@ -16,6 +17,8 @@ from tests.support.dev import Development
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = ROOT / ".cache" / "screenshots"
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+
+OpenWindow = Callable[..., Awaitable[Page]]
 
 
 def need_chromium() -> None:
@@ -38,28 +41,45 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
             one.stop()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium, for all tests of a module: each of them opens a profile of its own."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
         await browser.close()
 
 
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page; what it writes to the console as an error fails the test."""
-    context = await browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    page = await context.new_page()
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_window(browser: Browser) -> AsyncIterator[OpenWindow]:
+    """Return a function that opens an empty page in a profile of its own.
+
+    What a page writes to the console as an error fails the test. Nothing moves by itself: without a GPU, to paint what
+    moves takes three times the CPU of all else.
+    """
+    contexts: list[BrowserContext] = []
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    await context.close()
+
+    async def open_window(**options: Any) -> Page:
+        context = await browser.new_context(reduced_motion="reduce", **options)
+        contexts.append(context)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        return page
+
+    yield open_window
+    for context in contexts:
+        await context.close()
     assert not faults
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(open_window: OpenWindow) -> Page:
+    """An empty page."""
+    return await open_window(viewport={"width": 1440, "height": 900}, color_scheme="light")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def press(shop: Development) -> AsyncIterator[Press]:
     """Publishes domain events, each acknowledged, with the credentials of a domain team."""
     press = await Press.connect(shop.nats)

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
-from playwright.async_api import Browser, Page, WebSocket, expect
+from playwright.async_api import Page, WebSocket, expect
 
 from orders.events import BOARD, Event, Press
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.conftest import SCREENSHOTS, OpenWindow
 from tests.support.dev import Development
 
 PATIENCE_MS: Final = 15_000
 SILENCE_MS = 60_000  # a link that broke without a word is found after ping + pong, and then replaced
 CARRIERS: Final = {"websocket": "WebSocket", "sse": "event stream", "poll": "long-poll"}
 expect.set_options(timeout=PATIENCE_MS)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def open_as(page: Page, shop: Development, user: str) -> None:
@@ -105,9 +106,11 @@ async def test_transports_change_while_events_come(page: Page, shop: Development
     await expect(page.get_by_test_id("connects")).to_contain_text("opened 1×")
 
 
-async def test_what_is_written_and_watched_outlives_an_absence(browser: Browser, page: Page, shop: Development) -> None:
+async def test_what_is_written_and_watched_outlives_an_absence(
+    open_window: OpenWindow, page: Page, shop: Development
+) -> None:
     await open_as(page, shop, "alice")
-    others = await browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    others = await open_window(viewport={"width": 390, "height": 844}, color_scheme="dark")
     await open_as(others, shop, "bob")
     text, watched = page.get_by_test_id("note-text"), page.get_by_test_id("watched-live")
     notes = page.get_by_test_id("notes").locator("li")
@@ -150,10 +153,10 @@ async def test_a_browser_without_a_network_finds_out_by_itself(page: Page, shop:
 
 
 async def test_two_users_and_a_group_each_see_their_own(
-    browser: Browser, page: Page, shop: Development, press: Press
+    open_window: OpenWindow, page: Page, shop: Development, press: Press
 ) -> None:
     await open_as(page, shop, "alice")
-    others = await browser.new_page(viewport={"width": 800, "height": 1000})
+    others = await open_window(viewport={"width": 800, "height": 1000})
     await open_as(others, shop, "bob")
 
     await note(press, "for-bob", range(1, 4), users=["bob"])
@@ -217,7 +220,7 @@ async def test_a_cut_line_is_told_in_words(transport: str, page: Page, shop: Dev
 
 
 async def test_unread_counts_more_than_is_shown_and_is_the_same_on_all_devices(
-    browser: Browser, page: Page, shop: Development, press: Press
+    open_window: OpenWindow, page: Page, shop: Development, press: Press
 ) -> None:
     await open_as(page, shop, "bob")
     await page.get_by_test_id("mark-read").click()
@@ -226,7 +229,7 @@ async def test_unread_counts_more_than_is_shown_and_is_the_same_on_all_devices(
     await expect(page.locator('[data-testid="inbox"] li')).to_have_count(40)
     await expect(page.get_by_test_id("unread")).to_have_text(re.compile(r"^[6-9]\d$"))
 
-    another_device = await browser.new_page()
+    another_device = await open_window()
     await open_as(another_device, shop, "bob")
     last = another_device.locator(f'[data-testid="inbox"] [data-event-id="{ids[-1]}"]')
     await expect(last).to_have_class("unread")

@@ -41,7 +41,7 @@ def test_a_session_is_followed_from_its_beginning_to_its_end(development: Develo
     shown = development.whimbrel("why", name).stdout
     assert f"{name} of why-alice ended: network" in shown
     assert "1 received, 1 sent" in shown
-    assert "by websocket on dev" in shown
+    assert "by websocket on edge" in shown
 
 
 def test_a_session_is_known_after_its_edge_was_killed(development: Development) -> None:

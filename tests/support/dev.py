@@ -1,8 +1,8 @@
 """The real thing: `whimbrel dev` on free ports with a store of its own, as every developer runs it.
 
 In a conftest: ``from tests.support.dev import development as development, start_development as start_development``.
-``development`` is one installation per test module; ``start_development()`` starts one for a single test, with
-options. Both end with everything they started.
+``development`` is one installation for all tests of the folder; ``start_development()`` starts one for a single test,
+with options. Both end with everything they started.
 """
 
 import json
@@ -158,9 +158,9 @@ def start_development(tmp_path: Path) -> Iterator[Callable[..., Development]]:
         _end(one)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """One installation for all tests of a module."""
+    """One installation for all tests of a folder: to start one costs 4 s of CPU."""
     with running(tmp_path_factory.mktemp("development")) as one:
         yield one
 
