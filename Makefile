@@ -49,7 +49,6 @@ lint: .venv/.installed  ## check format, lint, layers, the tree, and that genera
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/python -m whimbrel.protocol.contract --check
-	$(BIN)/python clients/python/reference.py --check
 	$(BIN)/pytest --quiet tests/architecture
 
 .PHONY: types

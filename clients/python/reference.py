@@ -66,7 +66,7 @@ def source(node: ast.AST) -> str:
 def exports() -> Iterator[Export]:
     """Yield what the package exports, by module, each in the order in which it is defined."""
     origins = imported(parsed(PACKAGE))
-    for module in sorted(set(origins.values()), key=lambda module: (*HEADINGS, module).index(module)):
+    for module in sorted(set(origins.values()), key=lambda module: ((*HEADINGS, module).index(module), module)):
         tree = parsed(module)
         for node in tree.body:
             yield from (Export(name, module, node) for name in defined(node) if origins.get(name) == module)

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 from tests.architecture.tree import ROOT, tracked
 
@@ -13,6 +14,12 @@ def test_make_help_lists_every_target_and_stays_short() -> None:
     targets = re.findall(r"(?m)^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text())
     assert [line.split()[1] for line in listed] == targets
     assert len(targets) <= MOST_TARGETS
+
+
+def test_the_reference_of_the_python_client_says_what_its_docstrings_say_now() -> None:
+    command = [sys.executable, str(ROOT / "clients/python/reference.py"), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_every_relative_link_leads_to_a_file() -> None:
