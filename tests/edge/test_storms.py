@@ -15,6 +15,7 @@ from whimbrel.edge.core.effects import Wanted
 from whimbrel.edge.core.subscription import Opened
 from whimbrel.edge.shell import batches as storm_batches
 from whimbrel.edge.shell.batches import MAX_BATCH, MAX_UNDER_WAY, Batches, ServiceUnavailable
+from whimbrel.edge.shell.bus import pace_s
 from whimbrel.edge.shell.streams import Head, Streams
 from whimbrel.protocol.channels import Channel, inbox_of
 from whimbrel.protocol.limits import RING_PUBLICATIONS
@@ -118,6 +119,10 @@ async def test_a_storm_reads_the_heads_of_its_channels_together(edge: Edge, monk
     assert all(isinstance(each.complete(), Opened) for each in openings)
     assert sum(reads) == 20
     assert len(reads) < 10
+
+
+async def test_the_more_channels_come_the_longer_they_are_collected_up_to_a_tenth_of_a_second() -> None:
+    assert [pace_s(opened) for opened in (1, 16, 32, 160, 10_000)] == [0.01, 0.01, 0.02, 0.1, 0.1]
 
 
 async def test_an_empty_inbox_is_told_from_a_position_that_can_be_proved_later(edge: Edge) -> None:
