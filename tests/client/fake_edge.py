@@ -1,7 +1,7 @@
 """An edge in this process that does what a test tells it: it drops, repeats, forgets, refuses and keeps silent."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -76,8 +76,7 @@ class FakeEdge:
         self.refused: dict[str, tuple[int, str]] = {"secret:1": (103, "permission_denied")}
         self.granted: list[str] = []  # channels that it opens by itself
         self.tokens: Callable[[str], tuple[int, str] | None] = lambda token: None  # a refusal, or None
-        self.upgrade: str = "accept"  # or "refuse", "hang"
-        self.streaming: str = "accept"  # or "refuse", "hold": a proxy keeps what is said to itself
+        self.upgrade: str = "accept"  # or "hang"
         self.polling: bytes | None = None  # an answer instead of polling
         self.transports: Json = {
             "transports": ["websocket", "sse", "poll"],
@@ -86,15 +85,13 @@ class FakeEdge:
             "poll": {"interval": 0},
         }
         self.ping, self.pong, self.expires_in = 25.0, 10.0, 3600
-        self.live: Callable[[str, Json], Sequence[Json]] = lambda channel, publication: [publication]
         self.silent: set[str] = set()  # types of frames that it leaves unanswered
         self.connections: list[Connection] = []
         self.connects: list[Json] = []
         self.polls: list[Json] = []
         self.commands: list[Json] = []
-        self.upgrades = self.streams_asked = 0
+        self.upgrades = 0
         self.requests = 0  # over HTTP
-        self.advised = 0
         self.published: dict[str, Json] = {}
         self._told: dict[str, list[Json]] = {}  # what ephemeral channels have for whoever polls
         self._changed = asyncio.Event()
@@ -132,16 +129,15 @@ class FakeEdge:
         return self.streams.setdefault(channel, FakeStream())
 
     def publish(self, channel: str, data: Any, event: str = "order.changed") -> Json:
-        """Store a publication and deliver it to whom it concerns, as ``live`` says."""
+        """Store a publication and deliver it to whom it concerns."""
         if channel in self.ephemeral:
             publication = {"type": "publication", "event": event, "event_id": "x", "time": "t", "data": data}
             self._told.setdefault(channel, []).append(publication | {"channel": channel})
         else:
             publication = self.stream(channel).append(event, data)
-        for each in self.live(channel, publication | {"channel": channel}):
-            for connection in self.connections:
-                if channel in connection.channels:
-                    connection.socket.send(each)
+        for connection in self.connections:
+            if channel in connection.channels:
+                connection.socket.send(publication | {"channel": channel})
         self._wake()
         return publication
 
@@ -190,9 +186,6 @@ class FakeEdge:
         self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.upgrades += 1
-        if self.upgrade == "refuse":
-            writer.write(http_response(403, "this proxy knows no WebSocket"))
-            return
         if self.upgrade == "hang":
             await asyncio.Event().wait()
         socket = Socket(reader, writer)
@@ -212,12 +205,8 @@ class FakeEdge:
 
     async def _events(self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve a stream until it ends; False: the request is to be answered like any other."""
-        self.streams_asked += 1
-        self._wake_watchers()
-        if self.streaming == "refuse" or self.tokens(request.bearer) is not None:
+        if self.tokens(request.bearer) is not None:
             return False
-        if self.streaming == "hold":
-            await asyncio.Event().wait()
         stream = EventSocket(reader, writer)
         connection = Connection(stream)
         stream.accept()
@@ -323,11 +312,7 @@ class FakeEdge:
         if refusal is not None:
             return problem(401, *refusal)
         if request.path.endswith("/v1/transports"):
-            self.advised += 1
-            self._wake_watchers()
             return http_response(200, self.transports)
-        if request.path.endswith("/v1/sse"):
-            return http_response(404, "nothing is known of streams here")
         if self.polling is not None:
             return self.polling
         body = _parse(request.body)

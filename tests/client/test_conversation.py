@@ -1,4 +1,4 @@
-"""A client and an edge over real sockets, on both transports: what an application sees."""
+"""What is particular to the Python client over real sockets; what every client does is in tests/conversations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,29 +42,6 @@ async def until(client: Client, state: State) -> StateChange:
     raise AssertionError(f"the client closed before it was {state}")
 
 
-async def test_publications_arrive_in_order_with_their_position(
-    edge: FakeEdge, client_of: MakeClient, transport: str
-) -> None:
-    async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
-        for number in range(5):
-            edge.publish("orders:42", {"number": number})
-        assert await take(orders, 5) == [{"number": number} for number in range(5)]
-        assert orders.position == Position(epoch="e1", offset=15)
-        assert client.state is State.CONNECTED
-
-
-async def test_what_was_missed_arrives_once_after_the_connection_broke(edge: FakeEdge, client_of: MakeClient) -> None:
-    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
-        edge.publish("orders:42", 1)
-        assert await take(orders, 1) == [1]
-        edge.drop()
-        edge.publish("orders:42", 2)
-        edge.publish("orders:42", 3)
-        assert await take(orders, 2) == [2, 3]
-        assert edge.connects[1]["channels"]["orders:42"] == {"epoch": "e1", "offset": 3}
-        assert edge.connects[1]["resume"] == "grant-1"
-
-
 async def test_an_edge_that_was_away_is_found_again(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
     async with client_of(edge, transport=transport) as client, client.subscribe("orders:42") as orders:
         edge.publish("orders:42", 1)
@@ -75,35 +52,6 @@ async def test_an_edge_that_was_away_is_found_again(edge: FakeEdge, client_of: M
         edge.stream("orders:42").append("order.changed", 2)
         await edge.restart()
         assert await take(orders, 1) == [2]
-
-
-@pytest.mark.parametrize(("first", "then"), [("websocket", "poll"), ("poll", "websocket")])
-async def test_a_position_is_good_on_every_transport(
-    edge: FakeEdge, client_of: MakeClient, first: str, then: str
-) -> None:
-    async with client_of(edge, transport=first) as client, client.subscribe("orders:42") as orders:
-        edge.publish("orders:42", 1)
-        await take(orders, 1)
-        kept = orders.position
-    for number in (2, 3):
-        edge.publish("orders:42", number)
-    async with client_of(edge, transport=then) as client, client.subscribe("orders:42", position=kept) as orders:
-        assert await take(orders, 2) == [2, 3]
-
-
-async def test_duplicates_and_gaps_of_the_edge_do_not_reach_the_application(
-    edge: FakeEdge, client_of: MakeClient
-) -> None:
-    async with client_of(edge) as client, client.subscribe("orders:42") as orders:
-        edge.live = lambda channel, publication: [publication, publication]
-        edge.publish("orders:42", 1)
-        edge.live = lambda channel, publication: []
-        edge.publish("orders:42", 2)
-        edge.live = lambda channel, publication: [publication]
-        edge.publish("orders:42", 3)
-        assert await take(orders, 3) == [1, 2, 3]
-        asked = [frame for frame in edge.connections[0].frames if frame["type"] == "subscribe"]
-        assert asked[-1]["position"] == {"epoch": "e1", "offset": 3}
 
 
 async def test_a_history_that_was_lost_is_told_and_the_iteration_goes_on_behind_it(
@@ -217,19 +165,6 @@ async def test_a_request_without_an_answer_times_out(edge: FakeEdge, client_of: 
             await client.ack("orders:42", 7, timeout=0.05)
 
 
-async def test_a_publish_is_repeated_over_the_next_connection_and_stored_once(
-    edge: FakeEdge, client_of: MakeClient
-) -> None:
-    edge.silent = {"publish"}
-    async with client_of(edge) as client:
-        publishing = asyncio.create_task(client.publish("orders:42", "e", 1))
-        await edge.until(lambda: edge.connections and edge.connections[-1].frames[-1]["type"] == "publish")
-        edge.silent = set()
-        edge.drop()
-        assert await publishing == 3
-        assert len(edge.stream("orders:42").publications) == 1
-
-
 @pytest.mark.parametrize(
     "publish",
     [
@@ -310,13 +245,6 @@ async def test_a_closed_client_ends_iterations_and_refuses_requests(edge: FakeEd
 
 async def _all(subscription: Subscription) -> list[Publication]:
     return [publication async for publication in subscription]
-
-
-async def test_an_unsubscribed_channel_is_told_to_the_edge(edge: FakeEdge, client_of: MakeClient) -> None:
-    async with client_of(edge) as client:
-        async with client.subscribe("orders:42"):
-            assert "orders:42" in edge.connections[0].channels
-        await edge.until(lambda: "orders:42" not in edge.connections[0].channels)
 
 
 async def test_misuse_is_told_with_the_way_out(edge: FakeEdge, client_of: MakeClient) -> None:

@@ -3,6 +3,7 @@
 
 import { createInterface } from "node:readline";
 import { Whimbrel } from "../../src/index.js";
+import "../../src/transports/fallback.js"; // at hand: a clock that is held must not outrun the disk
 
 /**
  * @import { Position } from "../../src/protocol.gen.js"
