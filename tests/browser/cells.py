@@ -20,6 +20,7 @@ from whimbrel.cli.chaos import ChaosProxy, Network
 PING_S: Final = 3  # the edge's, shorter than in production so that what waits for a heartbeat does not wait long
 PONG_S: Final = 2
 PATIENCE_S: Final = 90.0
+GONE_S: Final = PING_S + PONG_S + 15.0  # … on a busy machine: what is never let go of is not gone then either
 BATCH: Final = 5
 GOOD: Final = Network()
 
@@ -34,6 +35,8 @@ class Outcome:
     """… after a reload of a page that remembers which transport worked."""
     gone_s: float | None = None
     """Until the edge had let go of the connection."""
+    back_ms: int | None = None
+    """From when the page could hear again until it was told all that it had missed."""
 
 
 @dataclass
@@ -128,7 +131,9 @@ class Reader:
         return told
 
 
-Story = Callable[[Reader], Awaitable[float | None]]
+Away = dict[str, Any]
+"""How long it took the edge to notice (`gone_s`), and the page to be told all (`back_ms`): what an Outcome adds."""
+Story = Callable[[Reader], Awaitable[Away]]
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,7 @@ class Cell:
     """At chaos."""
     script: str = ""
     story: Story | None = None
-    """Returns when the edge had let go of the connection, where that is the point of it. Without a story, a page that
-    fell back is loaded once more, and uses at once what it remembers.
-    """
+    """Without one, a page that fell back is loaded once more, and uses at once what it remembers."""
 
 
 async def play(cell: Cell, edge: Edge, networks: Networks, browser: Browser) -> Outcome:
@@ -180,7 +183,7 @@ async def play(cell: Cell, edge: Edge, networks: Networks, browser: Browser) -> 
             first_ms = told["firstMs"]
             assert told["firstBy"] == cell.transport, told
             if cell.story is not None:
-                return Outcome(first_ms, gone_s=await cell.story(reader))
+                return Outcome(first_ms, **await cell.story(reader))
             if cell.transport == "websocket":
                 return Outcome(first_ms)
             await reader.begin()
@@ -192,7 +195,7 @@ async def play(cell: Cell, edge: Edge, networks: Networks, browser: Browser) -> 
             await reader.close()
 
 
-async def is_cut(reader: Reader) -> None:
+async def is_cut(reader: Reader) -> Away:
     """Publish whenever the proxy has cut the line; that is no reason to try another transport."""
     for connects in (2, 3):
         await reader.until(f"client.counters.connects >= {connects}")
@@ -200,9 +203,10 @@ async def is_cut(reader: Reader) -> None:
     told = await reader.expect_all()
     assert told["sockets"] == told["counters"]["connects"], told
     assert told["transport"] == "websocket", told
+    return {}
 
 
-async def loses_its_network(reader: Reader) -> float:
+async def loses_its_network(reader: Reader) -> Away:
     """Publish while nothing passes and nobody tells the edge."""
     place = reader.place
     place.chaos.network = Network(silent=True)
@@ -212,11 +216,10 @@ async def loses_its_network(reader: Reader) -> float:
     await reader.publish()
     place.chaos.network = GOOD
     await reader.tab.offline(False)
-    await reader.expect_all()
-    return gone_s
+    return {"gone_s": gone_s, "back_ms": await caught_up(reader)}
 
 
-async def is_frozen(reader: Reader) -> float:
+async def is_frozen(reader: Reader) -> Away:
     """Publish while the page's process stands still."""
     browser = reader.place.browser
     await browser.freeze()
@@ -226,11 +229,10 @@ async def is_frozen(reader: Reader) -> float:
         await reader.publish()
     finally:
         await browser.thaw()
-    await reader.expect_all()
-    return gone_s
+    return {"gone_s": gone_s, "back_ms": await caught_up(reader)}
 
 
-async def is_closed(reader: Reader) -> float:
+async def is_closed(reader: Reader) -> Away:
     """Close the tab, on each transport."""
     clock, gone_s = asyncio.get_running_loop(), []
     for transport in ("websocket", "sse", "poll"):
@@ -243,15 +245,23 @@ async def is_closed(reader: Reader) -> float:
         await reader.close()
         await gone(reader.place)
         gone_s.append(clock.time() - began)
-    return max(gone_s)
+    return {"gone_s": max(gone_s)}
 
 
 async def gone(place: Place) -> float:
     """Wait until the edge has no client any more; return after how many seconds."""
     clock = asyncio.get_running_loop()
     began = clock.time()
-    await eventually(lambda: not any(place.edge.pod.counters.open.values()), PATIENCE_S)
+    await eventually(lambda: not any(place.edge.pod.counters.open.values()), GONE_S)
     return clock.time() - began
+
+
+async def caught_up(reader: Reader) -> int:
+    """Wait until the page was told everything; return after how many milliseconds."""
+    clock = asyncio.get_running_loop()
+    began = clock.time()
+    await reader.expect_all()
+    return round((clock.time() - began) * 1000)
 
 
 CELLS: Final = (

@@ -1,8 +1,8 @@
 """The page in a real browser, on top of the real processes with the example."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,22 +11,31 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orders.events import Press
+from tests.browser.networks import CHROMIUM, Absent
 from tests.browser.tabs import FLAGS
 from tests.support.dev import Development
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = ROOT / ".cache" / "screenshots"
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 
 OpenWindow = Callable[..., Awaitable[Page]]
 
 
-def need_chromium() -> None:
-    """Skip where there is none, but in CI fail."""
-    if CHROMIUM is None:
+@contextmanager
+def what_is_installed() -> Iterator[None]:
+    """Skip where a program is missing, and say what to install; in CI nothing may be missing."""
+    try:
+        yield
+    except Absent as absent:
         if "CI" in os.environ:
-            pytest.fail("there is no Chromium: .ci/run installs it")
-        pytest.skip("there is no Chromium on this machine (on Debian: apt-get install chromium)")
+            pytest.fail(f"{absent}: .ci/run installs it")
+        pytest.skip(str(absent))
+
+
+def need_chromium() -> str:
+    """Return where it is."""
+    with what_is_installed():
+        return CHROMIUM.path()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 async def browser() -> AsyncIterator[Browser]:
     """Headless Chromium, for all tests of a module: each of them opens a profile of its own."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=need_chromium(), args=list(FLAGS))
         yield browser
         await browser.close()
 

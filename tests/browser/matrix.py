@@ -20,7 +20,10 @@ from tests.edge.edges import Edge
 PAGE: Final = ROOT / "docs/explanation/transports.md"
 BEGIN: Final = "<!-- begin: python -m tests.browser.matrix --write -->\n"
 END: Final = "<!-- end -->\n"
-HEAD: Final = ("network", "transport", "first event, ms", "… after a reload, ms", "gone from the edge, s")
+HEAD: Final = (
+    *("network", "transport", "first event, ms", "… after a reload, ms"),
+    *("gone from the edge, s", "caught up after, ms"),
+)
 WORDS: Final = {"websocket": "WebSocket", "sse": "event stream", "poll": "long-poll"}
 NOTHING: Final = "–"
 
@@ -36,14 +39,14 @@ def rows(results: Results) -> list[list[str]]:
 def _figures(cell: Cell, results: Results) -> list[str]:
     each = [results.get((cell.title, name), ()) for name in (Chromium.name, Firefox.name)]
     return [
-        _pair([_median([one.first_ms for one in outcomes]) for outcomes in each]),
-        _pair([_median([one.again_ms for one in outcomes if one.again_ms is not None]) for outcomes in each]),
-        _pair([_median([one.gone_s for one in outcomes if one.gone_s is not None], digits=1) for outcomes in each]),
+        _pair([_median([getattr(one, figure) for one in outcomes], digits) for outcomes in each])
+        for figure, digits in (("first_ms", 0), ("again_ms", 0), ("gone_s", 1), ("back_ms", 0))
     ]
 
 
-def _median(values: Sequence[float], digits: int = 0) -> str:
-    return f"{statistics.median(values):.{digits}f}" if values else NOTHING
+def _median(values: Sequence[float | None], digits: int) -> str:
+    there = [value for value in values if value is not None]
+    return f"{statistics.median(there):.{digits}f}" if there else NOTHING
 
 
 def _pair(values: Sequence[str]) -> str:
@@ -60,8 +63,9 @@ def table(page: str) -> list[list[str]]:
 def section(results: Results, versions: Sequence[str], rounds: int) -> str:
     """Return what stands between the marks."""
     load, cores = os.getloadavg()[0], os.cpu_count()
+    played = "one round" if rounds == 1 else f"medians of {rounds} rounds"
     said = (
-        f"{' / '.join(versions)}; medians of {rounds} rounds on {cores} cores, load average {load:.1f}. "
+        f"{' / '.join(versions)}; {played} on {cores} cores, load average {load:.1f}. "
         f"The edge's `ping` + `pong` were {PING_S} + {PONG_S} s here, 25 + 10 s by default."
     )
     lines = [HEAD, ["---"] * len(HEAD), *rows(results)]

@@ -5,15 +5,15 @@ tests.browser.matrix`, through all of them.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from tests.browser.cells import CELLS, Cell, an_installation, play
+from tests.browser.conftest import what_is_installed
 from tests.browser.firefox import Firefox
-from tests.browser.networks import CHROMIUM, FIREFOX, Absent, Networks
+from tests.browser.networks import CHROMIUM, FIREFOX, Networks
 from tests.browser.tabs import Browser, Chromium
 from tests.edge.edges import Edge
 
@@ -21,17 +21,6 @@ IN_CI = "CI" in os.environ
 TELLING = [cell for cell in CELLS if IN_CI or cell.telling]
 Installation = tuple[Edge, Networks]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@contextmanager
-def what_is_installed() -> Iterator[None]:
-    """Skip where a program is missing, and say what to install; in CI nothing may be missing."""
-    try:
-        yield
-    except Absent as absent:
-        if IN_CI:
-            pytest.fail(f"{absent}: .ci/run installs it")
-        pytest.skip(str(absent))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
