@@ -35,7 +35,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--events", type=int, default=30, help="at least, of each of six teams in a run (default %(default)s)"
     )
-    parser.add_argument("--pause", type=float, default=0.005, help="s between a team's events (default %(default)s)")
+    parser.add_argument("--pause", type=float, default=0.2, help="s between a team's events (default %(default)s)")
     parser.add_argument("--patience", type=float, default=90, help="s for all to be well again (default %(default)s)")
     parser.add_argument("--nats-servers", default="3", choices=("1", "3"))
     parser.add_argument("--edges", type=int, default=2, choices=(1, 2))

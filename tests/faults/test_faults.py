@@ -27,7 +27,7 @@ def test_under_faults_nothing_is_lost_and_planted_bugs_are_found() -> None:
         "--seconds",
         "1",
         "--pause",
-        "0.005",
+        "0.1",
     )
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *options, "--bugs", "drop", "--one-in", "50"],
