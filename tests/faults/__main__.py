@@ -27,7 +27,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="how many (default %(default)s)")
     parser.add_argument(
-        "--abreast", type=int, default=3, help="installations that have runs at the same time (default %(default)s)"
+        "--abreast", type=int, default=4, help="installations that have runs at the same time (default %(default)s)"
     )
     parser.add_argument("--minutes", type=float, default=60, help="begin no run after that (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first run (default %(default)s)")

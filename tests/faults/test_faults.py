@@ -28,6 +28,8 @@ def test_under_faults_nothing_is_lost_and_planted_bugs_are_found() -> None:
         "1",
         "--pause",
         "0.1",
+        "--events",
+        "3",
     )
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *options, "--bugs", "drop", "--one-in", "50"],
