@@ -17,8 +17,9 @@ from tests.docs.pages import blocks
 from tests.support.waiting import Collected, within
 from whimbrel.client import Client, Position
 
-TUTORIAL = blocks("tutorials/your-first-channel.md")
-expect.set_options(timeout=60_000)
+PATIENCE_S: Final = 60.0
+PATIENCE_MS: Final = PATIENCE_S * 1_000
+TUTORIAL: Final = blocks("tutorials/your-first-channel.md")
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +44,21 @@ async def test_the_tutorial_leads_to_a_page_that_shows_a_channel_live_and_after_
     live, away = TUTORIAL[5:]
     await page.goto(clone.site)
     events = page.locator("#events li")
-    await expect(page.locator("#state")).to_have_text("connected")
+    await expect(page.locator("#state")).to_have_text("connected", timeout=PATIENCE_MS)
 
     clone.do(live)
-    await expect(events).to_have_text(['order.paid {"total":249}'])
+    await expect(events).to_have_text(['order.paid {"total":249}'], timeout=PATIENCE_MS)
 
     clone.do(away)
     missed = ["order.packed null", 'order.shipped {"carrier":"DHL"}']
-    await expect(events).to_have_text(['order.paid {"total":249}', *(f"{each}, read back" for each in missed)])
+    await expect(events).to_have_text(
+        ['order.paid {"total":249}', *(f"{each}, read back" for each in missed)], timeout=PATIENCE_MS
+    )
 
     await page.reload()
-    await expect(events).to_have_text([f"{each}, read back" for each in ['order.paid {"total":249}', *missed]])
+    await expect(events).to_have_text(
+        [f"{each}, read back" for each in ['order.paid {"total":249}', *missed]], timeout=PATIENCE_MS
+    )
 
 
 async def test_the_guide_of_asyncio_follows_a_channel(printed: Collected[str], press: Press) -> None:
@@ -129,7 +134,6 @@ async def test_the_guide_of_polling_reads_where_a_channel_stands(
 
 # --- what the tests of Python have in common
 
-PATIENCE_S: Final = 60.0
 CHANNEL: Final = "orders:77"  # for 42 of the pages, of which the tutorial tells all that happens
 
 
