@@ -14,7 +14,7 @@ from whimbrel.protocol import subjects
 from whimbrel.router.shell.backup import MANIFEST, backup, restore
 from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.errors import StartRefused
+from whimbrel.runtime.errors import RequestTimeout, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MADE_AT, RESTORED_AT = 1_795_426_200, 1_795_430_000
@@ -130,3 +130,23 @@ async def test_half_a_backup_is_none(installation: Connection, tmp_path: Path) -
     (folder / MANIFEST).unlink()
     with pytest.raises(StartRefused, match="no complete backup"):
         await restored(installation, folder)
+
+
+async def test_a_consumer_that_has_no_leader_yet_is_asked_again(
+    installation: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await handle_one(installation)
+    folder = await saved(installation, tmp_path)
+    await destroy(installation)
+    ask, silent = jetstream.request, 2
+
+    async def request(bus: Connection, operation: str, *body: Any, **more: Any) -> Any:
+        nonlocal silent
+        if operation.startswith("CONSUMER.RESET.") and silent:
+            silent -= 1
+            raise RequestTimeout("nobody answers while a leader is elected")
+        return await ask(bus, operation, *body, **more)
+
+    monkeypatch.setattr(jetstream, "request", request)
+    assert (await restored(installation, folder))[-1] == "everything is restored, with new epochs"
+    assert silent == 0

@@ -34,6 +34,8 @@ from whimbrel.protocol.publications import (
 
 SOURCE: Final = "/whimbrel/cli"
 TIMEOUT_S: Final = 5.0
+ELECTION_S: Final = 10.0  # nobody takes events while another server of a cluster becomes their stream's leader
+AGAIN_S: Final = 0.25
 _SUBJECT: Final = re.compile(rf"events\.[a-z0-9_-]+\.[a-z0-9_-]+\.{NAME_PATTERN}")
 
 
@@ -159,11 +161,16 @@ def _compact(data: str) -> bytes:
 async def _publish(url: str, subject: str, payload: bytes, headers: dict[str, str]) -> tuple[int, bool]:
     complaints: list[str] = []
     bus = await _connect(url, complaints)
+    deadline = asyncio.get_running_loop().time() + ELECTION_S
     try:
-        ack = await bus.jetstream(timeout=TIMEOUT_S).publish(subject, payload, headers=headers)
-        return ack.seq, bool(ack.duplicate)
-    except NoStreamResponseError:
-        raise
+        while True:
+            try:
+                ack = await bus.jetstream(timeout=TIMEOUT_S).publish(subject, payload, headers=headers)
+                return ack.seq, bool(ack.duplicate)
+            except NoStreamResponseError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(AGAIN_S)
     except nats.errors.TimeoutError:
         why = f" ({complaints[-1]})" if complaints else "; it may be stored, so repeat it with the same --id"
         raise Unreachable(f"NATS did not confirm the event within {TIMEOUT_S:g} s{why}") from None

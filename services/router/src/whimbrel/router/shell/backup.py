@@ -20,12 +20,14 @@ from typing import Any, Final
 from whimbrel.protocol import subjects
 from whimbrel.protocol.versions import LAYOUT_VERSION
 from whimbrel.runtime import catalogue, jetstream
-from whimbrel.runtime.errors import RequestTimeout, StartRefused
+from whimbrel.runtime.errors import BusFault, RequestTimeout, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
 CHUNK_BYTES: Final = 128 * 1024  # below the server's largest message
+ELECTION_S: Final = 60.0  # of the leaders of what was restored: each consumer of a cluster has its own
+AGAIN_S: Final = 0.25
 CHUNK_S: Final = 20.0  # the server packs a whole stream before the first one
 
 
@@ -82,8 +84,23 @@ async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -
         await _load(bus, {**config, "metadata": metadata}, stream["state"], folder / f"{stream['name']}.snapshot")
         yield f"{stream['name']}: {stream['state']['messages']} messages"
     for consumer, sequence in manifest.handled.items():
-        await jetstream.request(bus, f"CONSUMER.RESET.{subjects.EVENTS}.{consumer}", {"seq": sequence + 1})
+        await _reset(bus, consumer, sequence + 1)
     yield "everything is restored, with new epochs"
+
+
+async def _reset(bus: Connection, consumer: str, sequence: int) -> None:
+    """Have a consumer of EVENTS begin at ``sequence``. In a cluster it has no leader at first, and nobody answers."""
+    deadline = asyncio.get_running_loop().time() + ELECTION_S
+    while True:
+        try:
+            operation = f"CONSUMER.RESET.{subjects.EVENTS}.{consumer}"
+            await jetstream.request(bus, operation, {"seq": sequence}, timeout=jetstream.INFO_TIMEOUT_S)
+        except BusFault:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return
 
 
 def _manifest(folder: Path) -> Manifest:
