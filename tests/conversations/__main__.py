@@ -35,9 +35,13 @@ async def main(arguments: Sequence[str]) -> int:
             try:
                 await Play(script, client, patience_s=options.patience).run()
                 print(f"ok    {script}")
-            except (Mismatch, ClientDied) as failure:
+            except Mismatch as mismatch:
                 wrong += 1
-                print(f"WRONG {failure}")
+                print(f"WRONG {mismatch}")
+                await client.stop()  # what it would still say must not be heard in the next one
+            except ClientDied as death:
+                wrong += 1
+                print(f"WRONG {script} failed: {death}")
                 await client.stop()
     finally:
         await client.stop()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.conversations.lines import Json
+from tests.conversations.commands import Json
 from tests.conversations.script import Refusal
 
 WELCOME: Final[Json] = {

@@ -8,13 +8,12 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from tests.client.fake_wire import EventSocket, HttpRequest, Socket, http_response, problem
+from tests.conversations.commands import Commands, Json, settle
 from whimbrel.protocol.codes import may_reconnect
 from whimbrel.protocol.limits import MAX_FRAME_BYTES
-
-Json = dict[str, Any]
 
 INBOX: Final[Json] = {"epoch": "inbox-1", "offset": 0, "publications": []}  # nobody wrote to the user
 CUT: Final = b""  # in place of an answer: the connection breaks
@@ -106,40 +105,6 @@ class WebSocketLine(_Held):
     def cut(self) -> None:
         self._ended = True
         self._socket.drop()
-
-
-class Commands:
-    """Requests that the client sends beside a stream or a poll; each is answered once all of its replies are there."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[list[int], list[Json], asyncio.Future[bytes]]] = []
-
-    def take(self, frames: Sequence[Json]) -> asyncio.Future[bytes]:
-        """Return the answer that there will be."""
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append(([frame["id"] for frame in frames if "id" in frame], [], answer))
-        self._settle()
-        return answer
-
-    def reply(self, frame: Json) -> bool:
-        """Take a reply; False where no request waits for it."""
-        for owed, replies, _ in self._waiting:
-            if frame.get("id") in owed:
-                owed.remove(frame["id"])
-                replies.append(frame)
-                self._settle()
-                return True
-        return False
-
-    def end(self, answer: bytes) -> None:
-        for *_, future in self._waiting:
-            _answer(future, answer)
-        self._waiting.clear()
-
-    def _settle(self) -> None:
-        for owed, replies, answer in [each for each in self._waiting if not each[0]]:
-            _answer(answer, http_response(200, {"frames": replies}))
-            self._waiting.remove((owed, replies, answer))
 
 
 class StreamLine(_Held):
@@ -337,7 +302,7 @@ class PollLine:
 
     def _answer(self, answer: bytes) -> None:
         if self._waiting is not None:
-            _answer(self._waiting[1], answer)
+            settle(self._waiting[1], answer)
             self._waiting = None
 
 
@@ -345,8 +310,3 @@ def _introduced(request: HttpRequest) -> Json:
     """Return a `connect`, with the token that its request bears where the frame has none."""
     body: Json = json.loads(request.body)
     return ({"token": request.bearer} if request.bearer else {}) | body
-
-
-def _answer(future: asyncio.Future[bytes], answer: bytes) -> None:
-    if not future.done():
-        future.set_result(answer)

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from tests.conversations.answers import WELCOME, refusal, whole
 from tests.conversations.client import ClientProcess
+from tests.conversations.commands import Json
 from tests.conversations.edge import Arrival, ScriptedEdge
-from tests.conversations.lines import CUT, INBOX, Gone, Json, Line, PollLine
+from tests.conversations.lines import CUT, INBOX, Gone, Line, PollLine
 from tests.conversations.patterns import Names, difference
 from tests.conversations.script import OVER, Farewell, Script, Step
 
