@@ -86,7 +86,7 @@ class Edge:
         return not (
             pod.connections
             or pod.slow
-            or pod._tasks
+            or pod.errands
             or len(pod.wheel)
             or pod.sockets
             or any(pod.counters.open.values())

@@ -337,7 +337,7 @@ async def test_what_waits_is_a_poll_and_nothing_else(edge: Edge, neighbours: Nei
     await waiting(edge)
     [one] = edge.pod.connections
     assert isinstance(one, Poll)
-    assert not edge.pod._tasks, "it waits without a task"
+    assert not edge.pod.errands, "it waits without a task"
 
 
 # The channels of groups, which nobody asks for

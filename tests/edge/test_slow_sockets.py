@@ -239,11 +239,11 @@ async def test_a_catch_up_that_fills_the_socket_again_goes_on_after_the_next_dra
     pipe.chokes = socket
     pipe.drain(socket)
     await eventually(lambda: edge.pod.counters.fell_behind == 2)
-    await eventually(lambda: not edge.pod._tasks)
+    await eventually(lambda: not edge.pod.errands)
     assert b"two" not in b"".join(pipe.written)
     pipe.drain(socket)
     await eventually(lambda: b"two" in b"".join(pipe.written))
-    await eventually(lambda: socket._behind is None and not edge.pod._tasks)
+    await eventually(lambda: socket._behind is None and not edge.pod.errands)
     await edge.neighbours.publish(first, "three")
     await eventually(lambda: b"three" in b"".join(pipe.written))
     written = b"".join(pipe.written)
@@ -268,7 +268,7 @@ async def test_a_catch_up_holds_no_more_than_one_part_in_memory(
         pipe.written.clear()
         pipe.chokes = socket
         pipe.drain(socket)
-        await eventually(lambda: pipe.written and not edge.pod._tasks)
+        await eventually(lambda: pipe.written and not edge.pod.errands)
         assert sum(map(len, pipe.written)) < PART_BYTES + len(page) + 1000
         written += pipe.written
     sent = b"".join(written)

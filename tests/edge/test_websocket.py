@@ -133,7 +133,7 @@ async def test_a_client_lost_while_router_answers_leaves_nothing_behind(edge: Ed
     peer.wire.reset()
     await eventually(lambda: not edge.pod.connections)
     edge.neighbours.before_resolve.set()
-    await eventually(lambda: not edge.pod._tasks)
+    await eventually(lambda: not edge.pod.errands)
     assert edge.nothing_left
 
 
@@ -146,7 +146,7 @@ async def test_a_client_lost_while_its_channels_are_read_leaves_nothing_behind(
     peer.wire.reset()
     await eventually(lambda: not edge.pod.connections)
     held_reads.set()
-    await eventually(lambda: not edge.pod._tasks)
+    await eventually(lambda: not edge.pod.errands)
     assert edge.nothing_left
 
 

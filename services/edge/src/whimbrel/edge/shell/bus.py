@@ -8,13 +8,14 @@ anew and its subscribers are told to reload.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.recovery import Complete, Unrecoverable
 from whimbrel.edge.core.ring import Ring
+from whimbrel.edge.shell.errands import Errands
 from whimbrel.edge.shell.fanout import Fanout
 from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.hearing import Hearing
@@ -47,7 +48,7 @@ class Bus:
         self._opening: dict[LiveChannel, list[Callable[[], None]]] = {}  # with who is to be told
         self._unopened: list[LiveChannel] = []
         self._opens = False  # whether a task is at it
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands(log, "bus.task_failed")
         self.on_opened: list[Callable[[Sequence[LiveChannel]], None]] = []  # durable channels, just subscribed
         live.on_read_end = fanout.flush
 
@@ -72,7 +73,7 @@ class Bus:
             self._unopened.append(live)
             if not self._opens:
                 self._opens = True
-                self._spawn(self._open_all())
+                self._errands.send(self._open_all())
         return live
 
     async def opened(self, live: LiveChannel) -> None:
@@ -150,7 +151,7 @@ class Bus:
         if not live.catching_up:
             live.catching_up = True
             self.gaps += 1
-            self._spawn(self._catch_up(live))
+            self._errands.send(self._catch_up(live))
 
     async def _catch_up(self, live: LiveChannel) -> None:
         try:
@@ -195,18 +196,7 @@ class Bus:
                 for live in self._hub.reap(now=loop.time()):
                     live.silence()
         finally:
-            for task in self._tasks:
-                task.cancel()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.exception("bus.task_failed", error)
+            self._errands.cancel()
 
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""

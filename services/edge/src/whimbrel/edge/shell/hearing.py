@@ -70,8 +70,8 @@ class Hearing:
         )
 
 
-class DurableListener:
-    """What hears one channel with history: a third of the memory of a partial of a method."""
+class _Listener:
+    """What hears one channel: a third of the memory of a partial of a method."""
 
     __slots__ = ("_hearing", "_live")
 
@@ -83,6 +83,12 @@ class DurableListener:
     def subject(self) -> str:
         """Where the channel is heard."""
         return live_subject(self._live.channel)
+
+
+class DurableListener(_Listener):
+    """What hears one channel with history."""
+
+    __slots__ = ()
 
     def __call__(self, message: Delivery) -> None:
         """Take one message of the channel."""
@@ -100,19 +106,10 @@ class DurableListener:
             hearing.fell_behind(live)
 
 
-class EphemeralListener:
+class EphemeralListener(_Listener):
     """What hears one channel without history."""
 
-    __slots__ = ("_hearing", "_live")
-
-    def __init__(self, hearing: Hearing, live: LiveChannel) -> None:
-        self._hearing = hearing
-        self._live = live
-
-    @property
-    def subject(self) -> str:
-        """Where the channel is heard."""
-        return live_subject(self._live.channel)
+    __slots__ = ()
 
     def __call__(self, message: Delivery) -> None:
         """Take one message of the channel."""

@@ -17,6 +17,7 @@ from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.admission import Admission
 from whimbrel.edge.shell.deflate import Deflater
 from whimbrel.edge.shell.entrance import Entrance
+from whimbrel.edge.shell.errands import Errands
 from whimbrel.edge.shell.gaps import Gaps
 from whimbrel.edge.shell.gatekeeper import Gatekeeper
 from whimbrel.edge.shell.journal import Journal
@@ -136,7 +137,7 @@ class Pod:
         self._flushed_bytes = 0  # to each channel's subscribers, since the slow were looked at
         self.draining = False
         self.empty = asyncio.Event()  # set when the last connection has gone, once draining
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.errands = Errands(log, "connection.failed")
 
     def new_session(self) -> Session:
         """Return a session for a client who has just arrived."""
@@ -229,16 +230,7 @@ class Pod:
 
     def spawn(self, work: Coroutine[None, None, None], failed: Callable[[], None]) -> None:
         """Run ``work``; a fault of ours in it is logged, and ``failed`` is called."""
-
-        def done(task: "asyncio.Task[None]") -> None:
-            self._tasks.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self.log.exception("connection.failed", error)
-                failed()
-
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(done)
+        self.errands.send(work, failed)
 
     async def run(self) -> None:
         """Turn the wheel. Ends when cancelled."""
@@ -252,5 +244,4 @@ class Pod:
                 self._look_at_slow(now, elapsed=min(now - before, 2 * turn))  # nor did it write
                 before = now
         finally:
-            for task in self._tasks:
-                task.cancel()
+            self.errands.cancel()

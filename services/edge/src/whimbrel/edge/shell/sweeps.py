@@ -8,12 +8,13 @@ all pods hear of the same restart.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.recovery import Unrecoverable
 from whimbrel.edge.shell.bus import Bus
+from whimbrel.edge.shell.errands import Errands
 from whimbrel.edge.shell.streams import TROUBLE
 from whimbrel.protocol import subjects
 from whimbrel.runtime.logs import Logger
@@ -38,7 +39,7 @@ class Sweeps:
         self._log = log
         self._now = asyncio.Event()
         self._elected: set[int] = set()  # partitions that have a new leader
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands(log, "bus.task_failed")
         self._unchecked: list[LiveChannel] = []  # just opened, to be compared once more
         bus.on_opened.append(self._on_opened)
         live.on_connected.append(self._now.set)
@@ -56,8 +57,7 @@ class Sweeps:
                 self.counts["reconnect" if self._now.is_set() else "minute",] += 1
                 await self._sweep()
         finally:
-            for task in self._tasks:
-                task.cancel()
+            self._errands.cancel()
 
     async def _sweep(self) -> None:
         self._now.clear()
@@ -70,7 +70,7 @@ class Sweeps:
 
     def _on_opened(self, lives: Sequence[LiveChannel]) -> None:
         if not self._unchecked:
-            self._spawn(self._recheck())
+            self._errands.send(self._recheck())
         self._unchecked += lives
 
     async def _recheck(self) -> None:
@@ -85,7 +85,7 @@ class Sweeps:
         partition = subjects.history_of_advisory(advisory.subject)
         if partition is not None:
             if not self._elected:
-                self._spawn(self._look_after_elections())
+                self._errands.send(self._look_after_elections())
             self._elected.add(partition)
 
     async def _look_after_elections(self) -> None:
@@ -137,16 +137,6 @@ class Sweeps:
                 self._bus.reset(live, end.last, Unrecoverable("ahead"))
 
     # Upkeep
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.exception("bus.task_failed", error)
 
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""
