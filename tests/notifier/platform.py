@@ -20,7 +20,7 @@ from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.rpc import ServiceStatus
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.directget import DirectGet, Stored
-from whimbrel.runtime.errors import BusFault, JetStreamRefused
+from whimbrel.runtime.errors import BusFault, JetStreamRefused, RequestTimeout
 from whimbrel.runtime.jetstream import Layout
 from whimbrel.runtime.kv import Bucket
 from whimbrel.runtime.logs import Logger
@@ -86,9 +86,14 @@ class Platform:
     async def open(self) -> None:
         await self.router.open()
         await self.team.open()
-        self.layout = await jetstream.declare(self.router, partitions=PARTITIONS, replicas=1)
+        self.layout = await self._declared()
         for name, rules in NAMESPACES.items():
             await self.declare(name, rules)
+
+    async def _declared(self) -> Layout:
+        while True:  # a router asks again too: where disks are busy, a server may need longer to answer than it waits
+            with contextlib.suppress(RequestTimeout):
+                return await jetstream.declare(self.router, partitions=PARTITIONS, replicas=1)
 
     async def close(self) -> None:
         for notifier in self._notifiers:
