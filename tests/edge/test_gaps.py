@@ -165,7 +165,7 @@ async def test_everybody_in_a_channel_that_begins_anew_is_kept(
     assert live.ring is not None
     before = live.ring.head
     edge.pod.gaps._end_window()
-    edge.pod.openings._bus.reset(live, before + 9, Unrecoverable("too_many", 2000))
+    edge.pod.openings._bus.reset(live, before, Unrecoverable("too_many", 2000))
     for peer in peers:
         told = await peer.until(lambda frame: frame["type"] == "subscribed")
         assert told["recovered"] is False
