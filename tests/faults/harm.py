@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from tests.faults.inside.sitecustomize import Switches, address
 from tests.faults.proxy import Proxy
 from tests.faults.records import History
 from tests.faults.schedule import Fault, Step
-from tests.support.dev import Development
+from tests.support.dev import WHIMBREL, Development
 from whimbrel.cli.dev.store import Store
 from whimbrel.protocol import subjects
 from whimbrel.protocol.channels import Channel
@@ -26,6 +27,7 @@ SIGNALS: Final = {Fault.KILL: signal.SIGKILL, Fault.STOP: signal.SIGSTOP, Fault.
 ROUTES_PORT: Final = 2000  # above that for clients: 6222 for 4222 (cli/dev/ports.py)
 PARTITIONS: Final = 8  # of a development set-up (deploy/nats/partitions.conf)
 PURGE_S: Final = 2.0
+COMMAND_S: Final = 120.0
 
 
 class Harm:
@@ -138,8 +140,7 @@ class Harm:
 
     def _leader(self, channel: str) -> str:
         arguments = ("kill", "leader", "--channel", channel, "--signal", "cont")
-        said = self._development.whimbrel(*arguments, check=False)
-        return said.stdout.partition(" sent to ")[2].partition(" ")[0]
+        return said_by(self._development, *arguments).partition(" sent to ")[2].partition(" ")[0]
 
     async def _signal(self, part: str, step: Step) -> None:
         pid = self._pid(part)
@@ -157,6 +158,13 @@ class Harm:
                     await asyncio.sleep(step.for_s)
                 finally:
                     os.kill(pid, signal.SIGCONT)
+
+
+def said_by(development: Development, *arguments: str) -> str:
+    """Return what a command writes, in a process of its own: ours prints at the same time."""
+    command = [str(WHIMBREL), *arguments, "--store", str(development.store)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    return done.stdout
 
 
 async def _while(begin: Callable[[], None], end: Callable[[], None], for_s: float) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tests.faults import isolation, team
 from tests.faults.clients import FAITHFUL_S, FLEETING_S, Client
-from tests.faults.harm import Harm
+from tests.faults.harm import Harm, said_by
 from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches
 from tests.faults.proxy import Proxy
 from tests.faults.records import History
@@ -174,9 +174,9 @@ class World:
         """Ask how many were told to reload, by channel, until the ledger knows of all or its time is over."""
         deadline = time.monotonic() + LEDGER_S
         while True:
-            said = await asyncio.to_thread(self._development.whimbrel, "gaps", "--limit", "1000", "--json", check=False)
+            said = await asyncio.to_thread(said_by, self._development, "gaps", "--limit", "1000", "--json")
             known: Counter[str] = Counter()
-            for line in said.stdout.splitlines():
+            for line in said.splitlines():
                 gap = json.loads(line)
                 known[gap["channel"]] += gap["clients"]
             if known >= history.told or time.monotonic() > deadline:
