@@ -133,6 +133,7 @@ export class Conversation {
       opened: () => counts() && this.perform(isNext() ? session.prepared() : session.opened()),
       receive: (frames) => counts() && this.perform(isNext() ? session.met(frames, this.now) : session.receive(frames, this.now)),
       lost: (loss) => counts() && this.perform(isNext() ? session.stayed(this.now, loss.afterMs) : session.lost(loss, this.now)),
+      restMs: () => session.route.restMs,
     };
     const link = this.#open(transport, this.#base, events, this.#host);
     return link;

@@ -148,6 +148,31 @@ test("who was sent to polling by the edge asks whether that is over, and comes b
   assert.deepEqual(scene.states, ["connecting", "connected"]);
 });
 
+test("who was sent to polling by the edge polls as often as it says, and is not taken for dead meanwhile", async () => {
+  const scene = new Scene();
+  const client = scene.client();
+  scene.follow(client, "orders:42");
+  await scene.pass(100);
+  scene.edge.policy = ["poll"];
+  scene.edge.intervalS = 60;
+  for (const socket of [...scene.edge.sockets]) socket.say({ type: "policy", transports: ["poll"], heartbeat: { ping: 25, pong: 10 }, poll: { interval: 60 } });
+  await scene.pass(1_000);
+  const polls = scene.edge.polls;
+  scene.edge.publish("orders:42", 1);
+  await scene.pass(40_000);
+  assert.equal(scene.edge.polls, polls, "it rests");
+  await scene.pass(40_000);
+  assert.deepEqual(scene.seen, [1]);
+  await scene.pass(520_000);
+  assert.ok(scene.edge.polls - polls >= 7 && scene.edge.polls - polls <= 13, `${scene.edge.polls - polls} polls in ten minutes`);
+  assert.deepEqual(scene.states, ["connecting", "connected"]);
+  scene.edge.intervalS = 0;
+  await scene.pass(100_000);
+  scene.edge.publish("orders:42", 2);
+  await scene.pass(1_000);
+  assert.deepEqual(scene.seen, [1, 2], "held polls bring it at once");
+});
+
 test("the order of transports is the edge's, from the beginning", async () => {
   const scene = new Scene();
   scene.edge.policy = ["sse", "poll"];

@@ -49,6 +49,7 @@ function take(message) {
     receive: (frames) => void (taken.frames = frames),
     /** @param {{code: number}} loss */
     lost: ({ code }) => void (taken.code = code),
+    restMs: () => 0,
   };
   openWebSocket("http://edge.test", events, host);
   Socket.last.onmessage?.({ data: message });

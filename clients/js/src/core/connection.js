@@ -148,9 +148,9 @@ export class Connection {
   }
 
   /** What the edge answered when it was asked for the transports to use. @param {Advice} advice @param {number} now */
-  advised({ transports, afterMs }, now) {
+  advised({ transports, poll, afterMs }, now) {
     this.route.quiet(now + afterMs);
-    if (transports && this.state !== "closed") this.#obey(transports, now);
+    if (transports && this.state !== "closed") this.#obey(transports, poll, now);
     return this.effects();
   }
 
@@ -220,7 +220,7 @@ export class Connection {
       case "expiring":
         return this.askToken();
       case "policy":
-        return this.#obey(frame.transports, now);
+        return this.#obey(frame.transports, frame.poll, now);
       case "ping":
         this.out.push({ type: "beat" });
         return this.send([{ type: "pong" }]);
@@ -248,9 +248,9 @@ export class Connection {
     this.welcomed(frame, now);
   }
 
-  /** @param {readonly string[]} transports @param {number} now */
-  #obey(transports, now) {
-    this.route.choice.obey(transports);
+  /** @param {readonly string[]} transports @param {{interval: number} | undefined} poll @param {number} now */
+  #obey(transports, poll, now) {
+    this.route.obey(transports, poll);
     this.#follow(now);
   }
 

@@ -15,6 +15,7 @@ import { Choice } from "./choice.js";
 
 const MOVE_AGAIN_MS = 1_000; // between two tries to move; the one in use serves meanwhile
 const PROBE_MS = 300_000; // how often a better transport is tried while a worse one serves
+const REST_SPREAD = 0.2; // of the interval between polls, to both sides: who was told together must not ask together
 const ADVICE_MS = 60_000; // how often the edge is asked whether a better one may be used again
 
 export class Route {
@@ -32,6 +33,7 @@ export class Route {
   leaving = false;
   #probeAt = Infinity;
   #adviceAt = Infinity;
+  #intervalMs = 0; // between polls, where the edge wants them rather than holding them
   #quietUntil = 0; // neither of both before: the edge has said so
   #curious;
   #random;
@@ -50,6 +52,17 @@ export class Route {
 
   get deadline() {
     return Math.min(this.openBy, this.next?.by ?? this.moveAt, Math.max(this.#quietUntil, Math.min(this.#probeAt, this.#adviceAt)));
+  }
+
+  /** How long to wait from an answer to the next poll; 0: the edge holds polls. */
+  get restMs() {
+    return this.#intervalMs * (1 + REST_SPREAD * (2 * this.#random() - 1));
+  }
+
+  /** The edge's policy. @param {readonly string[]} transports best first @param {{interval: number} | undefined} poll seconds, for whom it wants to poll */
+  obey(transports, poll) {
+    this.choice.obey(transports);
+    this.#intervalMs = transports[0] === "poll" ? (poll?.interval ?? 0) * 1000 : 0;
   }
 
   /** Open the transport of choice. @param {number} now @param {Effect[]} out */

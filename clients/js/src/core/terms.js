@@ -5,8 +5,8 @@
  *
  * @typedef {{code: number, reason: string, afterMs?: number, reconnect?: boolean}} Loss
  *
- * @typedef {{transports: readonly string[] | null, afterMs: number}} Advice best first, null where there is none; `afterMs`: not to be asked
- *   before, 0 where no time was named
+ * @typedef {{transports: readonly string[] | null, poll?: {interval: number} | undefined, afterMs: number}} Advice best first, null where there
+ *   is none; seconds between polls; `afterMs`: not to be asked before, 0 where no time was named
  *
  * @typedef {object} Terms
  * @property {readonly Way[]} transports best first

@@ -14,8 +14,8 @@
 export async function askAdvice(base, token, host) {
   try {
     const response = await host.fetch(new URL("v1/transports", base).href, { headers: { authorization: `Bearer ${token}` } });
-    const { transports } = response.ok ? await response.json() : { transports: null };
-    return { transports: Array.isArray(transports) ? transports : null, afterMs: retryAfterMs(response) };
+    const { transports, poll } = response.ok ? await response.json() : { transports: null };
+    return { transports: Array.isArray(transports) ? transports : null, poll, afterMs: retryAfterMs(response) };
   } catch {
     return { transports: null, afterMs: 0 };
   }

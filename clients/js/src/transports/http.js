@@ -48,6 +48,10 @@ export class Requester {
     this.#all.abort();
   }
 
+  get restMs() {
+    return this.#events.restMs();
+  }
+
   /** @param {readonly EdgeFrame[]} frames */
   receive(frames) {
     if (!this.closed) this.#events.receive(frames);

@@ -13,6 +13,7 @@
  * @property {() => unknown} opened
  * @property {(frames: readonly EdgeFrame[]) => unknown} receive no frames: a sign of life
  * @property {(loss: Loss) => unknown} lost
+ * @property {() => number} restMs how long to wait from an answer to the next poll, by the edge's policy; 0: polls are held
  *
  * @typedef {(transport: Way, base: string, events: LinkEvents, host: Host) => Link} OpenLink
  *

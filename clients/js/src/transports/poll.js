@@ -13,6 +13,7 @@ import { Requester } from "./http.js";
  */
 
 const PAUSE_MS = 1_000; // between polls that return at once with nothing new
+const SIGN_MS = 20_000; // who rests because the edge wants it is not dead: a rest goes by in pieces of this
 
 /**
  * @param {string} base http(s) address of the edge
@@ -93,13 +94,16 @@ class PollLink {
       this.#current = new AbortController();
       const asked = this.#polling.body;
       if (this.#pinged) asked.wait = 0;
+      const owed = asked.wait === 0; // an answer, not only news
+      const { restMs } = this.#requester;
+      if (restMs > 0) asked.wait = 0;
       const began = host.now();
       /** @type {PollReply | Loss | null} */
       const reply = await this.#requester.ask("v1/poll", asked, (asked.wait + GRACE_S) * 1000, this.#current.signal);
       if (this.#requester.closed) return;
       if (reply === null) continue; // interrupted: the next poll asks for more
       if ("code" in reply) {
-        if (reply.code !== CLOSE_CODES.token_expired || refused || asked.wait === 0) return this.#requester.lost(reply);
+        if (reply.code !== CLOSE_CODES.token_expired || refused || owed) return this.#requester.lost(reply);
         refused = true;
         await this.#renewal();
         continue;
@@ -111,7 +115,8 @@ class PollLink {
         frames.push({ type: "pong" });
       }
       this.#requester.receive(frames);
-      if (frames.length === 0 && host.now() - began < PAUSE_MS) await this.#pause();
+      if (restMs > 0) await this.#rest(restMs);
+      else if (frames.length === 0 && host.now() - began < PAUSE_MS) await this.#pause(PAUSE_MS);
     }
   }
 
@@ -123,10 +128,19 @@ class PollLink {
     });
   }
 
-  #pause() {
+  /** @param {number} ms */
+  async #rest(ms) {
+    for (let left = ms; left > 0 && !this.#current.signal.aborted; left -= SIGN_MS) {
+      await this.#pause(Math.min(left, SIGN_MS));
+      this.#requester.receive([]);
+    }
+  }
+
+  /** Wait, unless something is to be asked for meanwhile. @param {number} ms */
+  #pause(ms) {
     const { host } = this.#requester;
     return new Promise((resolve) => {
-      const timer = host.setTimeout(() => resolve(undefined), PAUSE_MS);
+      const timer = host.setTimeout(() => resolve(undefined), ms);
       this.#current.signal.addEventListener("abort", () => {
         host.clearTimeout(timer);
         resolve(undefined);

@@ -25,6 +25,7 @@ export class Edge {
   streams = true; // event streams get through, rather than being held back
   /** @type {string[] | null} what GET /v1/transports tells; null: it does not answer */
   policy = null;
+  intervalS = 0; // … and how far apart it wants polls
   asked = 0; // how often it was asked
   keepsPresence = true;
   retryAfterS = 0; // … and what it then says of the next time
@@ -150,7 +151,7 @@ export class Edge {
     if (!this.reachable) throw new TypeError("Failed to fetch");
     if (input.endsWith("/v1/transports")) {
       this.asked += 1;
-      return this.policy ? json({ transports: this.policy }) : problem({ status: 503 }, this.retryAfterS);
+      return this.policy ? json({ transports: this.policy, poll: { interval: this.intervalS } }) : problem({ status: 503 }, this.retryAfterS);
     }
     if (input.endsWith("/v1/sse")) return this.#stream(JSON.parse(String(init.body)), signal);
     const body = JSON.parse(String(init.body));
