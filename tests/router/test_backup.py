@@ -150,3 +150,17 @@ async def test_a_consumer_that_has_no_leader_yet_is_asked_again(
     monkeypatch.setattr(jetstream, "request", request)
     assert (await restored(installation, folder))[-1] == "everything is restored, with new epochs"
     assert silent == 0
+
+
+async def test_a_restore_that_fails_leaves_nothing_and_may_be_repeated(
+    installation: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, folder = await contents(installation), await saved(installation, tmp_path)
+    await destroy(installation)
+    with monkeypatch.context() as broken:
+        broken.setattr("whimbrel.router.shell.backup.ELECTION_S", 0)
+        broken.setattr("whimbrel.runtime.jetstream.INFO_TIMEOUT_S", 1e-6)
+        with pytest.raises(RequestTimeout):
+            await restored(installation, folder)
+    await restored(installation, folder)
+    assert await contents(installation) == before

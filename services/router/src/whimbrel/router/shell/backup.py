@@ -13,6 +13,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from typing import Any, Final
 from whimbrel.protocol import subjects
 from whimbrel.protocol.versions import LAYOUT_VERSION
 from whimbrel.runtime import catalogue, jetstream
-from whimbrel.runtime.errors import BusFault, RequestTimeout, StartRefused
+from whimbrel.runtime.errors import BusFault, RequestTimeout, RuntimeFault, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MANIFEST: Final = "manifest.json"
@@ -65,7 +66,7 @@ async def backup(bus: Connection, folder: Path, *, now: float) -> AsyncIterator[
 
 
 async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -> AsyncIterator[str]:
-    """Make all streams anew from ``folder``, with new epochs, and say what was restored.
+    """Make all streams anew from ``folder``, with new epochs, and say what was restored: all of it, or nothing.
 
     Raises StartRefused where ``folder`` is no backup of this layout or where there are streams already;
     JetStreamRefused, BusFault.
@@ -74,17 +75,25 @@ async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -
     for stream in manifest.streams:
         if await jetstream.stream_config(bus, stream["name"]) is not None:
             raise StartRefused(f"stream {stream['name']} exists: restore into an installation that has no streams")
-    for stream in manifest.streams:
-        config = {**stream["config"], "num_replicas": replicas}
-        metadata = dict(config["metadata"])
-        if stream["name"] == subjects.EVENTS:
-            metadata[catalogue.RESTORED_AT] = str(int(now))
-        else:
-            metadata[catalogue.EPOCH] = secrets.token_hex(catalogue.EPOCH_BYTES)
-        await _load(bus, {**config, "metadata": metadata}, stream["state"], folder / f"{stream['name']}.snapshot")
-        yield f"{stream['name']}: {stream['state']['messages']} messages"
-    for consumer, sequence in manifest.handled.items():
-        await _reset(bus, consumer, sequence + 1)
+    made: list[str] = []
+    try:
+        for stream in manifest.streams:
+            config = {**stream["config"], "num_replicas": replicas}
+            metadata = dict(config["metadata"])
+            if stream["name"] == subjects.EVENTS:
+                metadata[catalogue.RESTORED_AT] = str(int(now))
+            else:
+                metadata[catalogue.EPOCH] = secrets.token_hex(catalogue.EPOCH_BYTES)
+            made.append(stream["name"])
+            await _load(bus, {**config, "metadata": metadata}, stream["state"], folder / f"{stream['name']}.snapshot")
+            yield f"{stream['name']}: {stream['state']['messages']} messages"
+        for consumer, sequence in manifest.handled.items():
+            await _reset(bus, consumer, sequence + 1)
+    except RuntimeFault:
+        for name in made:  # who runs it again must not find half of it
+            with suppress(RuntimeFault):
+                await jetstream.request(bus, f"STREAM.DELETE.{name}")
+        raise
     yield "everything is restored, with new epochs"
 
 
