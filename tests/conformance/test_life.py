@@ -59,7 +59,7 @@ async def test_a_token_ends_and_so_does_what_it_opened(
         await client.open(edge.port, token, order)
         if client.STREAMS:
             expiring = await client.until(lambda frame: frame["type"] == "expiring")
-            assert expiring["in"] <= 1
+            assert expiring["in"] <= 2
             end = await client.until(lambda frame: frame["type"] == "disconnect")
             assert (end["code"], end["slug"], end["reconnect"]) == (4010, "token_expired", True)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import math
 import time
 from base64 import urlsafe_b64encode
 from typing import Any, Literal
@@ -96,10 +97,16 @@ class Neighbours:
     def token(
         self, user: str, *, groups: tuple[str, ...] = (), grants: tuple[Grant, ...] = (), ttl: float = 3600
     ) -> str:
-        """Return a token that auth knows, in the form of a JWT: clients read in it whose it is."""
-        now = int(time.time())
+        """Return a token that auth knows for ``ttl`` at least, in the form of a JWT: clients read in it whose it is."""
+        now = time.time()
         claims = Claims(
-            sub=user, exp=now + int(ttl), iat=now, iss="whimbrel", jti=a_name("t"), groups=groups, channels=grants
+            sub=user,
+            exp=math.ceil(now + ttl),
+            iat=int(now),
+            iss="whimbrel",
+            jti=a_name("t"),
+            groups=groups,
+            channels=grants,
         )
         parts = (b'{"alg":"none"}', claims.model_dump_json().encode(), b"unsigned")
         token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
