@@ -29,6 +29,9 @@ def test_a_store_is_backed_up_and_restored_into_another(
     assert (current.returncode, current.stdout) == (0, f"layout {LAYOUT_VERSION} is complete\n")
 
 
-def test_a_store_without_streams_cannot_be_migrated(tmp_path: Path) -> None:
+def test_a_store_without_streams_cannot_be_migrated_or_backed_up(tmp_path: Path) -> None:
     refused = whimbrel("migrate", "--store", str(tmp_path / "new"), check=False)
     assert (refused.returncode, "has no streams yet" in refused.stderr) == (1, True)
+    failed = whimbrel("backup", str(tmp_path / "none"), "--store", str(tmp_path / "new"), check=False)
+    assert (failed.returncode, "does not exist yet" in failed.stderr) == (1, True)
+    assert not (tmp_path / "none").exists(), "the next try may use the same folder"

@@ -1,6 +1,7 @@
 """Work on the streams as a whole, while no service runs or beside them: migrate, backup, restore."""
 
 import asyncio
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,8 +11,8 @@ from typing import Final
 from whimbrel.router.settings import RouterSettings
 from whimbrel.router.shell import backup, migration
 from whimbrel.router.shell.status import Status
-from whimbrel.runtime import logs
-from whimbrel.runtime.errors import RuntimeFault, StartRefused
+from whimbrel.runtime import jetstream, logs
+from whimbrel.runtime.errors import BusFault, JetStreamRefused, RuntimeFault, StartRefused
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection
 
@@ -38,7 +39,10 @@ def save(settings: RouterSettings, folder: Path) -> int:
     except OSError as error:
         sys.stderr.write(f"whimbrel-router: {folder}: {error.strerror}; name a folder that does not exist.\n")
         return 2
-    return _run(settings, lambda bus: backup.backup(bus, folder, now=time.time()))
+    code = _run(settings, lambda bus: backup.backup(bus, folder, now=time.time()))
+    if code:
+        shutil.rmtree(folder)  # who runs it again must not find half of it
+    return code
 
 
 def restore(settings: RouterSettings, folder: Path) -> int:
@@ -73,10 +77,29 @@ async def _connected(settings: RouterSettings, work: Work, log: Logger) -> None:
     except TimeoutError:
         raise StartRefused(f"NATS does not answer within {CONNECT_S:g} s (WHIMBREL_ROUTER_NATS_URL)") from None
     try:
+        await _led(bus)
         async for said in work(bus):
             print(said, flush=True)  # whoever waits sees how far it is
     finally:
         await bus.close()
+
+
+async def _led(bus: Connection) -> None:
+    """Wait until all streams answer: in a cluster that has just started their leaders are being elected.
+
+    Raises BusFault, JetStreamRefused.
+    """
+    deadline = asyncio.get_running_loop().time() + backup.ELECTION_S
+    while True:
+        try:
+            for name in (await jetstream.request(bus, "STREAM.NAMES", {})).get("streams") or ():
+                await jetstream.stream_config(bus, name)
+        except (BusFault, JetStreamRefused):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(backup.AGAIN_S)
+        else:
+            return
 
 
 async def _alone(bus: Connection) -> None:
