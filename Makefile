@@ -29,7 +29,7 @@ run: .venv/.installed  ## start everything on this machine and print one URL (op
 
 .PHONY: test
 test: .venv/.installed  ## run the tests (some of them: ARGS="tests/protocol -k position")
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: lint types js  ## run every check that needs no running service: these three, nats.conf, the Kubernetes manifests
