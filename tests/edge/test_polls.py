@@ -418,6 +418,14 @@ async def test_an_interval_poll_goes_on_from_its_etag_and_is_304_where_nothing_i
         assert answer.headers["vary"] == "Origin"
 
 
+async def test_who_keeps_nothing_yet_is_never_told_that_it_is_unchanged(edge: Edge) -> None:
+    token = edge.neighbours.token(a_name("alice"))
+    answer = await edge.ask(interval(token))
+    assert (answer.status, answer.json["frames"]) == (200, []), "of no channel, and in no group"
+    again = await edge.ask(interval(token, if_none_match=answer.headers["etag"]))
+    assert again.status == 304
+
+
 async def test_a_head_is_the_get_without_its_body(edge: Edge) -> None:
     order, token = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice"))
     got = await edge.ask(interval(token, order))

@@ -40,7 +40,7 @@ class IntervalPoll(Poll):
             why = f"{error}: use POST /v1/poll"
             self._door.refuse(Refusal(HTTPStatus.BAD_REQUEST, ErrorCode.LIMIT_EXCEEDED, why))
             return
-        if found.frames:
+        if found.frames or not self._cursor.tag:  # who says no cursor keeps nothing that could be unchanged
             self._door.reply(HTTPStatus.OK, found.encode(), {"content-type": "application/json", **headers})
         else:
             self._door.reply(HTTPStatus.NOT_MODIFIED, b"", headers)
