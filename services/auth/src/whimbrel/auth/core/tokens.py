@@ -19,7 +19,9 @@ from whimbrel.protocol.namespaces import Grant
 from whimbrel.protocol.rpc import Claims, TokenVerdict
 
 AUDIENCE: Final = "whimbrel"
-LEEWAY_S: Final = 5  # how far the clocks of issuer and verifier may differ; NTP keeps hosts within milliseconds
+# How far ahead the issuer's clock may be: a token is not refused in the second in which it was made. None is given to
+# `exp`: every part of Whimbrel ends a token at the same moment.
+LEEWAY_S: Final = 5
 REQUIRED: Final = ("exp", "iat", "iss", "aud", "sub")
 RESERVED_CLAIMS: Final = frozenset({*REQUIRED, "nbf", "jti", "channels", "groups"})
 
@@ -81,13 +83,14 @@ def verify(token: str, keys: KeySet, *, now: float) -> TokenVerdict:
         return _refused(_why(error))
     except (ValueError, RecursionError):
         return _refused("it is not a JWT")
-    if payload.exp + LEEWAY_S <= now:
-        return TokenVerdict(code="token_expired", reason=f"the token expired {now - payload.exp:.0f} s ago")
+    expires = int(payload.exp)  # in whole seconds everywhere
+    if expires <= now:
+        return TokenVerdict(code="token_expired", reason=f"the token expired {now - expires:.0f} s ago")
     if max(payload.nbf, payload.iat) - LEEWAY_S > now:
         return _refused("it is not valid yet: nbf or iat is in the future")
     claims = Claims(
         sub=payload.sub,
-        exp=int(payload.exp),
+        exp=expires,
         iat=int(payload.iat),
         iss=payload.iss,
         jti=payload.jti,

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from whimbrel.auth.core.keys import KeySet
-from whimbrel.auth.core.tokens import LEEWAY_S, verify
+from whimbrel.auth.core.tokens import verify
 from whimbrel.protocol.rpc import TokenVerdict
 
 MAX_REMEMBERED_CHARS: Final = 4 * 1024 * 1024  # of tokens, e.g. 10,000; their claims take 8–13 times that: ≤ 54 MiB
@@ -37,7 +37,7 @@ class Verdicts:
         known = self._known.get(digest)
         if known is not None:
             claims = known.verdict.claims
-            if claims is not None and now < claims.exp + LEEWAY_S:
+            if claims is not None and now < claims.exp:
                 self._known.move_to_end(digest)
                 self.hits += 1
                 return known.verdict
