@@ -4,17 +4,15 @@
 
 #include "counts.h"
 #include "dialects.h"
-#include "wire.h"
+#include "sockets.h"
 
 enum { READ_BYTES = 1 << 20 };
 enum state { CLOSED, CONNECTING, UPGRADING, GREETING, OPEN };
 
 struct client {
-    int fd;
+    struct connection connection;
     enum state state;
     const char *line;
-    char *rest; /* of a message that has not come whole */
-    size_t rest_size;
     char *greeting;
     int64_t next[SERIES]; /* number expected; -1 before the first */
 };
@@ -25,15 +23,10 @@ static size_t under_way; /* clients that are not in yet */
 static struct counts counts;
 
 static void drop(struct client *client) {
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* RST: no TIME_WAIT keeps our ports */
     if (client->state == CLOSED) return;
     if (client->state != OPEN) under_way--;
     client->state = CLOSED;
-    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(client->fd);
-    free(client->rest);
-    client->rest = NULL;
-    client->rest_size = 0;
+    hang_up(&client->connection);
 }
 
 /* The server would not have it, or went: `text` tells why. */
@@ -49,18 +42,14 @@ static void failed(struct client *client, const char *why) {
     refused(client, why, strlen(why));
 }
 
+static const char *const NOT_TAKEN = "a request was not taken whole";
+
 static void send_all(struct client *client, const char *text, size_t size) {
-    ssize_t sent = send(client->fd, text, size, MSG_NOSIGNAL);
-    if (sent != (ssize_t)size) failed(client, "a request was not taken whole");
+    if (!put(&client->connection, text, size)) failed(client, NOT_TAKEN);
 }
 
 static void send_frame(struct client *client, unsigned char first, const char *text, size_t size) {
-    static char frame[READ_BYTES];
-    size_t head = frame_head((unsigned char *)frame, first, size);
-    frame[1] |= (char)0x80; /* masked, with a key of zeros */
-    memset(frame + head, 0, 4);
-    memcpy(frame + head + 4, text, size);
-    send_all(client, frame, head + 4 + size);
+    if (!put_frame(&client->connection, first, text, size)) failed(client, NOT_TAKEN);
 }
 
 static void send_upgrade(struct client *client) {

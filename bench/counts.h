@@ -53,6 +53,21 @@ static inline int64_t number_after(const char **at, const char *end, const char 
     return strtoll(*at, NULL, 10);
 }
 
+/* Count one publication, of which the client `expected` another number, or -1: any. */
+static inline void count_publication(struct counts *counts, int64_t *expected, int64_t number, int64_t sent, int64_t now) {
+    if (*expected >= 0 && number < *expected) {
+        counts->repeated++;
+    } else {
+        if (*expected >= 0) counts->missing += (uint64_t)(number - *expected);
+        *expected = number + 1;
+    }
+    uint64_t late = now > sent ? (uint64_t)(now - sent) : 0;
+    counts->latency[bucket_of(late)]++;
+    if (late > counts->longest_ns) counts->longest_ns = late;
+    counts->publications++;
+    counts->last_ns = now;
+}
+
 /* Count the publications in a message, which may hold any number of them. `next` holds, for each series, the number
  * that the client expects, -1 before its first. */
 static inline void count_publications(struct counts *counts, int64_t *next, const char *text, size_t size, int64_t now) {
@@ -61,29 +76,17 @@ static inline void count_publications(struct counts *counts, int64_t *next, cons
         int64_t series = number_after(&at, end, "\"data\":{\"s\":");
         if (series < 0 || series >= SERIES) return;
         int64_t number = number_after(&at, end, "\"n\":"), sent = number_after(&at, end, "\"t\":");
-        int64_t *expected = &next[series];
-        if (*expected >= 0 && number < *expected) {
-            counts->repeated++;
-        } else {
-            if (*expected >= 0) counts->missing += (uint64_t)(number - *expected);
-            *expected = number + 1;
-        }
-        uint64_t late = now > sent ? (uint64_t)(now - sent) : 0;
-        counts->latency[bucket_of(late)]++;
-        if (late > counts->longest_ns) counts->longest_ns = late;
-        counts->publications++;
-        counts->last_ns = now;
+        count_publication(counts, &next[series], number, sent, now);
     }
 }
 
-static inline void answer_counts(const struct counts *counts, bool complete) {
+static inline void print_counts(const struct counts *counts, bool complete) {
     printf("{\"complete\":%s,\"opened\":%lu,\"refused\":%lu,\"lost\":%lu,\"messages\":%lu,\"bytes\":%lu,"
            "\"publications\":%lu,\"missing\":%lu,\"repeated\":%lu,\"last_ns\":%ld,"
-           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"longest_us\":%.1f,\"trouble\":\"%s\"}\n",
+           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"longest_us\":%.1f,\"trouble\":\"%s\"}",
            complete ? "true" : "false", counts->opened, counts->refused, counts->lost, counts->messages, counts->bytes,
            counts->publications, counts->missing, counts->repeated, counts->last_ns, percentile_us(counts, 0.5),
            percentile_us(counts, 0.99), (double)counts->longest_ns / 1000, counts->trouble);
-    fflush(stdout);
 }
 
 #endif

@@ -18,8 +18,6 @@
 #include "clients.h"
 #include "streams.h"
 
-enum { SOURCES = 16 };
-
 static struct client *clients;
 static size_t count, begun, window;
 static int poller;
@@ -39,7 +37,9 @@ static void answer_if_awaited(void) {
     bool complete = have >= awaited.number;
     if (!complete && now_ns() < awaited.until) return;
     awaited.waiting = false;
-    answer_counts(&counts, complete);
+    print_counts(&counts, complete);
+    putchar('\n');
+    fflush(stdout);
 }
 
 /* What comes from the server */
@@ -66,20 +66,12 @@ static void on_text(struct client *client, const char *text, size_t size, int64_
 
 /* Take one whole frame from `text`; return its length, 0 where more must come. */
 static size_t take_frame(struct client *client, const char *text, size_t size, int64_t now) {
-    const unsigned char *head = (const unsigned char *)text;
-    if (size < 2) return 0;
-    size_t length = head[1], start = 2;
-    if (length >= 126) {
-        int wide = length == 126 ? 2 : 8;
-        start += (size_t)wide;
-        if (size < start) return 0;
-        length = 0;
-        for (int at = 0; at < wide; at++) length = length << 8 | head[2 + at];
-    }
-    if (size < start + length) return 0;
-    if (head[0] == TEXT) on_text(client, text + start, length, now);
-    else if (head[0] == PING) send_frame(client, PONG, text + start, length);
-    else if (head[0] != PONG) refused(client, text + start, length);
+    size_t length, start = frame_at(text, size, &length);
+    unsigned char first = (unsigned char)text[0];
+    if (!start) return 0;
+    if (first == TEXT) on_text(client, text + start, length, now);
+    else if (first == PING) send_frame(client, PONG, text + start, length);
+    else if (first != PONG) refused(client, text + start, length);
     return start + length;
 }
 
@@ -139,40 +131,25 @@ static size_t take_answer(struct client *client, const char *text, size_t size, 
 
 static void on_readable(struct client *client) {
     static char space[READ_BYTES];
-    size_t have = client->rest_size;
-    if (have >= sizeof space / 2) die("a message of over %zu bytes came", have);
-    if (have) memcpy(space, client->rest, have);
-    ssize_t got = recv(client->fd, space + have, sizeof space - have, 0);
-    if (got <= 0) {
-        if (got < 0 && errno == EAGAIN) return;
-        failed(client, "the server closed the connection");
-        return;
-    }
+    ssize_t have = receive(&client->connection, space, sizeof space);
+    if (have < 0) failed(client, "the server closed the connection");
+    if (have <= 0) return;
     int64_t now = now_ns();
-    size_t size = have + (size_t)got, at = 0, taken;
+    size_t size = (size_t)have, at = 0, taken;
     do {
         bool http = client->state == UPGRADING || (!dialect && !streams);
         taken = (http ? take_answer : streams ? take_event : take_frame)(client, space + at, size - at, now);
         at += taken;
     } while (taken && at < size && client->state != CLOSED);
-    if (client->state == CLOSED) return;
-    client->rest_size = size - at;
-    if (client->rest_size) {
-        client->rest = must(realloc(client->rest, client->rest_size));
-        memcpy(client->rest, space + at, client->rest_size);
-    }
+    if (client->state != CLOSED) keep(&client->connection, space + at, size - at);
 }
 
 static void on_connected(struct client *client) {
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error) {
-        failed(client, strerror(error));
+    const char *refusal = dialled(&client->connection, poller, client);
+    if (refusal) {
+        failed(client, refusal);
         return;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
-    epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &event);
     if (nchan_polls) { /* nobody answers before there is something: who has asked is in */
         greeted(client, "", 0);
         send_nchan_poll(client, NULL, 0);
@@ -192,23 +169,11 @@ static void on_connected(struct client *client) {
 }
 
 static void begin(struct client *client, size_t number) {
-    int on = 1;
-    char source[16];
-    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->fd < 0) die("socket: %s", strerror(errno));
-    snprintf(source, sizeof source, "127.0.0.%zu", 2 + number % SOURCES); /* 28,000 ports each */
-    struct sockaddr_in from = address_of(source, 0);
-    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(client->fd, (struct sockaddr *)&from, sizeof from)) die("bind to %s: %s", source, strerror(errno));
     client->line = lines[number % line_count];
     client->state = CONNECTING;
     under_way++;
-    if (connect(client->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS) {
-        failed(client, strerror(errno));
-        return;
-    }
-    watch(poller, client->fd, EPOLLOUT, client);
+    if (dial(&client->connection, number, server, 0)) watch(poller, client->connection.fd, EPOLLOUT, client);
+    else failed(client, strerror(errno));
 }
 
 /* Commands */

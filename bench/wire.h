@@ -1,4 +1,4 @@
-/* What load.c and floor.c share: time, sockets, buffers, and commands on standard input.
+/* What the programs in C share: time, sockets, buffers, and commands on standard input.
  *
  * Both programs take one command per line and answer each with one line of JSON. Everything is one thread and one epoll
  * loop; a fault ends the program with one sentence on standard error. Linux only.

@@ -14,48 +14,15 @@
  * duplicates on the wire (two connections overlap while a client moves), `gaps` made a client connect anew.
  */
 #define _GNU_SOURCE
-#include "../counts.h"
-#include "../wire.h"
+#define _GNU_SOURCE
+#include "members.h"
+#include "positions.h"
 
-enum { READ_BYTES = 8 << 20, SOURCES = 16, GROUPS = 4, MAX_EDGES = 16, LINKS = 2, SUBS = 2, TURN_MS = 5 };
-enum state { CLOSED, CONNECTING, UPGRADING, GREETING, OPEN };
-static const double BASE_S = 0.5, CAP_S = 20, FORGIVEN_S = 10; /* backoff: full jitter, and when it is forgotten */
-
-struct link {
-    struct client *client;
-    int fd;
-    enum state state;
-    char *rest; /* of a message that has not come whole */
-    size_t rest_size;
-    int64_t opened_ns;
-};
-
-struct subscription {
-    char *name, epoch[40];
-    int64_t offset; /* -1: none yet */
-};
-
-struct client {
-    struct link link[LINKS]; /* while it moves it has two */
-    int group, port, current;
-    bool stuck;
-    char *token, *grant;
-    struct subscription sub[SUBS]; /* its channel and its inbox */
-    int64_t next;                  /* number expected; -1 before the first */
-    int64_t due_ns;                /* when to connect, or to move; 0: not at all */
-    int64_t lost_ns;               /* since when it has no connection; 0: it has one */
-    unsigned attempt;
-};
-
-struct tally {
-    struct counts counts;
-    uint64_t clients, dropped, gaps, unproved, moves, turned_away;
-};
+enum { READ_BYTES = 8 << 20, TURN_BYTES = 1 << 20, MAX_EDGES = 16, TURN_MS = 5 };
 
 static struct client *clients;
-static size_t count, under_way, window;
+static size_t count, window;
 static int poller, ports[MAX_EDGES], edges;
-static struct tally tallies[GROUPS];
 static struct { int64_t at_ns, away_ns; } *returns;
 static size_t return_count, return_room;
 static struct { bool waiting, applied; int group; int64_t number, until; } awaited;
@@ -64,13 +31,8 @@ static void answer(int group, bool complete) {
     struct tally *tally = &tallies[group];
     printf("{\"clients\":%lu,\"dropped\":%lu,\"gaps\":%lu,\"unproved\":%lu,\"moves\":%lu,\"turned_away\":%lu,\"counts\":",
            tally->clients, tally->dropped, tally->gaps, tally->unproved, tally->moves, tally->turned_away);
-    struct counts *counts = &tally->counts;
-    printf("{\"complete\":%s,\"opened\":%lu,\"refused\":%lu,\"lost\":%lu,\"messages\":%lu,\"bytes\":%lu,"
-           "\"publications\":%lu,\"missing\":%lu,\"repeated\":%lu,\"last_ns\":%ld,"
-           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"longest_us\":%.1f,\"trouble\":\"%s\"}}\n",
-           complete ? "true" : "false", counts->opened, counts->refused, counts->lost, counts->messages, counts->bytes,
-           counts->publications, counts->missing, counts->repeated, counts->last_ns, percentile_us(counts, 0.5),
-           percentile_us(counts, 0.99), (double)counts->longest_ns / 1000, counts->trouble);
+    print_counts(&tally->counts, complete);
+    puts("}");
     fflush(stdout);
 }
 
@@ -89,147 +51,13 @@ static void answer_if_awaited(int64_t now) {
     answer(awaited.group, have >= wanted);
 }
 
-static double random_share(void) {
-    return (double)rand() / ((double)RAND_MAX + 1);
-}
-
-/* One link */
-
-static void drop(struct link *link) {
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* RST: no TIME_WAIT keeps our ports */
-    if (link->state == CLOSED) return;
-    if (link->state != OPEN) under_way--;
-    link->state = CLOSED;
-    setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(link->fd);
-    free(link->rest);
-    link->rest = NULL;
-    link->rest_size = 0;
-}
-
-/* The link is gone. Where it was the client's only one, it comes back after `after_ms`, or by its own backoff. */
-static void lost(struct link *link, const char *why, size_t size, int64_t after_ms) {
-    struct client *client = link->client;
-    struct tally *tally = &tallies[client->group];
-    if (link->state == CLOSED) return;
-    int64_t now = now_ns();
-    bool was_open = link->state == OPEN;
-    if (was_open && now - link->opened_ns > (int64_t)(FORGIVEN_S * 1e9)) client->attempt = 0;
-    note_trouble(&tally->counts, why, size);
-    if (was_open) tally->counts.lost++;
-    else tally->counts.refused++;
-    drop(link);
-    struct link *other = &client->link[link == &client->link[0]];
-    if (was_open && other->state != OPEN && !client->lost_ns) client->lost_ns = now;
-    if (other->state != CLOSED && other->state != OPEN) return; /* it is on its way already */
-    double ceiling = BASE_S * (double)(1 << (client->attempt < 6 ? client->attempt : 6));
-    client->attempt++;
-    double wait_s = after_ms > 0 ? (double)after_ms / 1000 : random_share() * (ceiling < CAP_S ? ceiling : CAP_S);
-    client->due_ns = now + (int64_t)(wait_s * 1e9) + 1;
-}
-
-static void failed(struct link *link, const char *why) {
-    lost(link, why, strlen(why), 0);
-}
-
-static void send_all(struct link *link, const char *text, size_t size) {
-    ssize_t sent = send(link->fd, text, size, MSG_NOSIGNAL);
-    if (sent != (ssize_t)size) failed(link, "a request was not taken whole");
-}
-
-static void send_frame(struct link *link, unsigned char first, const char *text, size_t size) {
-    static char frame[65536];
-    size_t head = frame_head((unsigned char *)frame, first, size);
-    frame[1] |= (char)0x80; /* masked, with a key of zeros */
-    memset(frame + head, 0, 4);
-    memcpy(frame + head + 4, text, size);
-    send_all(link, frame, head + 4 + size);
-}
-
-static void send_connect(struct link *link) {
-    static char frame[32768];
-    struct client *client = link->client;
-    int size = snprintf(frame, sizeof frame, "{\"type\":\"connect\",\"id\":1,\"token\":\"%s\",", client->token);
-    if (client->grant) size += snprintf(frame + size, sizeof frame - (size_t)size, "\"resume\":\"%s\",", client->grant);
-    size += snprintf(frame + size, sizeof frame - (size_t)size, "\"channels\":{");
-    for (int at = 0; at < SUBS; at++) {
-        struct subscription *sub = &client->sub[at];
-        size += snprintf(frame + size, sizeof frame - (size_t)size, sub->offset < 0 ? "%s\"%s\":null" : "%s\"%s\":{\"epoch\":\"%s\",\"offset\":%ld}",
-                         at ? "," : "", sub->name, sub->epoch, sub->offset);
-    }
-    size += snprintf(frame + size, sizeof frame - (size_t)size, "}}");
-    send_frame(link, TEXT, frame, (size_t)size);
-}
-
-static bool begins(const char *text, const char *end, const char *with) {
-    size_t size = strlen(with);
-    return (size_t)(end - text) >= size && !memcmp(text, with, size);
-}
-
-/* Apply one publication by the rule of `offset` and `prev`; false where something is missing before it. */
-static bool apply(struct client *client, struct subscription *sub, const char *text, const char *end, int64_t now) {
-    struct tally *tally = &tallies[client->group];
-    struct counts *counts = &tally->counts;
-    const char *at = text;
-    int64_t offset = number_after(&at, end, "\"offset\":"), prev = number_after(&at, end, "\"prev\":");
-    if (offset < 0 || prev < 0) return true;
-    if (offset <= sub->offset) {
-        tally->dropped++;
-        return true;
-    }
-    if (prev > sub->offset) {
-        tally->gaps++;
-        return false;
-    }
-    sub->offset = offset;
-    if (number_after(&at, end, "\"data\":{\"s\":") < 0) return true;
-    int64_t number = number_after(&at, end, "\"n\":"), sent = number_after(&at, end, "\"t\":");
-    if (client->next >= 0 && number < client->next) counts->repeated++;
-    else {
-        if (client->next >= 0) counts->missing += (uint64_t)(number - client->next);
-        client->next = number + 1;
-    }
-    uint64_t late = now > sent ? (uint64_t)(now - sent) : 0;
-    counts->latency[bucket_of(late)]++;
-    if (late > counts->longest_ns) counts->longest_ns = late;
-    counts->publications++;
-    counts->last_ns = now;
-    return true;
-}
-
-static const char *text_after(const char *text, const char *end, const char *name) {
-    const char *found = memmem(text, (size_t)(end - text), name, strlen(name));
-    return found ? found + strlen(name) : NULL;
-}
+/* What comes from the edge */
 
 static void keep_grant(struct client *client, const char *at, const char *end) {
     const char *close = memchr(at, '"', (size_t)(end - at));
     if (!close) return;
     free(client->grant);
     client->grant = must(strndup(at, (size_t)(close - at)));
-}
-
-/* Take a channel's subscription from the text of a `connected` frame; false where it begins behind where we stand. */
-static bool open_channel(struct client *client, struct subscription *sub, const char *text, const char *end, int64_t now) {
-    struct tally *tally = &tallies[client->group];
-    const char *list = text_after(text, end, "\"publications\":["), *epoch = text_after(text, end, "\"epoch\":\"");
-    const char *at = text;
-    if (!list || !epoch || list < epoch) return false;
-    int64_t offset = number_after(&at, list, "\"offset\":");
-    bool recovered = memmem(text, (size_t)(list - text), "\"recovered\":true", 16) != NULL;
-    if (sub->offset >= 0 && !recovered) {
-        tally->unproved++;
-        sub->offset = -1;
-        client->next = -1;
-    }
-    snprintf(sub->epoch, sizeof sub->epoch, "%.*s", (int)strcspn(epoch, "\""), epoch);
-    if (offset > sub->offset) {
-        if (sub->offset >= 0) return false;
-        sub->offset = offset;
-    }
-    for (at = list; (at = text_after(at, end, "{\"offset\":"));)
-        if (!apply(client, sub, at - strlen("\"offset\":"), end, now)) return false;
-    return true;
 }
 
 static void note_return(struct client *client, int64_t now) {
@@ -310,20 +138,12 @@ static void on_text(struct link *link, const char *text, size_t size, int64_t no
 
 /* Take one whole frame from `text`; return its length, 0 where more must come. */
 static size_t take_frame(struct link *link, const char *text, size_t size, int64_t now) {
-    const unsigned char *head = (const unsigned char *)text;
-    if (size < 2) return 0;
-    size_t length = head[1], start = 2;
-    if (length >= 126) {
-        int wide = length == 126 ? 2 : 8;
-        start += (size_t)wide;
-        if (size < start) return 0;
-        length = 0;
-        for (int at = 0; at < wide; at++) length = length << 8 | head[2 + at];
-    }
-    if (size < start + length) return 0;
-    if (head[0] == TEXT) on_text(link, text + start, length, now);
-    else if (head[0] == PING) send_frame(link, PONG, text + start, length);
-    else if (head[0] != PONG) lost(link, "closed", 6, 0);
+    size_t length, start = frame_at(text, size, &length);
+    unsigned char first = (unsigned char)text[0];
+    if (!start) return 0;
+    if (first == TEXT) on_text(link, text + start, length, now);
+    else if (first == PING) send_frame(link, PONG, text + start, length);
+    else if (first != PONG) lost(link, "closed", 6, 0);
     return start + length;
 }
 
@@ -344,69 +164,42 @@ static size_t take_answer(struct link *link, const char *text, size_t size) {
 
 static void on_readable(struct link *link) {
     static char space[READ_BYTES + 1];
-    size_t have = link->rest_size;
-    if (have >= sizeof space / 2) die("a message of over %zu bytes came", have);
-    if (have) memcpy(space, link->rest, have);
-    size_t room = have ? sizeof space - have - 1 : 1 << 20;
-    ssize_t got = recv(link->fd, space + have, room, 0);
-    if (got <= 0) {
-        if (got < 0 && errno == EAGAIN) return;
-        failed(link, got ? strerror(errno) : "the edge closed the connection");
-        return;
-    }
+    ssize_t have = receive(&link->connection, space, link->connection.rest_size ? READ_BYTES : TURN_BYTES);
+    if (have < 0) failed(link, "the edge closed the connection");
+    if (have <= 0) return;
     int64_t now = now_ns();
-    size_t size = have + (size_t)got, at = 0, taken;
+    size_t size = (size_t)have, at = 0, taken;
     space[size] = 0;
     do {
         taken = link->state == UPGRADING ? take_answer(link, space + at, size - at) : take_frame(link, space + at, size - at, now);
         at += taken;
     } while (taken && at < size && link->state != CLOSED);
-    if (link->state == CLOSED) return;
-    link->rest_size = size - at;
-    if (link->rest_size) {
-        link->rest = must(realloc(link->rest, link->rest_size));
-        memcpy(link->rest, space + at, link->rest_size);
-    }
+    if (link->state != CLOSED) keep(&link->connection, space + at, size - at);
 }
 
 static void on_connected(struct link *link) {
-    int error = 0;
-    socklen_t size = sizeof error;
-    getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error) {
-        failed(link, strerror(error));
+    const char *refusal = dialled(&link->connection, poller, link);
+    if (refusal) {
+        failed(link, refusal);
         return;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
-    epoll_ctl(poller, EPOLL_CTL_MOD, link->fd, &event);
     static const char request[] = "GET /v1/ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " SAMPLE_KEY "\r\n"
                                   "Sec-WebSocket-Protocol: whimbrel.v1.json\r\n\r\n";
     link->state = UPGRADING;
-    send_all(link, request, sizeof request - 1);
+    if (!put(&link->connection, request, sizeof request - 1)) failed(link, "the upgrade was not taken whole");
 }
 
 static void begin(struct client *client) {
-    int on = 1, small = 4096;
-    char source[16];
-    size_t number = (size_t)(client - clients);
     struct link *link = &client->link[client->link[0].state != CLOSED];
+    struct sockaddr_in edge = address_of("127.0.0.1", client->port ? client->port : ports[rand() % edges]);
     client->due_ns = 0;
-    link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (link->fd < 0) die("socket: %s", strerror(errno));
-    snprintf(source, sizeof source, "127.0.0.%zu", 2 + number % SOURCES); /* 28,000 ports each */
-    struct sockaddr_in from = address_of(source, 0), to = address_of("127.0.0.1", client->port ? client->port : ports[rand() % edges]);
-    setsockopt(link->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (client->group == GROUPS - 1) setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small); /* what is stuck is stuck in the edge */
-    if (bind(link->fd, (struct sockaddr *)&from, sizeof from)) die("bind to %s: %s", source, strerror(errno));
     link->state = CONNECTING;
     under_way++;
-    if (connect(link->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) {
-        failed(link, strerror(errno));
-        return;
-    }
-    watch(poller, link->fd, EPOLLOUT, link);
+    bool reads_little = client->group == GROUPS - 1; /* what is stuck is stuck in the edge */
+    bool dialling = dial(&link->connection, (size_t)(client - clients), edge, reads_little ? 4096 : 0);
+    if (dialling) watch(poller, link->connection.fd, EPOLLOUT, link);
+    else failed(link, strerror(errno));
 }
 
 static void begin_due(int64_t now) {
@@ -450,8 +243,8 @@ static void set_stuck(int group, bool stuck) {
         for (int at = 0; at < LINKS; at++) {
             struct link *link = &client->link[at];
             if (link->state == CLOSED) continue;
-            if (stuck) epoll_ctl(poller, EPOLL_CTL_DEL, link->fd, NULL);
-            else watch(poller, link->fd, EPOLLIN, link);
+            if (stuck) epoll_ctl(poller, EPOLL_CTL_DEL, link->connection.fd, NULL);
+            else watch(poller, link->connection.fd, EPOLLIN, link);
         }
     }
 }
