@@ -39,6 +39,16 @@ export function checkedOptions(options) {
 }
 
 /**
+ * @param {unknown} token of the application's provider
+ * @returns {string | null} null: there is no user any more
+ * @throws {TypeError} saying what it must be
+ */
+export function checkedToken(token) {
+  if (typeof token === "string" || token == null) return token || null;
+  throw new TypeError(`a token is a string, or null where nobody is signed in; this is of type ${typeof token}`);
+}
+
+/**
  * @param {Preference} transport
  * @param {boolean} hasWebSocket
  * @throws {TypeError} saying what to write

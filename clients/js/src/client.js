@@ -2,15 +2,16 @@
 
 import { addressOf, checkChannel, checkedOptions, checkHandler, checkTransport } from "./checks.js";
 import { Conversation } from "./conversation.js";
-import { HANDLER } from "./core/codes.js";
+import { ABNORMAL, HANDLER } from "./core/codes.js";
 import { Session } from "./core/session.js";
-import { claimsOf } from "./core/token.js";
 import { Emitter } from "./emitter.js";
 import { WhimbrelError } from "./errors.js";
 import { browser } from "./host.js";
 import { newKey } from "./key.js";
 import { Positions } from "./positions.js";
 import { INBOX } from "./protocol.gen.js";
+import { Provider } from "./provider.js";
+import { Remembered } from "./remembered.js";
 import { forgettable, Replies } from "./replies.js";
 import { canShare, Sharing } from "./sharing.js";
 import { Subscription } from "./subscription.js";
@@ -42,14 +43,15 @@ export class Whimbrel extends Emitter {
   #session;
   #conversation;
   #positions;
-  #subject = "";
+  #remembered;
+  #provider;
   /** @type {Sharing | null} */
   #sharing = null;
   /** @type {Preference} */
   #preference;
   /** @type {Transport} */
   #told;
-  #subscriptions = new Subscriptions((channel, error) => this.emit("error", new WhimbrelError({ code: HANDLER, slug: "handler", message: `${channel}: ${error}` })));
+  #subscriptions = new Subscriptions((channel, error) => this.#blame(channel, error));
   #replies = new Replies();
   #leave;
 
@@ -62,12 +64,15 @@ export class Whimbrel extends Emitter {
    */
   constructor(url, options) {
     super();
-    const { token, transport = "auto", storage = null, tabs = "shared", device, host = {} } = checkedOptions(options);
+    const { token: ask, transport = "auto", storage = null, tabs = "shared", device, host = {} } = checkedOptions(options);
     this.#host = browser(host);
+    this.#provider = new Provider(ask, this.#host, (subject) => this.#session.channels.restore(this.#positions.load(subject)));
+    const token = () => this.#provider.token();
     this.#base = addressOf(url, this.#host.document?.baseURI);
     this.#positions = new Positions(storage, this.#base, this.#host);
     this.#preference = transport;
-    const remembered = /** @type {Transport | null} */ (this.#host.session?.getItem(this.#memory) ?? null);
+    this.#remembered = new Remembered(this.#host.session, this.#base);
+    const { transport: remembered } = this.#remembered;
     const identity = { client: VERSION, ...(device && { device }) };
     const terms = { transports: this.#available(transport), remembered, curious: transport === "auto" && !remembered, random: this.#host.random, identity };
     const shared = tabs === "shared" && canShare(this.#host);
@@ -77,8 +82,8 @@ export class Whimbrel extends Emitter {
         base: this.#base,
         host: this.#host,
         terms: () => ({ ...terms, transports: this.#available(this.#preference) }),
-        subject: () => this.#subject,
-        token: async () => await token(),
+        subject: () => this.#provider.subject ?? "",
+        token,
         perform: (effects) => this.#perform(effects),
         carried: () => this.#carried(),
         report: (effect) => this.#hear(effect),
@@ -92,7 +97,7 @@ export class Whimbrel extends Emitter {
     this.#conversation = new Conversation(this.#session, {
       base: this.#base,
       host: this.#host,
-      token: async () => this.#signedIn(await token()),
+      token,
       tell: (effect) => this.#hear(effect),
       done: () => this.#positions.keep(() => this.positions),
       open: (way, base, events) => {
@@ -105,7 +110,7 @@ export class Whimbrel extends Emitter {
       online: () => this.#perform(this.#session.wake(this.#host.now(), true)),
       leaving: () => {
         this.#positions.save();
-        this.#sharing?.leave();
+        this.#putAway();
       },
     });
     Promise.resolve().then(() => this.#perform(this.#session.start(this.#host.now())));
@@ -134,7 +139,7 @@ export class Whimbrel extends Emitter {
 
   /** The user whom the token names; empty before the first connect. */
   get user() {
-    return this.#session.user || this.#subject;
+    return this.#session.user || this.#provider.subject || "";
   }
 
   /** By channel, what was applied so far. */
@@ -161,7 +166,9 @@ export class Whimbrel extends Emitter {
     if (typeof what !== "object" || what === null) checkHandler("publications", what);
     const options = typeof what === "function" ? { publication: what } : what;
     const subscription = new Subscription(this, channel, options);
-    if (this.#subscriptions.add(subscription)) this.#perform(this.#session.subscribe(channel, options));
+    this.#subscriptions.add(subscription);
+    this.#perform(this.#session.subscribe(channel, options));
+    queueMicrotask(() => subscription.stands(subscription.state, null)); // the channel may be open already
     return subscription;
   }
 
@@ -178,7 +185,7 @@ export class Whimbrel extends Emitter {
 
   /** @internal @param {string} channel */
   channelState(channel) {
-    return this.#session.channels.state(channel);
+    return this.state === "closed" ? "unsubscribed" : this.#session.channels.state(channel);
   }
 
   /**
@@ -192,7 +199,8 @@ export class Whimbrel extends Emitter {
    * @returns {Promise<number | null>} the offset; null in an ephemeral channel
    */
   publish(channel, event, data, { key = newKey(this.#host.random), expiryMs = PUBLISH_EXPIRY_MS } = {}) {
-    return forgettable(this.#request({ type: "publish", channel, event, data, key }, expiryMs).then(({ offset }) => offset ?? null));
+    const copy = JSON.parse(JSON.stringify(data) ?? "null"); // of what it is now: it may wait, and go through another tab
+    return forgettable(this.#request({ type: "publish", channel, event, data: copy, key }, expiryMs).then(({ offset }) => offset ?? null));
   }
 
   /**
@@ -278,7 +286,7 @@ export class Whimbrel extends Emitter {
       case "state":
         return this.#changed(effect);
       case "channel":
-        return this.#subscriptions.each(effect.channel, (each) => each.emit("state", { state: effect.state, error: effect.error }));
+        return this.#subscriptions.each(effect.channel, (each) => each.stands(effect.state, effect.error));
       case "reset":
         return this.#subscriptions.each(effect.channel, (each) => each.emit("reset", undefined));
       case "join":
@@ -305,12 +313,13 @@ export class Whimbrel extends Emitter {
       this.#positions.save();
     }
     this.emit("state", { state, code, reason, retryMs });
-    if (state === "closed") for (const channel of this.#subscriptions.channels) this.#subscriptions.each(channel, (each) => each.end());
+    if (state !== "connected") this.#subscriptions.all((each) => each.stands(each.state, null)); // else an effect of its own tells
+    if (state === "closed") this.#subscriptions.all((each) => each.end());
   }
 
   /** What was found by trying is worth remembering; what the application has asked for, it will ask for again. */
   #remember() {
-    if (this.state === "connected" && this.#preference === "auto") this.#host.session?.setItem(this.#memory, this.transport);
+    if (this.state === "connected" && this.#preference === "auto") this.#remembered.keep(this.transport);
   }
 
   /**
@@ -323,22 +332,21 @@ export class Whimbrel extends Emitter {
     this.#subscriptions.each(publication.channel, (each) => each.take(publication, { recovered }));
   }
 
-  /** @param {string | null} token @returns {string | null} */
-  #signedIn(token) {
-    this.#subject = token ? (claimsOf(token).sub ?? "") : "";
-    this.#session.channels.restore(this.#positions.load(this.#subject));
-    return token;
+  /** @param {string} channel @param {unknown} cause what a handler threw; where nobody hears of it, the host does, as of any other fault of the page */
+  #blame(channel, cause) {
+    if (this.heard("error")) this.emit("error", new WhimbrelError({ code: HANDLER, slug: "handler", message: `${channel}: ${cause}` }, { cause }));
+    else (globalThis.reportError ?? console.error)(cause);
+  }
+
+  /** The page may never run again, or lie in the browser's cache, where it may hold no connection. */
+  #putAway() {
+    if (this.#sharing) this.#sharing.leave();
+    else if (this.state === "connected") this.#perform(this.#session.lost({ code: ABNORMAL, reason: "the tab was put away" }, this.#host.now()));
   }
 
   #carried() {
     this.#remember();
     if (this.transport !== this.#told) this.emit("transport", (this.#told = this.transport));
-  }
-
-  // --- surroundings
-
-  get #memory() {
-    return `whimbrel:transport:${this.#base}`;
   }
 
   /** @param {Preference} preference */

@@ -61,10 +61,13 @@ export class Conversation {
     this.#queue.push(...effects);
     if (this.#performing) return;
     this.#performing = true;
-    for (let effect = this.#queue.shift(); effect; effect = this.#queue.shift()) this.#carryOut(effect);
-    this.#performing = false;
-    this.#done();
-    this.#wind();
+    try {
+      for (let effect = this.#queue.shift(); effect; effect = this.#queue.shift()) this.#carryOut(effect);
+    } finally {
+      this.#performing = false; // whatever the surroundings threw, the next step is carried out
+      this.#done();
+      this.#wind();
+    }
   }
 
   /** Set the one timer to the session's next deadline. */

@@ -23,6 +23,11 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
+  /** @internal @param {keyof Events} name @returns {boolean} whether anybody listens */
+  heard(name) {
+    return Boolean(this.#listeners.get(name)?.size);
+  }
+
   /**
    * @internal
    * @template {keyof Events} Name

@@ -4,9 +4,9 @@
 
 /** A request failed. `code` is an error code of the contract (100–113), or one of this client's own (3000–3999). */
 export class WhimbrelError extends Error {
-  /** @internal @param {Reason} reason */
-  constructor({ code, slug, message, temporary = false }) {
-    super(message);
+  /** @internal @param {Reason} reason @param {ErrorOptions} [options] `cause`: what a handler threw */
+  constructor({ code, slug, message, temporary = false }, options) {
+    super(message, options);
     this.name = "WhimbrelError";
     /** @type {number} */
     this.code = code;

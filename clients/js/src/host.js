@@ -2,6 +2,8 @@
 
 /** @import { Host } from "./transports/link.js" */
 
+const MAX_TIMER_MS = 2 ** 31 - 1; // what is more rings at once
+
 /**
  * @param {Partial<Host>} own replaces what the surroundings offer
  * @returns {Host}
@@ -12,9 +14,9 @@ export function browser(own) {
   const page = typeof addEventListener === "function" ? globalThis : undefined;
   const session = storageOfSession();
   return {
-    now: () => Date.now(), // unlike a monotonic clock, it goes on while the machine sleeps
+    now: clock(),
     random: Math.random,
-    setTimeout: (call, ms) => setTimeout(call, ms),
+    setTimeout: (call, ms) => setTimeout(call, Math.min(ms, MAX_TIMER_MS)),
     clearTimeout: (timer) => clearTimeout(timer),
     fetch: (input, init) => fetch(input, init),
     ...(WebSocket && { WebSocket }),
@@ -24,6 +26,20 @@ export function browser(own) {
     ...(BroadcastChannel && { broadcast: (/** @type {string} */ name) => new BroadcastChannel(name) }),
     ...(session && { session }),
     ...own,
+  };
+}
+
+/**
+ * The wall's clock, for unlike a monotonic one it goes on while the machine sleeps; but it never goes back. Where somebody sets it back by
+ * an hour, the next try would wait that hour.
+ */
+function clock() {
+  let ahead = 0; // of the wall's
+  let last = 0;
+  return () => {
+    const wall = Date.now();
+    ahead = Math.max(ahead, last - wall);
+    return (last = wall + ahead);
   };
 }
 

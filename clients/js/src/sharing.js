@@ -1,6 +1,5 @@
 // One connection for all tabs of a browser: what this tab has to do with it.
 
-import { claimsOf } from "./core/token.js";
 import { openLater } from "./transports/open.js";
 
 /**
@@ -23,6 +22,8 @@ import { openLater } from "./transports/open.js";
  * @property {() => void} impossible connect without the others
  */
 
+const LANGUAGE = 1; // in which tabs talk: those that were loaded from another version of this package, and talk otherwise, stay apart
+
 /** @param {Host} host @returns {boolean} whether this browser has what it takes */
 export function canShare({ locks, broadcast, document }) {
   return Boolean(locks && broadcast && document);
@@ -31,7 +32,6 @@ export function canShare({ locks, broadcast, document }) {
 export class Sharing {
   /** @type {Group | null} */
   #group = null;
-  #key = "";
   #session;
   #tab;
 
@@ -59,11 +59,13 @@ export class Sharing {
       // Users are kept apart: one must not hear what is another's.
       if (!subject()) throw new Error("the token does not tell its user");
       return () => {
-        const key = `whimbrel:${base}:${kind}:${subject()}`;
-        if (this.#key !== key) this.leave(); // somebody else has signed in
-        this.#key = key;
+        const key = `whimbrel:${LANGUAGE}:${base}:${kind}:${subject()}`;
         const closed = (/** @type {number} */ code, /** @type {string} */ reason) => this.leave(code, reason);
-        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), carried, closed });
+        const refused = () => {
+          this.leave();
+          this.#alone();
+        };
+        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), carried, closed, refused });
         return this.#group.open(events);
       };
     });
@@ -97,7 +99,7 @@ export class Sharing {
 
   /** @returns {Ways} */
   #ways() {
-    const { base, host, terms, subject, token, report } = this.#tab;
+    const { base, host, terms, token, report } = this.#tab;
     const { credentials } = this.#session;
     return {
       base,
@@ -105,11 +107,7 @@ export class Sharing {
       report,
       terms: terms(),
       resume: credentials.resume,
-      token: async () => {
-        const text = credentials.lend(host.now()) ?? (await token());
-        if (text && claimsOf(text).sub !== subject()) throw new Error("it has a token of another user: close this client, and make a new one");
-        return text;
-      },
+      token: async () => credentials.lend(host.now()) ?? (await token()),
     };
   }
 }

@@ -33,6 +33,10 @@ export class Subscription extends Emitter {
   #handler;
   /** @type {Set<Pending<ChannelPublication>>} one for each loop over this subscription */
   #loops = new Set();
+  /** @type {Pending<ChannelPublication> | null} for the first loop: what came before it, where no handler took it */
+  #early = null;
+  /** @type {{state: ChannelState, error: Reason | null}} */
+  #told = { state: "subscribing", error: null };
 
   /**
    * @internal
@@ -40,9 +44,10 @@ export class Subscription extends Emitter {
    * @param {string} channel
    * @param {SubscribeOptions} options
    */
-  constructor(client, channel, { publication = () => {}, reset, state }) {
+  constructor(client, channel, { publication, reset, state }) {
     super();
-    checkHandler("publications", publication);
+    if (publication === undefined) this.#loops.add((this.#early = new Pending()));
+    else checkHandler("publications", publication);
     this.#client = client;
     this.channel = channel;
     this.#handler = publication;
@@ -72,13 +77,15 @@ export class Subscription extends Emitter {
   }
 
   /**
-   * Publications from now on, in order: `for await (const { event, data } of subscription)`. Leaving the loop ends the subscription. A loop
-   * that is more than 1,000 publications behind ends with an error: what it missed, a new subscription from its position brings.
+   * Publications in order, from the first on where there is no handler, else from now on: `for await (const { event, data } of subscription)`.
+   * Leaving the loop ends the subscription. A loop that is more than 1,000 publications behind ends with an error: what it missed, a new
+   * subscription from its position brings.
    *
    * @returns {AsyncGenerator<ChannelPublication, void, void>}
    */
   async *[Symbol.asyncIterator]() {
-    const pending = new Pending();
+    const pending = this.#early ?? new Pending();
+    this.#early = null;
     this.#loops.add(pending);
     try {
       yield* pending;
@@ -91,7 +98,13 @@ export class Subscription extends Emitter {
   /** @internal @param {ChannelPublication} publication @param {{recovered: boolean}} how */
   take(publication, how) {
     for (const each of this.#loops) each.push(publication);
-    this.#handler(publication, how);
+    this.#handler?.(publication, how);
+  }
+
+  /** The channel may be in another state: say so once. @internal @param {ChannelState} state @param {Reason | null} error */
+  stands(state, error) {
+    if (state === this.#told.state && error?.code === this.#told.error?.code) return;
+    this.emit("state", (this.#told = { state, error }));
   }
 
   /** Nothing comes any more. @internal */

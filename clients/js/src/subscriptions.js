@@ -12,9 +12,9 @@ export class Subscriptions {
     this.#failed = failed;
   }
 
-  /** @returns {string[]} */
-  get channels() {
-    return [...this.#all.keys()];
+  /** @param {(subscription: Subscription) => void} call */
+  all(call) {
+    for (const channel of this.#all.keys()) this.each(channel, call);
   }
 
   /** @param {string} channel */
@@ -22,11 +22,10 @@ export class Subscriptions {
     return this.#all.has(channel);
   }
 
-  /** @param {Subscription} subscription @returns {boolean} whether it is the first of its channel */
+  /** @param {Subscription} subscription */
   add(subscription) {
     const others = this.#all.get(subscription.channel) ?? new Set();
     this.#all.set(subscription.channel, others.add(subscription));
-    return others.size === 1;
   }
 
   /** @param {Subscription} subscription @returns {boolean} whether it was the last of its channel */

@@ -129,3 +129,45 @@ test("a tab whose provider comes back with another user's token does not let the
   assert.match(scene.errors[0].message, /another user/);
   tab.client.close();
 });
+
+for (const tabs of /** @type {const} */ (["shared", "apart"])) {
+  test(`${tabs}: a client takes no token of another user: what it holds is the first one's`, async () => {
+    const browser = new Browser();
+    const { scene } = browser;
+    let user = "alice";
+    const tab = browser.open({ tabs, token: () => tokenOf(user) });
+    tab.follow("inbox");
+    scene.edge.publish("inbox", 1);
+    await scene.pass(200);
+    user = "bob";
+    scene.edge.disconnect({ code: 4010, slug: "token_expired" });
+    await scene.pass(5_000);
+    assert.ok(!scene.edge.received.some(({ token }) => token === tokenOf("bob")));
+    assert.match(scene.errors[0].message, /close this client, and make a new one/);
+    user = "alice";
+    await scene.pass(30_000);
+    assert.equal(tab.client.state, "connected");
+  });
+}
+
+test("a provider that never answers is given up, and asked again", async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "websocket", token: () => (++scene.tokens < 3 ? new Promise(() => {}) : "token") });
+  await scene.pass(29_000);
+  assert.equal(client.state, "connecting");
+  await scene.pass(40_000);
+  assert.equal(client.state, "connected");
+  assert.deepEqual(scene.errors.map(({ slug, message }) => [slug, message]), Array(2).fill(["token_unavailable", "the token provider failed: no answer within 30 s"]));
+});
+
+test("what is no token is named for what it is, and one that is missing means that nobody is signed in", async () => {
+  const scene = new Scene();
+  const client = scene.client({ token: /** @type {any} */ (() => ({ token: "eyJ…" })) });
+  await scene.pass(100);
+  assert.equal(client.state, "disconnected");
+  assert.match(scene.errors[0].message, /a token is a string, or null where nobody is signed in; this is of type object/);
+  const gone = new Scene();
+  const signedOut = gone.client({ token: /** @type {any} */ (() => undefined) });
+  await gone.pass(100);
+  assert.deepEqual([signedOut.state, gone.codes.at(-1)], ["closed", 4501]);
+});

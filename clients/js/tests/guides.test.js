@@ -49,6 +49,9 @@ test("the guide of React: a state from the API is loaded once the channel is ope
   assert.equal(await shown(), "3 items");
   edge.publish("baskets:7", { version: 4, items: 4 });
   assert.equal(await shown(), "4 items");
+  edge.cut();
+  await act(() => scene.pass(5_000));
+  assert.equal(await shown(), "4 items"); // it came back from its position: nothing is loaded
   edge.loseHistory("baskets:7");
   edge.cut();
   await act(() => scene.pass(5_000));

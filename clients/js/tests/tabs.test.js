@@ -218,3 +218,24 @@ test("an idle connection is no silence to the tabs", async () => {
   await scene.pass(600_000);
   for (const { states } of tabs) assert.deepEqual(states, ["connecting", "connected"]);
 });
+
+test("what a tab publishes while the connection is away is sent once, or not at all where it has expired meanwhile", async () => {
+  const { scene, edge, tabs } = await open(3);
+  const follower = tabs.find(({ client }) => !client.leads);
+  assert.ok(follower);
+  edge.answers = false;
+  const received = edge.command.bind(edge);
+  edge.command = (frame) => (edge.answers ? received(frame) : null); // it arrives nowhere
+  const expired = assert.rejects(follower.client.publish("typing:board", "typing", "old", { expiryMs: 1_000 }), { slug: "timeout" });
+  const waits = follower.client.publish("typing:board", "typing", "new");
+  await scene.pass(100);
+  edge.cut();
+  edge.reachable = false;
+  edge.answers = true;
+  await scene.pass(5_000);
+  await expired;
+  edge.reachable = true;
+  await scene.pass(30_000);
+  assert.equal(await waits, null);
+  assert.deepEqual(edge.received.filter(({ type }) => type === "publish").map(({ data }) => data), ["new"]);
+});

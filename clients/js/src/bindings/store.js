@@ -125,7 +125,7 @@ export function presenceStore(client, channel) {
         (users) => subscription && set({ users: [...new Set(users.map((each) => (typeof each === "string" ? each : each.user)))], error: null }),
         (error) => subscription && set({ ...get(), error }), // what is known stands
       );
-    subscription = client.subscribe(channel, { state: ({ state }) => state === "subscribed" && look(), reset: look });
+    subscription = client.subscribe(channel, { publication: () => {}, state: ({ state }) => state === "subscribed" && look(), reset: look });
     subscription.on("join", ({ user }) => get().users.includes(user) || set({ ...get(), users: [...get().users, user] }));
     subscription.on("leave", ({ user }) => set({ ...get(), users: get().users.filter((each) => each !== user) }));
     if (subscription.state === "subscribed") look();

@@ -71,6 +71,7 @@ export class Channels {
     const known = this.#channels.get(name);
     if (known) {
       known.wanted = true;
+      if (known.state !== "subscribed") known.state = "subscribing"; // refused before: asked again
       return;
     }
     const channel = new Channel(name, true, last ?? null);

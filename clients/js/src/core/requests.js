@@ -27,6 +27,10 @@ export class Requests {
     for (const each of this.#waiting.values()) each.sent = false;
   }
 
+  forget() {
+    this.#waiting.clear();
+  }
+
   /** @returns {object[]} what is to be sent now, oldest first */
   next() {
     const first = Array.from(this.#waiting.values()).slice(0, MAX_UNDER_WAY);
@@ -77,7 +81,7 @@ export class Requests {
    */
   abandon(reason, out) {
     for (const id of this.#waiting.keys()) out.push(failure(id, CLOSED, "closed", reason));
-    this.#waiting.clear();
+    this.forget();
   }
 }
 

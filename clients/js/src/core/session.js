@@ -72,6 +72,11 @@ export class Session extends Connection {
     return { id, effects: this.effects() };
   }
 
+  /** Forget what was asked and not answered: whoever asked asks again. */
+  forget() {
+    this.#requests.forget();
+  }
+
   // --- from the host
 
   /** @override @param {number} now */

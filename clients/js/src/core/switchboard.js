@@ -26,6 +26,7 @@ import { ABNORMAL } from "./codes.js";
  */
 
 const KEPT = LIMITS.HISTORY_LIMIT; // publications per channel, for tabs that come over from another leader or begin at a position
+const ASKED_FOR_MS = 600_000; // the tab that asks gives up before: it knows how long it wants to wait
 const SLACK_S = 10; // over the trunk's own heartbeat
 const SOON_MS = 250; // when a tab asks again, where the trunk cannot say
 
@@ -97,7 +98,11 @@ export class Switchboard {
         break;
       case "state":
         if (effect.state === "connected") for (const [tab, { connectId }] of this.#tabs) if (connectId > 0) this.#welcome(tab, connectId);
-        if (effect.state === "disconnected") this.#tell(null, this.#down(effect.code, effect.reason, effect.retryMs ?? 0));
+        if (effect.state === "disconnected") {
+          this.#trunk.forget(); // a tab sends again what it still wants, and knows what has expired
+          this.#replies.clear();
+          this.#tell(null, this.#down(effect.code, effect.reason, effect.retryMs ?? 0));
+        }
         break;
     }
     return this.#take();
@@ -128,7 +133,8 @@ export class Switchboard {
       case "history":
       case "inbox":
       case "presence":
-        return this.#ask({ type, ...fields }, (reply) => this.#tell(tab, { ...reply, id }));
+        if (this.#trunk.state !== "connected") return; // the tab is about to hear so, and asks again
+        return this.#ask({ type, ...fields }, (reply) => this.#tell(tab, { ...reply, id }), ASKED_FOR_MS);
     }
   }
 
@@ -270,9 +276,9 @@ export class Switchboard {
     });
   }
 
-  /** @param {Frame} frame @param {(reply: Frame) => void} use */
-  #ask(frame, use) {
-    const { id, effects } = this.#trunk.request(frame, this.#now);
+  /** @param {Frame} frame @param {(reply: Frame) => void} use @param {number} [timeoutMs] */
+  #ask(frame, use, timeoutMs) {
+    const { id, effects } = this.#trunk.request(frame, this.#now, timeoutMs);
     this.#replies.set(id, use);
     this.#out.push(...effects);
   }

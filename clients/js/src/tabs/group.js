@@ -19,6 +19,7 @@ import { Trunk } from "./trunk.js";
  * @property {() => boolean} moved another tab leads: go over to it; false where nothing is connected yet that could
  * @property {(transport: Transport) => void} carried what carries the one connection
  * @property {(code: number, reason: string) => void} closed this tab led, and its connection is closed for good
+ * @property {() => void} refused there are no locks for this page, as in a frame that the page around it keeps in a sandbox
  *
  * @typedef {{from: string, to?: string | null, frames?: Frame[], who?: true, lead?: true, bye?: true, prefer?: Transport[]}} Message
  */
@@ -80,7 +81,7 @@ export class Group {
       send: (said) => {
         const frames = /** @type {Frame[]} */ (said).map(({ token: _, resume: __, ...frame }) => frame); // who leads shows its own
         if (link.leader === this.id) this.#trunk?.receive(this.id, frames);
-        else this.#say({ to: link.leader, frames });
+        else this.#say({ to: link.leader, frames: JSON.parse(JSON.stringify(frames)) }); // a proxy, as Vue makes them, cannot be cloned
       },
       close: () => void this.#links.delete(link),
     };
@@ -109,9 +110,10 @@ export class Group {
   /** Stand in line for the lead. @param {LockOptions} [options] */
   #stand(options = { signal: this.#end.signal }) {
     const over = this.#locks.request(`${this.#key}:leader`, options, () => this.#lead());
-    over.catch(() => {
+    over.catch((error) => {
       // Overthrown while frozen, or left: whoever is still there stands in line again.
       if (this.#end.signal.aborted) return;
+      if (error?.name !== "AbortError") return this.#events.refused();
       this.#resign();
       this.#stand();
       this.#seek();

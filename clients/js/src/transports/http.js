@@ -76,7 +76,7 @@ export class Requester {
       const response = await this.host.fetch(new URL(path, this.#base).href, { method: "POST", headers, body: JSON.stringify(body), signal });
       return response.ok ? response : await refusal(response);
     } catch (error) {
-      return this.closed || signal.aborted ? null : { code: ABNORMAL, reason: `the edge cannot be reached: ${messageOf(error)}` };
+      return this.closed || signal.aborted ? null : { code: ABNORMAL, reason: `${this.#base} cannot be reached, or does not allow pages from here: ${messageOf(error)}` };
     }
   }
 

@@ -22,12 +22,11 @@ export function openLater(load, events) {
   /** @type {Link | null} */
   let link = null;
   let closed = false;
-  load.then(
-    (open) => {
+  load
+    .then((open) => {
       if (!closed) link = open();
-    },
-    (error) => closed || events.lost({ code: ABNORMAL, reason: `the transport cannot be loaded: ${messageOf(error)}` }),
-  );
+    })
+    .catch((error) => closed || events.lost({ code: ABNORMAL, reason: `the transport cannot be loaded: ${messageOf(error)}` }));
   return {
     send: (frames) => link?.send(frames),
     close: () => {

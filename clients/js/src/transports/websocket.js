@@ -25,15 +25,19 @@ export function openWebSocket(base, events, host) {
     queueMicrotask(() => events.lost({ code: ABNORMAL, reason: `no WebSocket from here: ${messageOf(error)}` }));
     return { send: () => {}, close: () => {} };
   }
+  let broke = `${url.href} does not open: is there an edge, and does it allow pages from here?`; // the browser keeps to itself which it is
   const detach = () => {
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
   };
   /** @param {{code?: number, reason?: string}} event */
   const lost = ({ code, reason }) => {
     detach();
-    events.lost({ code: code || ABNORMAL, reason: reason || "the connection broke" });
+    events.lost({ code: code || ABNORMAL, reason: reason || broke });
   };
-  socket.onopen = events.opened;
+  socket.onopen = () => {
+    broke = "the connection broke";
+    events.opened();
+  };
   socket.onclose = lost;
   socket.onerror = () => lost({}); // which an edge's close never is, and all that Node.js 20 tells of a socket that does not open
   socket.onmessage = ({ data }) => {

@@ -22,9 +22,9 @@ export class Browser {
   /** @type {Set<{name: string, tab: Tab, onmessage: ((event: {data: unknown}) => void) | null}>} */
   channels = new Set();
 
-  /** Open a tab. @param {Partial<Options>} [options] */
-  open(options = {}) {
-    return new Tab(this, options);
+  /** Open a tab. @param {Partial<Options>} [options] @param {object} [host] what is otherwise in this one */
+  open(options = {}, host = {}) {
+    return new Tab(this, options, host);
   }
 
   /** @param {Tab} tab @returns {any} */
@@ -103,8 +103,8 @@ export class Tab {
   /** @type {(() => void)[]} */
   #waiting = [];
 
-  /** @param {Browser} browser @param {Partial<Options>} options */
-  constructor(browser, options) {
+  /** @param {Browser} browser @param {Partial<Options>} options @param {object} own */
+  constructor(browser, options, own) {
     this.browser = browser;
     const { scene } = browser;
     const { host } = scene;
@@ -127,8 +127,8 @@ export class Tab {
     /** @type {typeof host.setTimeout} */
     const setTimeout = (call, ms) => host.setTimeout(() => this.hear(call), ms);
     /** @type {any} */
-    const own = { ...host, setTimeout, fetch, WebSocket: Socket, page: this.page, document, locks: browser.locks(this), broadcast: (/** @type {string} */ name) => browser.broadcast(this, name) };
-    this.client = scene.client({ token: () => (scene.tokens++, tokenOf("alice")), host: own, ...options });
+    const surroundings = { ...host, setTimeout, fetch, WebSocket: Socket, page: this.page, document, locks: browser.locks(this), broadcast: (/** @type {string} */ name) => browser.broadcast(this, name), ...own };
+    this.client = scene.client({ token: () => (scene.tokens++, tokenOf("alice")), host: surroundings, ...options });
     this.client.on("state", ({ state }) => this.states.push(state));
   }
 

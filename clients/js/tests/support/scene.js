@@ -32,9 +32,12 @@ export class Scene {
       this.states.push(state);
       this.codes.push(code);
     });
-    client.on("error", (error) => this.errors.push(error));
+    this.deafen = client.on("error", (error) => this.errors.push(error));
     return client;
   }
+
+  /** Stop listening to the errors of the last client. */
+  deafen = () => {};
 
   /** Write down all that a channel brings. @param {Whimbrel} client @param {string} channel @param {object} [options] */
   follow(client, channel, options = {}) {
