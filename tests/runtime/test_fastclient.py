@@ -219,6 +219,35 @@ async def test_a_flush_proves_that_the_server_took_what_was_sent_before(connect:
     assert sorted(heard) == [b"first", b"second"]
 
 
+async def test_what_is_sent_along_goes_with_the_next_write_and_in_order(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastclient, "ALONG_S", 3600.0)
+    connection = await connect()
+    heard: list[bytes] = []
+    connection.attach("ctl.a", lambda delivery: heard.append(delivery.payload))
+    await connection.flush()
+    connection.send_along("ctl.a", b"1")
+    connection.send_along("ctl.a", b"2")
+    await asyncio.sleep(0)
+    assert connection.client.pending_data_size > 0
+    connection.send("ctl.a", b"3")
+    await asyncio.sleep(0)
+    assert connection.client.pending_data_size == 0
+    await connection.flush()
+    assert heard == [b"1", b"2", b"3"]
+
+
+async def test_what_is_sent_along_does_not_wait_for_ever(connect: Connect) -> None:
+    connection = await connect()
+    heard: Collected[bytes] = Collected()
+    connection.attach("ctl.a", lambda delivery: heard.append(delivery.payload))
+    connection.send_along("ctl.a", b"1")
+    assert await heard.until(1) == [b"1"]
+    connection.send_along("ctl.a", b"2")
+    assert await heard.until(2) == [b"1", b"2"]
+
+
 async def test_a_flush_that_timed_out_does_not_end_the_read_loop(connect: Connect, server: NatsServer) -> None:
     connection = await connect()
     server.pause()

@@ -242,6 +242,14 @@ class Connection:
         client = self.client
         client.write(encode_publish(subject, payload, headers, reply, max_payload=client.max_payload))
 
+    def send_along(self, subject: str, payload: bytes) -> None:
+        """Publish without awaiting what nobody waits for: written with what is sent next, ALONG_S later at the latest.
+
+        Raises BusUnavailable, MalformedMessage.
+        """
+        client = self.client
+        client.write_along(encode_publish(subject, payload, None, "", max_payload=client.max_payload))
+
     async def publish(
         self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None, reply: str = ""
     ) -> None:

@@ -177,7 +177,7 @@ class Tenure:
         verdict = self._intake.delivered(delivered)
         if verdict is Verdict.SKIP:
             self._counts.skipped += 1
-            self._bus.send(delivery.reply, wire.ACK)
+            self._bus.send_along(delivery.reply, wire.ACK)
         elif verdict is Verdict.TAKE and not self._releasing:
             message = Message(
                 subjects.event_subject_of_stored(delivery.subject),
@@ -244,7 +244,7 @@ class Tenure:
             held = self._held.pop(sequence)
             self._held_bytes -= len(held.message.payload)
             if held.dead is None:
-                self._bus.send(held.reply, wire.ACK)
+                self._bus.send_along(held.reply, wire.ACK)
             else:
                 self._counts.dead[held.dead] += 1
                 self._bus.send(held.reply, wire.TERMINATE + held.dead.encode())
