@@ -13,7 +13,6 @@ from whimbrel.client import (
     ChannelRefused,
     Client,
     Closed,
-    Misuse,
     Position,
     PositionLost,
     Publication,
@@ -165,26 +164,6 @@ async def test_a_request_without_an_answer_times_out(edge: FakeEdge, client_of: 
             await client.ack("orders:42", 7, timeout=0.05)
 
 
-@pytest.mark.parametrize(
-    "publish",
-    [
-        lambda client: client.publish("orders:42", "e", "x" * 70_000),
-        lambda client: client.publish("orders 42", "e", None),
-        lambda client: client.publish("orders:42", "", None),
-        lambda client: client.publish("orders:42", "e", {1, 2}),
-    ],
-    ids=["too large", "no channel", "no event", "not JSON"],
-)
-async def test_what_the_contract_forbids_is_refused_before_it_is_sent(
-    edge: FakeEdge, client_of: MakeClient, publish: Any
-) -> None:
-    async with client_of(edge) as client:
-        with pytest.raises((RequestFailed, Misuse)):
-            await publish(client)
-        await client.connected()
-        assert [frame["type"] for frame in edge.connections[0].frames] == ["connect"]
-
-
 async def test_a_refused_channel_is_an_error_of_its_own(edge: FakeEdge, client_of: MakeClient, transport: str) -> None:
     async with client_of(edge, transport=transport) as client:
         with pytest.raises(ChannelRefused, match="secret:1"):
@@ -245,17 +224,3 @@ async def test_a_closed_client_ends_iterations_and_refuses_requests(edge: FakeEd
 
 async def _all(subscription: Subscription) -> list[Publication]:
     return [publication async for publication in subscription]
-
-
-async def test_misuse_is_told_with_the_way_out(edge: FakeEdge, client_of: MakeClient) -> None:
-    client = client_of(edge)
-    with pytest.raises(Misuse, match="async with"):
-        await client.publish("orders:42", "e", None)
-    async with client:
-        for wrong in ({"last": 201}, {"capacity": 0}, {"last": 1, "position": Position(epoch="e", offset=1)}):
-            with pytest.raises(Misuse):
-                client.subscribe("orders:42", **wrong)
-    with pytest.raises(Misuse, match="make a new one"):
-        await client.__aenter__()
-    with pytest.raises(Misuse, match="use auto, websocket, sse, poll"):
-        client_of(edge, transport="carrier-pigeon")

@@ -116,7 +116,7 @@ def test_an_edge_that_closes_before_the_move_is_due_is_taken_at_its_word() -> No
     assert change.change.retry_s == 6
 
 
-@pytest.mark.parametrize("code", [4500, 4501, 4502, 4503, 4507, 4999])
+@pytest.mark.parametrize("code", [4500, 4502, 4503, 4507, 4999])
 def test_codes_from_4500_on_are_the_end(code: int) -> None:
     session = an_open_session()
     subscribe(session)
@@ -167,11 +167,34 @@ def test_a_fixed_token_that_expired_is_the_end() -> None:
     assert session.state is State.CLOSED
 
 
+@pytest.mark.parametrize(
+    ("renewable", "worked", "state"),
+    [(True, True, "disconnected"), (True, False, "closed"), (False, True, "closed")],
+)
+def test_a_token_that_is_refused_is_replaced_where_it_worked_before(renewable: bool, worked: bool, state: str) -> None:
+    session = a_session(renewable=renewable)
+    session.start(0)
+    session.token("token 1", 0)
+    session.opened(1, 0)
+    if worked:
+        session.received(1, connected(), 0)
+    session.lost(1, Loss(CloseCode.UNAUTHORIZED, "unknown key"), 1)
+    assert session.state is State(state)
+    assert (AskToken() in session.tick(30)) == (state == "disconnected")
+
+
+def test_where_nobody_is_signed_in_any_more_the_client_closes() -> None:
+    session = an_open_session()
+    session.refresh()
+    [*_, change] = session.token(None, 1)
+    assert change == Changed(StateChange(State.CLOSED, 4501, "the token provider has no token: nobody is signed in"))
+
+
 def test_without_a_token_the_client_tries_again_later() -> None:
     session = a_session()
     session.start(0)
     [change] = of(Changed, session.token_failed("the provider failed", 1))
-    assert (change.change.state, change.change.code, change.change.retry_s) == (State.DISCONNECTED, 4010, 0.5)
+    assert (change.change.state, change.change.code, change.change.retry_s) == (State.DISCONNECTED, 3000, 0.5)
     assert AskToken() in session.tick(1.5)
 
 

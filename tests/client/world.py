@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.client.fake_edge import FakeStream
+from tests.client.fake_stream import FakeStream
 from whimbrel.client import Publication, Reset, State
 from whimbrel.client.core.effects import AskToken, Deliver, Dial, Effect, HangUp, Opened, Repoll, Send
 from whimbrel.client.core.link import BROKEN, Loss

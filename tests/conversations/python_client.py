@@ -68,7 +68,7 @@ def tell(event: str, **fields: Any) -> None:
 class Conversation:
     """One client, from `start` to `end`."""
 
-    def __init__(self, url: str, transport: str, tokens: list[str], subscribe: list[dict[str, Any]]) -> None:
+    def __init__(self, url: str, transport: str, tokens: list[str | None], subscribe: list[dict[str, Any]]) -> None:
         self.tokens = tokens
         options: dict[str, Any] = {"transport": transport, "tls": TLS, "jitter": lambda: 0.5}
         self.client = Client(url, token=self.token, **options)
@@ -85,7 +85,7 @@ class Conversation:
             self.follow(**each)
         return self
 
-    async def token(self) -> str:
+    async def token(self) -> str | None:
         return self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
 
     async def watch(self, changes: Changes) -> None:

@@ -170,7 +170,7 @@ class Head(Strict):
     guards: str = Field(min_length=20, pattern=r"\.$")
     over: list[Over] = Field(min_length=1)
     begins: dict[str, int] | None = None
-    tokens: list[str] | None = None
+    tokens: list[str | None] | None = None
     unlawful: bool = False
     steps: list[dict[str, JsonValue] | str] = Field(min_length=1)
 
@@ -182,7 +182,7 @@ class Script:
     name: str
     guards: str
     over: Over
-    tokens: tuple[str, ...]
+    tokens: tuple[str | None, ...]
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:

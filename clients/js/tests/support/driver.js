@@ -70,7 +70,7 @@ class Conversation {
   /** @type {Map<string, () => void>} */
   #gates = new Map();
 
-  /** @param {{url: string, transport: any, tokens: string[], subscribe: Following[]}} options */
+  /** @param {{url: string, transport: any, tokens: (string | null)[], subscribe: Following[]}} options */
   constructor({ url, transport, tokens, subscribe }) {
     const { now, setTimeout, clearTimeout } = clock;
     const token = () => (tokens.length > 1 ? tokens.shift() : tokens[0]) ?? null;

@@ -191,10 +191,11 @@ class _LoopThread:
     """An event loop in a thread that ends with the program."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="whimbrel-client", daemon=True)
 
     def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def is_alive(self) -> bool:

@@ -5,14 +5,16 @@ import random
 import ssl
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, get_args
+from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
 from whimbrel.client.addresses import Addresses
 from whimbrel.client.changes import Changes
+from whimbrel.client.checks import check_begin, check_channel, check_client, lawful
 from whimbrel.client.core.effects import Dial
 from whimbrel.client.core.requests import Request
 from whimbrel.client.core.session import Session
@@ -23,7 +25,7 @@ from whimbrel.client.events import Publication, State
 from whimbrel.client.shell.driver import Driver
 from whimbrel.client.shell.eventstream import EventStreamLink
 from whimbrel.client.shell.poll import PollLink
-from whimbrel.client.shell.port import Carrier, Port
+from whimbrel.client.shell.port import Carrier, Port, Unreachable
 from whimbrel.client.shell.websocket import WebSocketLink
 from whimbrel.client.subscription import Granted, Subscription
 from whimbrel.client.tokens import Tokens, TokenSource
@@ -79,12 +81,12 @@ class Client:
         timing: Timing | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """``url`` is the base of an edge; ``token`` a text, or a (coroutine) function that returns one.
+        """``url`` is the base of an edge; ``token`` a text, or a (coroutine) function that returns one, and None where
+        nobody is signed in any more: that closes the client.
 
         ``headers`` go with every HTTP request; ``jitter`` yields numbers in [0, 1). Raises Misuse.
         """
-        if transport not in get_args(Preference):
-            raise Misuse(f"transport={transport!r} does not exist: use {', '.join(get_args(Preference))}")
+        check_client(token, transport, device)
         self._addresses = Addresses.of(url)
         self._tokens = Tokens(token, timeout_s=TOKEN_S)
         self._headers = dict(headers or {})
@@ -99,7 +101,6 @@ class Client:
             client=AGENT,
         )
         self._running: Driver | None = None
-        self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         if self._running is not None:
@@ -116,7 +117,7 @@ class Client:
     async def close(self) -> None:
         """Close for good: subscriptions end, nothing is left running."""
         await self._driver.close()
-        if self._http is not None:
+        if "_http" in self.__dict__:  # it was needed
             await self._http.aclose()
 
     # --- state
@@ -159,12 +160,8 @@ class Client:
         Where ``capacity`` publications wait to be taken the channel pauses, and goes on from its position once half of
         them were; an ephemeral channel leaves out what finds no room. Raises Misuse.
         """
-        if position is not None and last is not None:
-            raise Misuse("`position` and `last` are two answers to one question: give one of them")
-        if last is not None and not 0 <= last <= HISTORY_LIMIT:
-            raise Misuse(f"last={last} is not within 0 and {HISTORY_LIMIT}")
-        if capacity < 1:
-            raise Misuse(f"capacity={capacity} leaves no room for a publication")
+        check_channel(channel)
+        check_begin(position, last, capacity)
         return Subscription(
             self._driver, channel, position=position, last=last, capacity=capacity, ack=self._acknowledge
         )
@@ -191,9 +188,11 @@ class Client:
         with `limit_exceeded`. ``key`` tells a repeat from something new (≤ 64 characters); without one the client makes
         one, so that it can repeat across a lost connection. Raises RequestFailed, RequestTimeout, Closed.
         """
-        frame_id = self._session.new_request_id()
+        check_channel(channel)
+        key = key or uuid.uuid4().hex
         try:
-            request = Publish(id=frame_id, channel=channel, event=event, data=data, key=key or uuid.uuid4().hex)
+            with lawful():
+                request = Publish(id=self._session.new_request_id(), channel=channel, event=event, data=data, key=key)
             size = len(encode(request))
         except (ValueError, TypeError) as error:
             raise Misuse(f"this cannot be published: {error}") from error
@@ -216,11 +215,10 @@ class Client:
 
         Raises RequestFailed, RequestTimeout, Closed.
         """
+        check_channel(channel)
         frame_id = self._session.new_request_id()
-        try:
+        with lawful():
             request = History(id=frame_id, channel=channel, after=after, before=before, limit=limit)
-        except ValueError as error:
-            raise Misuse(f"this cannot be asked: {error}") from error
         answer = await self._ask(request, timeout)
         named = (each.model_copy(update={"channel": channel}) for each in answer.publications or ())
         return Page(tuple(named), answer.epoch)
@@ -239,10 +237,8 @@ class Client:
         Raises RequestFailed, RequestTimeout, Closed.
         """
         frame_id = self._session.new_request_id()
-        try:
+        with lawful():
             request = Inbox(id=frame_id, unread=unread, before=before, limit=limit)
-        except ValueError as error:
-            raise Misuse(f"this cannot be asked: {error}") from error
         answer = await self._ask(request, timeout)
         named = (each.model_copy(update={"channel": INBOX}) for each in answer.publications or ())
         return InboxPage(tuple(named), answer.unread or 0, answer.read or 0, answer.complete is not False, answer.epoch)
@@ -252,10 +248,9 @@ class Client:
 
         Raises RequestFailed, RequestTimeout, Closed.
         """
-        try:
+        check_channel(channel)
+        with lawful():
             request = Ack(id=self._session.new_request_id(), channel=channel, offset=offset)
-        except ValueError as error:
-            raise Misuse(f"this cannot be acknowledged: {error}") from error
         answer = await self._ask(request, timeout)
         return offset if answer.offset is None else answer.offset
 
@@ -264,10 +259,8 @@ class Client:
 
         Raises RequestFailed, RequestTimeout, Closed.
         """
-        try:
-            request = Presence(id=self._session.new_request_id(), channel=channel)
-        except ValueError as error:
-            raise Misuse(f"this cannot be asked: {error}") from error
+        check_channel(channel)
+        request = Presence(id=self._session.new_request_id(), channel=channel)
         return (await self._ask(request, timeout)).users or ()
 
     async def refresh(self) -> None:
@@ -294,7 +287,7 @@ class Client:
             async with asyncio.timeout(timeout):
                 answer = await self._driver.request(request.id, request)
         except TimeoutError:
-            raise RequestTimeout(f"no answer to `{request.type}` within {timeout:g} s") from None
+            raise RequestTimeout(f"no answer to `{request.type}` within {timeout:g} s{self._driver.trouble}") from None
         if isinstance(answer, Error):
             raise RequestFailed.of(answer)
         return answer
@@ -302,9 +295,9 @@ class Client:
     def _make_link(self, dial: Dial, port: Port) -> Carrier:
         match dial.transport:
             case "poll":
-                return PollLink(dial.link, self._addresses, port, self._timing, self._http_client())
+                return PollLink(dial.link, self._addresses, port, self._timing, self._http)
             case "sse":
-                return EventStreamLink(dial.link, self._addresses, port, self._timing, self._http_client())
+                return EventStreamLink(dial.link, self._addresses, port, self._timing, self._http)
             case "websocket":
                 return WebSocketLink(
                     dial.link,
@@ -313,11 +306,18 @@ class Client:
                     self._timing,
                     headers=self._headers,
                     user_agent=AGENT,
-                    tls=self._tls,
+                    tls=self._tls_context if self._addresses.websocket.startswith("wss:") else None,
                 )
 
-    def _http_client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            headers = {"User-Agent": AGENT, **self._headers}
-            self._http = httpx.AsyncClient(headers=headers, verify=True if self._tls is None else self._tls)
-        return self._http
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        """One for all transports, so that all trust the same; to read the machine's certificates costs 35 ms."""
+        return self._tls or ssl.create_default_context()
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        headers = {"User-Agent": AGENT, **self._headers}
+        try:
+            return httpx.AsyncClient(headers=headers, verify=self._tls_context)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise Unreachable(f"the proxy that the environment names cannot be used: {error}") from error

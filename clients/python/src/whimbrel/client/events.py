@@ -82,7 +82,8 @@ class StateChange:
     """The client came into ``state``.
 
     ``code`` and ``reason`` say why: a close code of the contract, 1000 for the application's own doing, 1006 where the
-    connection broke without a word. ``retry_s`` is when the next try follows, None where none is planned.
+    connection broke without a word, 3000 where the token provider failed. ``retry_s`` is when the next try follows,
+    None where none is planned.
     """
 
     state: State

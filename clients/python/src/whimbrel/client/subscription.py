@@ -20,8 +20,10 @@ class _Inflow(ABC):
     It is bounded by the core, which counts the room and stops the channel at the edge when there is none.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, call: str) -> None:
         self._driver = driver
+        self._call = call  # that made it
+        self._entered = False
         self._waiting: deque[Deliver] = deque()
         self._wake = asyncio.Event()
         self._over = False
@@ -43,6 +45,17 @@ class _Inflow(ABC):
         self._over, self._error = True, error
         self._wake.set()
 
+    def left(self) -> None:
+        """The application reads no more: whoever waits is let go."""
+        self._waiting.clear()
+        if not self._over:
+            self.ended(None)
+
+    def _enter(self) -> None:
+        if self._entered:
+            raise Misuse(f"a subscription is entered once; make another by {self._call}")
+        self._entered = True
+
     def __aiter__(self) -> Self:
         return self
 
@@ -50,7 +63,7 @@ class _Inflow(ABC):
         """Return the next publication.
 
         Raises PositionLost where publications are missing (the next call goes on behind the gap), ChannelClosed and
-        Closed where the edge ended it.
+        Closed where the edge ended it. It ends when its context is left, or the client closed.
         """
         while True:
             match await self._next():
@@ -72,6 +85,8 @@ class _Inflow(ABC):
             yield event
 
     async def _next(self) -> ChannelEvent | None:
+        if not self._entered:
+            raise Misuse(f"it is not open: async with {self._call} as …")
         while not self._waiting:
             if self._over:
                 if self._error is not None:
@@ -104,7 +119,7 @@ class Subscription(_Inflow):
         capacity: int,
         ack: Callable[[str, int], Awaitable[int]],
     ) -> None:
-        super().__init__(driver)
+        super().__init__(driver, f"client.subscribe({channel!r})")
         self.channel = channel
         self.position = position
         """Where the application stands: behind the event that it took last. Keep it to go on from here another day."""
@@ -119,6 +134,7 @@ class Subscription(_Inflow):
 
         Raises ChannelRefused, Closed, Misuse.
         """
+        self._enter()
         self._opened = asyncio.get_running_loop().create_future()
         effects = self._driver.session.subscribe(
             self.channel, position=self._begin, last=self._last, capacity=self._capacity, now=self._driver.now
@@ -163,6 +179,7 @@ class Subscription(_Inflow):
         if self._driver.sinks.get(self.channel) is self:
             del self._driver.sinks[self.channel]
             self._driver.perform(self._driver.session.unsubscribe(self.channel, self._driver.now))
+        self.left()
 
     def _stands_at(self, channel: str, position: Position | None) -> None:
         self.position = position
@@ -172,7 +189,7 @@ class Granted(_Inflow):
     """All that the edge opens by itself, from ``async with client.granted()``: the inbox, and a channel per group."""
 
     def __init__(self, driver: Driver, *, capacity: int) -> None:
-        super().__init__(driver)
+        super().__init__(driver, "client.granted()")
         self.positions: dict[str, Position | None] = {}
         """Where the application stands, by channel."""
         self._capacity = capacity
@@ -182,6 +199,7 @@ class Granted(_Inflow):
 
         Raises Closed.
         """
+        self._enter()
         effects = self._driver.session.grant(self._capacity, self._driver.now)
         self._driver.granted = self
         self._driver.perform(effects)
@@ -192,6 +210,7 @@ class Granted(_Inflow):
     ) -> None:
         self._driver.granted = None
         self._driver.session.revoke()
+        self.left()
 
     def opened(self) -> None:
         """A channel is open."""

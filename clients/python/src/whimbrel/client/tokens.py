@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from whimbrel.client.errors import TokenUnavailable
 
-TokenSource = str | Callable[[], str | Awaitable[str]]
+TokenSource = str | Callable[[], str | Awaitable[str | None] | None]
 
 
 class Tokens:
@@ -24,8 +24,8 @@ class Tokens:
         """Whether asking again can give another token."""
         return not isinstance(self._source, str)
 
-    async def fetch(self) -> str:
-        """Return a token.
+    async def fetch(self) -> str | None:
+        """Return a token; None where nobody is signed in any more.
 
         Raises TokenUnavailable where the source raises, takes too long, or returns something else than a text.
         """
@@ -36,9 +36,9 @@ class Tokens:
             raise TokenUnavailable(f"the token provider gave no answer within {self._timeout_s:g} s") from None
         except Exception as error:  # whatever the application's code raises: the client goes on trying
             raise TokenUnavailable(f"the token provider failed: {error!r}") from error
-        if not isinstance(token, str) or not token:
+        if token is not None and not isinstance(token, str):
             raise TokenUnavailable(f"the token provider returned {type(token).__name__}, not a token")
-        return token
+        return token or None
 
     async def _ask(self) -> object:
         if isinstance(self._source, str):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from whimbrel.client.core.backoff import Backoff
 from whimbrel.client.core.effects import Changed, Dial, Effect, HangUp
-from whimbrel.client.core.link import BROKEN, Link, Loss, Stage
+from whimbrel.client.core.link import BROKEN, TOKEN_UNAVAILABLE, Link, Loss, Stage
 from whimbrel.client.core.states import Cause, step
 from whimbrel.client.core.timing import Timing
 from whimbrel.client.core.transports import (
@@ -22,7 +22,7 @@ from whimbrel.client.core.transports import (
     without,
 )
 from whimbrel.client.events import State, StateChange, Transport
-from whimbrel.protocol.codes import CloseCode, may_reconnect
+from whimbrel.protocol.codes import CloseCode
 
 
 class Connecting:
@@ -99,8 +99,11 @@ class Connecting:
 
     # --- down
 
-    def lost(self, loss: Loss, now: float) -> list[Effect] | None:
-        """The link ended: plan the next try; None where there is none to be, and the client is to end."""
+    def lost(self, loss: Loss, now: float, *, may_return: bool) -> list[Effect] | None:
+        """The link ended: plan the next try; None where there is none to be, and the client is to end.
+
+        Where the edge has switched this transport off, another is tried, whatever ``may_return`` says of this one.
+        """
         link, self.link = self.link, None
         assert link is not None
         effects = self._forget_candidate()
@@ -113,7 +116,7 @@ class Connecting:
             if others is None:
                 return None
             self._outlook = others
-        elif not may_reconnect(loss.code):
+        elif not may_return:
             return None
         elif link.stage is not Stage.UP and not loss.refused:
             self._outlook = never_opened(self._outlook, unanswered=loss.unanswered)
@@ -122,7 +125,7 @@ class Connecting:
 
     def undialled(self, reason: str, now: float) -> list[Effect]:
         """There was no token to connect with."""
-        return self._again(Loss(CloseCode.TOKEN_EXPIRED, reason), now, lived_s=0.0, at_once=False)
+        return self._again(Loss(TOKEN_UNAVAILABLE, reason), now, lived_s=0.0, at_once=False)
 
     def candidate_lost(self, link_id: int, loss: Loss, now: float) -> list[Effect]:
         """The candidate does not open: the link in use serves on."""

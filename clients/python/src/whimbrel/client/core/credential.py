@@ -28,6 +28,7 @@ class Credential:
         self._refresh_id = 0
         self._expires_at: float | None = None
         self._rejected = False
+        self._accepted = False
 
     def usable(self, now: float) -> bool:
         """Whether a connection with the token at hand is worth a try."""
@@ -54,6 +55,20 @@ class Credential:
         self._rejected = True
         self.grant = None
 
+    def accepted(self) -> None:
+        """The edge took the token."""
+        self._accepted = True
+
+    def refused(self) -> bool:
+        """The edge does not take the token; return whether another may fare better.
+
+        It may where this one was taken before: it has merely grown old, as when keys are changed.
+        """
+        if not (self._accepted and self.renewable):
+            return False
+        self.expire()
+        return True
+
     def connected(self, expires_in: float, grant: str | None, now: float) -> None:
         """The edge took the token, for so many seconds."""
         self.grant = grant
@@ -61,7 +76,7 @@ class Credential:
 
     def received(self, token: str, link: Link | None, new_id: Callable[[], int]) -> list[Effect]:
         """Take the application's token; renew the session that is up on ``link`` if that is what it is for."""
-        self._asking = self._rejected = False
+        self._asking = self._rejected = self._accepted = False
         self.token = token
         self._expires_at = None
         refreshing, self._refreshing = self._refreshing, False

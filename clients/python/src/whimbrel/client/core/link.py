@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from whimbrel.client.events import Transport
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.positions import Position
 
-BROKEN = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
+BROKEN: Final = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
+TOKEN_UNAVAILABLE: Final = 3000  # of this client's own, as in that for browsers: the token provider failed
 
 
 class Stage(Enum):

@@ -19,7 +19,7 @@ from whimbrel.client.core.transports import Preference
 from whimbrel.client.errors import Closed
 from whimbrel.client.events import Acked, Joined, Left, State, StateChange
 from whimbrel.protocol.bodies import PollReply
-from whimbrel.protocol.codes import CloseCode
+from whimbrel.protocol.codes import CloseCode, may_reconnect
 from whimbrel.protocol.frames import (
     AckedFrame,
     Connect,
@@ -151,8 +151,10 @@ class Session:
         self._refuse_when_closed()
         return self._credential.refresh()
 
-    def token(self, token: str, now: float) -> list[Effect]:
-        """Take the token that was asked for."""
+    def token(self, token: str | None, now: float) -> list[Effect]:
+        """Take the token that was asked for; None: there is no user any more."""
+        if token is None:
+            return self._end(CloseCode.UNAUTHORIZED, "the token provider has no token: nobody is signed in")
         up = self._up
         effects = self._credential.received(token, up, self._new_id)
         if self._connecting.wants_link:
@@ -211,7 +213,8 @@ class Session:
             self._credential.expire()
             if not self._credential.renewable:
                 return self._end(loss.code, "the token expired, and the client was given no way to get another")
-        outcome = self._connecting.lost(loss, now)
+        grown_old = loss.code == CloseCode.UNAUTHORIZED and self._credential.refused()
+        outcome = self._connecting.lost(loss, now, may_return=grown_old or may_reconnect(loss.code))
         if outcome is None:
             return self._end(loss.code, loss.reason)
         self._readings.lost()
@@ -311,6 +314,7 @@ class Session:
         return [*effects, *self._requests.again(link)]
 
     def _established(self, link: Link, now: float) -> list[Effect]:
+        self._credential.accepted()
         effects = self._connecting.established(link, now)
         effects += self._readings.moved(link, now)
         return [*effects, *self._requests.again(link)] if link.transport == "poll" else effects  # else: `_connected`

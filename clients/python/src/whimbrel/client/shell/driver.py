@@ -19,13 +19,13 @@ from whimbrel.client.core.effects import (
     Repoll,
     Send,
 )
-from whimbrel.client.core.link import Loss
+from whimbrel.client.core.link import BROKEN, Loss
 from whimbrel.client.core.polling import Poll
 from whimbrel.client.core.requests import Request
 from whimbrel.client.core.session import Session
 from whimbrel.client.errors import ClientError, Closed, TokenUnavailable
 from whimbrel.client.events import State, StateChange
-from whimbrel.client.shell.port import Carrier, Port
+from whimbrel.client.shell.port import Carrier, Port, Unreachable
 from whimbrel.client.tokens import Tokens
 from whimbrel.protocol.bodies import PollReply
 from whimbrel.protocol.frames import EdgeFrame, Error, Ok
@@ -63,6 +63,7 @@ class Driver:
         self.sinks: dict[str, Sink] = {}
         self.granted: Sink | None = None  # reads what the edge opens by itself
         self.watchers: WeakSet[Watcher] = WeakSet()  # who follows the state, as long as somebody holds it
+        self.trouble = ""  # why there is no connection, as the end of a sentence
         self._tokens = tokens
         self._make_link = make_link
         self._loop = asyncio.get_running_loop()
@@ -160,8 +161,7 @@ class Driver:
                 if link in self._links:
                     self._links[link].repoll()
             case Dial(link=link):
-                self._links[link] = self._make_link(effect, self)
-                self._links[link].open()
+                self._open(link, effect)
             case HangUp(link=link, code=code):
                 if link in self._links:
                     self._links[link].hang_up(code)
@@ -186,7 +186,22 @@ class Driver:
             case _:
                 assert_never(effect)
 
+    def _open(self, link: int, dial: Dial) -> None:
+        try:
+            self._links[link] = self._make_link(dial, self)
+        except Unreachable as error:  # the session hears of it as of any other link: later
+            self._loop.call_soon(self.lost, link, Loss(BROKEN, str(error)))
+        else:
+            self._links[link].open()
+
     def _changed(self, change: StateChange) -> None:
+        match change.state:
+            case State.CONNECTED:
+                self.trouble = ""
+            case State.DISCONNECTED:
+                self.trouble = f"; the client is not connected: {change.reason} ({change.code})"
+            case _:
+                pass
         if change.state is State.CLOSED:
             error = Closed(change.code, change.reason)
             for answer in self._answers.values():

@@ -9,6 +9,10 @@ from whimbrel.protocol.bodies import PollReply
 from whimbrel.protocol.frames import ClientFrame, EdgeFrame
 
 
+class Unreachable(Exception):
+    """No transport can be made; the message says why."""
+
+
 class Port(Protocol):
     """The driver as a link sees it. ``link`` is the number that the link was given."""
 

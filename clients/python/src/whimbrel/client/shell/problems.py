@@ -16,7 +16,8 @@ def loss_of_response(status: int, headers: Mapping[str, str], body: bytes) -> Lo
     try:
         problem = Problem.model_validate_json(body)
     except ValidationError:
-        return loss_of_problem(status, None, f"HTTP {status}", after_s)
+        # It is none of the edge's: what is called so is a proxy in between, or another server.
+        return loss_of_problem(status, None, f"HTTP {status} without a problem document: not an edge's answer", after_s)
     if problem.retry_after_ms is not None:
         after_s = problem.retry_after_ms / 1000
     return loss_of_problem(status, problem.code, problem.detail or problem.slug, after_s)

@@ -42,7 +42,7 @@ class WebSocketLink(TaskLink):
         self._url = url
         self._timing = timing
         self._options: dict[str, Any] = {"additional_headers": dict(headers), "user_agent_header": user_agent}
-        if tls is not None and url.startswith("wss:"):  # ``websockets`` refuses it elsewhere
+        if tls is not None:  # ``websockets`` refuses even None where there is no TLS
             self._options["ssl"] = tls
         self._outbox: list[bytes] = []  # bounded by the requests under way and the channels followed
         self._wake = asyncio.Event()
@@ -73,7 +73,7 @@ class WebSocketLink(TaskLink):
         except InvalidStatus as error:
             answer = error.response
             return loss_of_response(answer.status_code, answer.headers, bytes(answer.body or b""))
-        except (OSError, WebSocketException) as error:
+        except (OSError, WebSocketException, ImportError) as error:  # ImportError: of a SOCKS proxy in the environment
             return Loss(BROKEN, f"no WebSocket: {error}" if str(error) else f"no WebSocket: {error!r}")
         writer = asyncio.create_task(self._write(socket))
         try:
