@@ -125,7 +125,8 @@ def shown(export: Export) -> str:
 def attributes(node: ast.ClassDef) -> Iterator[str]:
     """Yield the public attributes: of the class, and of an exception those that it is made with."""
     for each, following in zip(node.body, [*node.body[1:], None], strict=True):
-        if isinstance(each, ast.AnnAssign | ast.Assign) and not defined(each)[0].startswith(("_", "model_config")):
+        is_data = isinstance(each, ast.AnnAssign | ast.Assign) and waited_for(each, {}) is None
+        if is_data and not defined(each)[0].startswith(("_", "model_config")):
             match following:
                 case ast.Expr(ast.Constant(str() as text)):
                     line, said = source(each), f"# {' '.join(text.split())}"
@@ -143,15 +144,35 @@ def attributes(node: ast.ClassDef) -> Iterator[str]:
 
 def methods(node: ast.ClassDef, module: str) -> Iterator[Function]:
     """Yield what an application calls; what stands in a private class above belongs to this one."""
-    above = {source(base) for base in node.bases if source(base).startswith("_")}
-    for other in parsed(module).body if above else ():
+    above = {source(base).partition("[")[0] for base in node.bases if source(base).startswith("_")}
+    tree = parsed(module)
+    for other in tree.body if above else ():
         if isinstance(other, ast.ClassDef) and other.name in above:
             yield from methods(other, module)
-    for each in node.body:
+    for each in (waited_for(statement, imported(tree)) or statement for statement in node.body):
         if not isinstance(each, Function) or each.name in INTERNAL or ast.get_docstring(each) is None:
             continue
         if not each.name.startswith("_") or each.name in ITERATION or each.name == "__init__":
             yield each
+
+
+def waited_for(node: ast.stmt, origins: Mapping[str, str]) -> ast.stmt | None:
+    """Return the method that ``name = waiting(Class.name)`` makes: as the one of the class, without `await`; else None.
+
+    Without ``origins`` it says only whether it is one.
+    """
+    match node:
+        case ast.Assign(
+            value=ast.Call(func=ast.Name(id="waiting"), args=[ast.Attribute(ast.Name(id=owner), attr=name)])
+        ):
+            if owner not in origins:
+                return node
+            of = definition(owner, origins[owner])
+            assert isinstance(of, ast.ClassDef)
+            [method] = [each for each in of.body if isinstance(each, ast.AsyncFunctionDef) and each.name == name]
+            return ast.FunctionDef(**{field: getattr(method, field) for field in method._fields})
+        case _:
+            return None
 
 
 def member(owner: str, node: Function) -> str:

@@ -9,7 +9,17 @@ import pytest
 
 from tests.client.conftest import QUICK
 from tests.client.fake_edge import FakeEdge
-from whimbrel.client import BlockingClient, ChannelRefused, Client, Misuse, PositionLost, Reset, State
+from whimbrel.client import (
+    BlockingClient,
+    ChannelRefused,
+    Client,
+    ClientError,
+    Closed,
+    Misuse,
+    PositionLost,
+    Reset,
+    State,
+)
 
 
 class Neighbour:
@@ -118,6 +128,50 @@ def test_a_loop_over_a_channel_ends_with_the_client(neighbour: Neighbour, client
     with pytest.raises(Misuse, match="closed"):
         client.publish("orders:42", "e", 1)
     assert "whimbrel-client" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_states_and_all_that_is_granted_are_told_without_a_loop_too(
+    neighbour: Neighbour, client: BlockingClient
+) -> None:
+    client.connected(timeout=20)
+    states: list[State] = []
+    changes = client.states()
+    watcher = threading.Thread(target=lambda: states.extend(change.state for change in changes))
+    watcher.start()
+    with client.granted() as granted:
+        neighbour.does(lambda edge: edge.publish("inbox", "a letter"))
+        assert granted.next(timeout=20).data == "a letter"
+        [position] = [granted.positions["inbox"]]
+        assert position is not None
+        assert client.ack("inbox", position.offset) == position.offset
+    client.refresh()
+    client.close()
+    watcher.join(20)
+    assert states == [State.CLOSED]
+
+
+def test_who_asks_while_another_thread_closes_has_an_answer(client: BlockingClient) -> None:
+    answers: list[type[Exception]] = []
+    closing = threading.Event()
+
+    def ask() -> None:
+        try:
+            while True:
+                client.history("orders:42")
+                closing.set()
+        except ClientError as error:
+            answers.append(type(error))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    assert closing.wait(20)
+    client.close()
+    client.close()
+    for asker in askers:
+        asker.join(20)
+    assert len(answers) == 4
+    assert all(issubclass(each, Closed | Misuse) for each in answers)
 
 
 def test_who_waits_in_another_thread_is_let_go_when_the_client_closes(client: BlockingClient) -> None:

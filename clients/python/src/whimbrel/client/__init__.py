@@ -6,7 +6,7 @@ async with Client("http://127.0.0.1:8080", token=fetch_token) as client:
             print(publication.event, publication.data)
 """
 
-from whimbrel.client.blocking import BlockingClient, BlockingSubscription
+from whimbrel.client.blocking import BlockingClient, BlockingGranted, BlockingSubscription
 from whimbrel.client.changes import Changes
 from whimbrel.client.client import Client, InboxPage, Page
 from whimbrel.client.core.timing import Timing
@@ -41,6 +41,7 @@ from whimbrel.protocol.positions import Position
 __all__ = [
     "Acked",
     "BlockingClient",
+    "BlockingGranted",
     "BlockingSubscription",
     "Changes",
     "ChannelClosed",

@@ -8,19 +8,34 @@ with BlockingClient(Client("http://127.0.0.1:8080", token=fetch_token)) as clien
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from whimbrel.client.client import CAPACITY, PUBLISH_S, REQUEST_S, Client, InboxPage, Page
+from whimbrel.client.client import CAPACITY, Client
 from whimbrel.client.errors import Misuse
-from whimbrel.client.events import ChannelEvent, Publication, State
-from whimbrel.client.subscription import Subscription
-from whimbrel.protocol.limits import HISTORY_LIMIT
+from whimbrel.client.events import ChannelEvent, Publication, State, StateChange
+from whimbrel.client.subscription import Granted, Subscription
 from whimbrel.protocol.positions import Position
 
+P = ParamSpec("P")
 T = TypeVar("T")
+S = TypeVar("S", Subscription, Granted)
+
+
+def waiting(
+    call: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["BlockingClient", P], T]:
+    """Return the method that takes what ``call`` takes, and waits for what it gives."""
+
+    @wraps(call)
+    def wait(self: "BlockingClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._thread.wait(lambda: call(self._client, *args, **kwargs))
+
+    return wait
 
 
 class BlockingClient:
@@ -43,9 +58,7 @@ class BlockingClient:
 
     def close(self) -> None:
         """Close for good: subscriptions end, nothing is left running."""
-        if self._thread.is_alive():
-            self._thread.wait(self._client.close)
-            self._thread.stop()
+        self._thread.stop(self._client.close)
 
     @property
     def state(self) -> State:
@@ -56,6 +69,14 @@ class BlockingClient:
     def user(self) -> str | None:
         """Who the edge says we are; None before the first connection, and while polling."""
         return self._client.user
+
+    def states(self) -> Iterator[StateChange]:
+        """Yield every change of state from now on, to one reader, until the client is closed."""
+
+        async def changes() -> AsyncIterator[StateChange]:
+            return self._client.states()
+
+        return self._thread.each(self._thread.wait(changes))
 
     def connected(self, *, timeout: float | None = None) -> None:
         """Wait until the client is connected.
@@ -75,73 +96,38 @@ class BlockingClient:
         """Return the subscription to the user's own channel; as ``Client.inbox``."""
         return BlockingSubscription(self._thread, self._client.inbox(position=position, capacity=capacity))
 
-    def publish(
-        self, channel: str, event: str, data: Any, *, key: str | None = None, timeout: float = PUBLISH_S
-    ) -> int | None:
-        """Publish; return the offset; as ``Client.publish``."""
-        return self._thread.wait(lambda: self._client.publish(channel, event, data, key=key, timeout=timeout))
+    def granted(self, *, capacity: int = CAPACITY) -> "BlockingGranted":
+        """Return everything that the edge opens by itself; as ``Client.granted``."""
+        return BlockingGranted(self._thread, self._client.granted(capacity=capacity))
 
-    def history(
-        self,
-        channel: str,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        limit: int = HISTORY_LIMIT,
-        timeout: float = REQUEST_S,
-    ) -> Page:
-        """Read retained publications back, oldest first; as ``Client.history``."""
-        return self._thread.wait(
-            lambda: self._client.history(channel, after=after, before=before, limit=limit, timeout=timeout)
-        )
-
-    def list_inbox(
-        self,
-        *,
-        unread: bool = False,
-        before: int | None = None,
-        limit: int = HISTORY_LIMIT,
-        timeout: float = REQUEST_S,
-    ) -> InboxPage:
-        """Tell what is in the user's inbox now; as ``Client.list_inbox``."""
-        return self._thread.wait(
-            lambda: self._client.list_inbox(unread=unread, before=before, limit=limit, timeout=timeout)
-        )
-
-    def ack(self, channel: str, offset: int, *, timeout: float = REQUEST_S) -> int:
-        """Tell that everything up to ``offset`` was handled; return the read mark; as ``Client.ack``."""
-        return self._thread.wait(lambda: self._client.ack(channel, offset, timeout=timeout))
-
-    def presence(self, channel: str, *, timeout: float = REQUEST_S) -> tuple[Any, ...]:
-        """Tell who is in the channel; as ``Client.presence``."""
-        return self._thread.wait(lambda: self._client.presence(channel, timeout=timeout))
+    publish = waiting(Client.publish)
+    history = waiting(Client.history)
+    list_inbox = waiting(Client.list_inbox)
+    ack = waiting(Client.ack)
+    presence = waiting(Client.presence)
+    refresh = waiting(Client.refresh)
 
 
-class BlockingSubscription:
-    """One channel, from ``with client.subscribe(…)``. One reader at a time."""
+class _BlockingInflow(Generic[S]):
+    """What comes in, one event after the other. One reader at a time."""
 
-    def __init__(self, thread: "_LoopThread", subscription: Subscription) -> None:
+    def __init__(self, thread: "_LoopThread", inflow: S) -> None:
         self._thread = thread
-        self._subscription = subscription
-
-    @property
-    def position(self) -> Position | None:
-        """Where the application stands: behind the event that it took last."""
-        return self._subscription.position
+        self._inflow: S = inflow
 
     def __enter__(self) -> Self:
         """Wait until the channel is open.
 
         Raises ChannelRefused, Closed, Misuse.
         """
-        self._thread.wait(self._subscription.__aenter__)
+        self._thread.wait(self._inflow.__aenter__)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.is_alive():
-            self._thread.wait(lambda: self._subscription.__aexit__(kind, error, trace))
+        with suppress(_Over):  # the client was closed, and the subscription with it
+            self._thread.wait(lambda: self._inflow.__aexit__(kind, error, trace))
 
     def __iter__(self) -> Iterator[Publication]:
         return self
@@ -162,29 +148,43 @@ class BlockingSubscription:
 
         Raises TimeoutError after ``timeout`` seconds, which loses nothing; StopAsyncIteration behind the last one.
         """
-        if not self._thread.is_alive():
-            raise StopAsyncIteration  # the client was closed, and the subscription with it
-        return self._thread.wait(self._subscription.__anext__, timeout=timeout)
+        try:
+            return self._thread.wait(self._inflow.__anext__, timeout=timeout)
+        except _Over:
+            raise StopAsyncIteration from None
 
     def events(self) -> Iterator[ChannelEvent]:
         """Yield everything that happens in the channel, resets included, in order.
 
         Raises ChannelClosed and Closed where the edge ended it.
         """
-        events = self._subscription.events()
+        return self._thread.each(self._inflow.events())
 
-        async def following() -> ChannelEvent:
-            return await anext(events)
 
-        while self._thread.is_alive():
-            try:
-                yield self._thread.wait(following)
-            except StopAsyncIteration:
-                return
+class BlockingSubscription(_BlockingInflow[Subscription]):
+    """One channel, from ``with client.subscribe(…)``. One reader at a time."""
+
+    @property
+    def position(self) -> Position | None:
+        """Where the application stands: behind the event that it took last."""
+        return self._inflow.position
 
     def ack(self, offset: int | None = None) -> int:
         """Tell the edge that everything up to ``offset`` was handled, by default up to ``position``."""
-        return self._thread.wait(lambda: self._subscription.ack(offset))
+        return self._thread.wait(lambda: self._inflow.ack(offset))
+
+
+class BlockingGranted(_BlockingInflow[Granted]):
+    """All that the edge opens by itself, from ``with client.granted()``: the inbox, and a channel per group."""
+
+    @property
+    def positions(self) -> Mapping[str, Position | None]:
+        """Where the application stands, by channel."""
+        return self._inflow.positions
+
+
+class _Over(Misuse):
+    """The thread does not run: not yet, or no longer."""
 
 
 class _LoopThread:
@@ -193,45 +193,66 @@ class _LoopThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="whimbrel-client", daemon=True)
+        self._turn = threading.Lock()  # what is called while it is open is answered before it ends
+        self._open = False
 
     def start(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread.start()
+        self._open = True
 
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Let everybody who waits have an answer, then end."""
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do ``last``, let everybody who waits have an answer, then end; nothing where it is not open."""
 
         async def settle() -> None:
+            await last()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             if others:
                 await asyncio.wait(others)
 
-        self.wait(settle)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._refuse_itself()
+        with self._turn:
+            was_open, self._open = self._open, False
+        if was_open:
+            asyncio.run_coroutine_threadsafe(settle(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
 
     def wait(self, call: Callable[[], Coroutine[Any, Any, T]], *, timeout: float | None = None) -> T:
         """Return what ``call`` gives when it runs in the thread. The time limit runs there too: what was not taken when
         it ends stays where it is.
         """
-        if threading.current_thread() is self._thread:
-            raise Misuse("this would wait for itself: within the client's own thread use the asynchronous client")
-        if not self._thread.is_alive():
-            raise Misuse("the client is closed, or was not entered: with BlockingClient(Client(…)) as client")
 
         async def called() -> T:
             async with asyncio.timeout(timeout):
                 return await call()
 
-        future: Future[T] = asyncio.run_coroutine_threadsafe(called(), self._loop)
+        self._refuse_itself()
+        with self._turn:
+            if not self._open:
+                raise _Over("the client is closed, or was not entered: with BlockingClient(Client(…)) as client")
+            future: Future[T] = asyncio.run_coroutine_threadsafe(called(), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def each(self, source: AsyncIterator[T]) -> Iterator[T]:
+        """Yield what ``source`` gives, until its end or that of the thread."""
+
+        async def following() -> T:
+            return await anext(source)
+
+        while True:
+            try:
+                yield self.wait(following)
+            except (StopAsyncIteration, _Over):
+                return
+
+    def _refuse_itself(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise Misuse("this would wait for itself: within the client's own thread use the asynchronous client")
 
     def _run(self) -> None:
         try:
