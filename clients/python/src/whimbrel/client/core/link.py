@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Final
 
 from whimbrel.client.events import Transport
-from whimbrel.protocol.codes import CloseCode
+from whimbrel.protocol.codes import CloseCode, may_reconnect
 from whimbrel.protocol.positions import Position
 
 BROKEN: Final = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
@@ -40,7 +40,8 @@ class Loss:
     """Why a link ended: a close code, and a sentence.
 
     ``after_s`` is when the edge wants the client back, None where it did not say. ``unanswered``: it did not open, for
-    nothing came back in time. ``refused``: it did not open, but an edge was there and said so.
+    nothing came back in time. ``refused``: it did not open, but an edge was there and said so. ``reconnect``: whether
+    the edge wants the client back, None where it left that to the code.
     """
 
     code: int
@@ -48,6 +49,12 @@ class Loss:
     after_s: float | None = None
     unanswered: bool = False
     refused: bool = False
+    reconnect: bool | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the client may not come back; the word on this very close goes before the rule for its code."""
+        return not (may_reconnect(self.code) if self.reconnect is None else self.reconnect)
 
 
 def loss_of_problem(status: int, code: int | None, detail: str, after_s: float | None) -> Loss:

@@ -19,7 +19,7 @@ from whimbrel.client.core.transports import Preference
 from whimbrel.client.errors import Closed
 from whimbrel.client.events import Acked, Joined, Left, State, StateChange
 from whimbrel.protocol.bodies import PollReply
-from whimbrel.protocol.codes import CloseCode, may_reconnect
+from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.frames import (
     AckedFrame,
     Connect,
@@ -214,7 +214,7 @@ class Session:
             if not self._credential.renewable:
                 return self._end(loss.code, "the token expired, and the client was given no way to get another")
         grown_old = loss.code == CloseCode.UNAUTHORIZED and self._credential.refused()
-        outcome = self._connecting.lost(loss, now, may_return=grown_old or may_reconnect(loss.code))
+        outcome = self._connecting.lost(loss, now, may_return=grown_old or not loss.final)
         if outcome is None:
             return self._end(loss.code, loss.reason)
         self._readings.lost()
@@ -294,7 +294,8 @@ class Session:
                 self._connecting.leave(link, frame.after_ms / 1000, now)
                 return []
             case Disconnect():
-                loss = Loss(frame.code, frame.reason or frame.slug, frame.after_ms / 1000, refused=True)
+                why = frame.reason or frame.slug
+                loss = Loss(frame.code, why, frame.after_ms / 1000, refused=True, reconnect=frame.reconnect)
                 return [HangUp(link.id), *self.lost(link.id, loss, now)]
             case AckedFrame():
                 return self._readings.remark(frame.channel, Acked(frame.channel, frame.offset))
