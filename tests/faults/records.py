@@ -29,7 +29,7 @@ Seen = Received | Reset
 class Published:
     """What a publisher knows: numbers from 0, one under way at a time. Channels that share one get the same events."""
 
-    acked: set[int] = field(default_factory=set)
+    acked: dict[int, int] = field(default_factory=dict)  # → its sequence in EVENTS, as the acknowledgement said
     unknown: set[int] = field(default_factory=set)  # given up without an acknowledgement: stored or not
     begun: int = -1  # the last one sent, acknowledged or not
     last: int = -1  # of those acknowledged
@@ -37,9 +37,9 @@ class Published:
     _waiting: dict[int, float] = field(default_factory=dict)  # acknowledged, and no client has it: since when
     _came: set[int] = field(default_factory=set)
 
-    def acknowledge(self, number: int, *, now: float = 0.0) -> None:
-        """Take note that ``number`` is stored."""
-        self.acked.add(number)
+    def acknowledge(self, number: int, sequence: int, *, now: float = 0.0) -> None:
+        """Take note that ``number`` is stored, as ``sequence`` of EVENTS."""
+        self.acked[number] = sequence
         self.last = max(self.last, number)
         if number not in self._came:
             self._waiting[number] = now

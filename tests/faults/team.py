@@ -52,8 +52,8 @@ class Publisher:
             try:
                 subject = f"events.shop.order.{self._entity}"
                 reply = await self._bus.request(subject, str(number).encode(), headers=headers, timeout=ACK_S)
-                if "seq" in json.loads(reply.data):
-                    self.published.acknowledge(number, now=time.monotonic())
+                if sequence := stored_as(reply.data):
+                    self.published.acknowledge(number, sequence, now=time.monotonic())
                     return
             except (nats.errors.Error, TimeoutError, OSError):
                 pass
@@ -61,6 +61,15 @@ class Publisher:
                 self.published.unknown.add(number)
                 return
             await asyncio.sleep(AGAIN_S)
+
+
+def stored_as(reply: bytes) -> int:
+    """Return the sequence that a reply acknowledges, 0 for a refusal.
+
+    A refusal has a ``seq`` as well, of 0: `duplicate message id is in process`, while no quorum has stored it yet.
+    """
+    answer = json.loads(reply)
+    return 0 if "error" in answer else int(answer["seq"])
 
 
 class _Faithful(Nats):

@@ -19,7 +19,7 @@ def a_run(
 def a_publisher(acked: int, unknown: frozenset[int]) -> Published:
     published = Published(unknown=set(unknown))
     for number in sorted(set(range(acked)) - unknown):
-        published.acknowledge(number)
+        published.acknowledge(number, number + 1)
     return published
 
 

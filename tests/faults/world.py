@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from tests.faults import isolation, team
 from tests.faults.clients import FAITHFUL_S, FLEETING_S, Client
-from tests.faults.harm import Harm, said_by
+from tests.faults.evidence import evidence
+from tests.faults.harm import PARTITIONS, Harm, said_by
 from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches
 from tests.faults.proxy import Proxy
 from tests.faults.records import History
@@ -130,6 +131,10 @@ class World:
             await _ended(*following, *publishing, *hitting)
             await bus.close()
         return Outcome(history, settled, time.monotonic() - began)
+
+    async def evidence(self, history: History) -> list[str]:
+        """Return what the streams do not hold, though it was acknowledged; one line each."""
+        return await evidence(self._development, history, partitions=PARTITIONS)
 
     def _client(self, number: int, history: History, random: Random) -> Client:
         channels = sorted(history.published)

@@ -74,7 +74,8 @@ async def _one(place: World, seed: int, arguments: argparse.Namespace, totals: T
     keep(run, arguments.record)
     if run.verdict == GOOD:
         return True
-    print("\n".join(f"    {seed}: {line}" for line in (*map(str, steps), *found[:SHOWN])), flush=True)
+    held = await place.evidence(outcome.history)
+    print("\n".join(f"    {seed}: {line}" for line in (*map(str, steps), *found[:SHOWN], *held[:SHOWN])), flush=True)
     return False
 
 

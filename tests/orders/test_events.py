@@ -1,8 +1,15 @@
 """What a domain team writes on the bus."""
 
+import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
-from orders.events import headers_of, offer_event, order_event
+import pytest
+from nats.aio.client import Client
+
+from orders import events
+from orders.events import Press, headers_of, offer_event, order_event
 from orders.shop import Change, Order
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 120_000, tzinfo=UTC)
@@ -31,3 +38,15 @@ def test_an_offer_is_for_the_group_alone() -> None:
     assert headers["whimbrel-groups"] == "vip"
     assert "whimbrel-users" not in headers
     assert headers["traceparent"] == "00-a-b-01"
+
+
+def test_an_event_that_is_refused_is_published_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "RETRY_S", 0)
+    refused = b'{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"seq":0}'
+    replies = [refused, b'{"stream":"EVENTS","seq":7}']
+
+    async def request(*_: Any, **__: Any) -> Any:
+        return SimpleNamespace(data=replies.pop(0))
+
+    asyncio.run(Press(cast(Client, SimpleNamespace(request=request))).publish(offer_event(7, "Wool socks", 20, "run")))
+    assert replies == []

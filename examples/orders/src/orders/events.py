@@ -137,7 +137,7 @@ class Press:
         while True:
             try:
                 reply = await self._client.request(subject, payload, timeout=ACK_TIMEOUT_S, headers=headers)
-                if "seq" in json.loads(reply.data):
+                if "error" not in json.loads(reply.data):  # a refusal has a `seq` as well, of 0
                     return
             except NatsError:
                 pass  # no answer: it may be stored or not, and the repeat is harmless
