@@ -21,8 +21,8 @@ ADVICE: Final[Mapping[Cause, str]] = {
     "too_large": "What it missed of the channel has more bytes than one recovery returns.",
     "ahead": "The stream ends before the client's position: servers lost what they had acknowledged (a power failure "
     "without `sync_interval: always`), or the client made the position up.",
-    "stale": "A publication was heard live that no replica of the stream could show within two seconds: look at the "
-    "health of the NATS cluster.",
+    "stale": "A publication was heard live, and the leader of its stream has it, but no replica that was asked could "
+    "show it for seconds: look at the health of the NATS cluster.",
 }
 
 

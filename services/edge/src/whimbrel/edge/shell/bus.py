@@ -160,6 +160,9 @@ class Bus:
                 assert ring is not None
                 try:
                     verdict = await self.streams.since(live.channel, ring.head, reach=lambda: live.newest)
+                    head = live.newest
+                    if isinstance(verdict, Unrecoverable) and verdict.cause == "ahead":  # what comes next is below that
+                        head = (await self.streams.bounds(live.channel)).last
                 except TROUBLE as error:
                     self._log.warning("bus.catch_up_delayed", channel=str(live.channel), error=str(error))
                     await asyncio.sleep(RETRY_S * (1 + random.random()))
@@ -171,7 +174,7 @@ class Bus:
                         self._hub.mark(live)
                         self._fanout.flush()
                     case Unrecoverable():
-                        self.reset(live, live.newest, verdict)
+                        self.reset(live, head, verdict)
         finally:
             live.catching_up = False
 
