@@ -1,0 +1,48 @@
+"""The listening socket, and who is let in by it."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from whimbrel.runtime.http import bind, serve
+from whimbrel.runtime.serving import ACCEPTED_PER_TURN
+
+
+class Visitor(asyncio.Protocol):
+    """Notes that it came."""
+
+    def __init__(self, came: list[asyncio.BaseTransport]) -> None:
+        self._came = came
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        self._came.append(transport)
+
+
+def noting(came: list[asyncio.BaseTransport]) -> Callable[..., asyncio.Protocol]:
+    """Return what makes a protocol for each connection."""
+    return lambda **_: Visitor(came)
+
+
+async def test_of_those_who_come_together_several_are_accepted_in_a_turn_of_the_loop() -> None:
+    came: list[asyncio.BaseTransport] = []
+    stop = asyncio.Event()
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    serving = asyncio.create_task(serve(FastAPI(), listener, http=noting(came), stop=stop))
+    first = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port))
+    while not came:
+        await asyncio.sleep(0)
+    together = [socket.create_connection(("127.0.0.1", port)) for _ in range(ACCEPTED_PER_TURN)]
+    await asyncio.sleep(0)  # what the turn before has left
+    await asyncio.sleep(0)
+    accepted = len(came) - 1
+    for each in (first, *together):
+        each.close()
+    for transport in came:
+        transport.close()
+    stop.set()
+    await serving
+    assert accepted == ACCEPTED_PER_TURN
