@@ -22,6 +22,7 @@ NO_FRAMES: Final[list[bytes]] = []  # one for all channels that have none: a lis
 _INBOX: Final = INBOX.encode()  # one object for all
 _NEXT: Final = Verdict.NEXT
 LINGER_S: Final = 30.0  # a channel stays that long after its last member: reconnects and polls find it warm
+REAP_S: Final = 15.0  # between two looks at who is idle: one at 10,000 users and their channels takes 3 to 5 ms
 
 
 class Subscribed(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
-from whimbrel.edge.core.hub import Hub, LiveChannel
+from whimbrel.edge.core.hub import REAP_S, Hub, LiveChannel
 from whimbrel.edge.core.recovery import Complete, Unrecoverable
 from whimbrel.edge.core.ring import Ring
 from whimbrel.edge.shell.errands import Errands
@@ -25,7 +25,6 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.metrics import Metrics
 from whimbrel.runtime.nats import Connection
 
-REAP_S: Final = 5.0
 RETRY_S: Final = 0.25
 PACE_S: Final = 0.01  # between two batches of channels to open: each costs a read per partition
 LONGEST_PACE_S: Final = 0.1  # … in a storm: ten times fewer reads, and nobody notices a tenth of a second in one

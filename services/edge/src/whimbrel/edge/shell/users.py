@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from pydantic import ValidationError
 
-from whimbrel.edge.core.hub import LINGER_S
+from whimbrel.edge.core.hub import LINGER_S, REAP_S
 from whimbrel.edge.core.identity import Identity, group_set
 from whimbrel.edge.shell.batches import Batches, ServiceUnavailable, resolve
 from whimbrel.protocol import subjects
@@ -31,7 +31,6 @@ from whimbrel.protocol.rpc import (
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Delivery, Subscription
 
-REAP_S: Final = 5.0
 RESOLVED_AT_ONCE: Final = 256  # users asked for together after a reconnect, so that the router is not flooded
 
 
@@ -239,7 +238,7 @@ class Users:
                     self._move(user, joined=tuple(sorted(after - before)), left=tuple(sorted(before - after)))
 
     def _reap(self, now: float) -> None:
-        gone = [user for user in self._users.values() if not user.devices and now >= user.idle_since + LINGER_S]
+        gone = [user for user in self._users.values() if user.alone and now >= user.idle_since + LINGER_S]
         for user in gone:
             assert user.subscription is not None
             user.subscription.detach()
