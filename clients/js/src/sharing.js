@@ -54,7 +54,7 @@ export class Sharing {
 
   /** @param {string} kind of connection: tabs that want another one do not share @param {LinkEvents} events @returns {Link} */
   open(kind, events) {
-    const { base, host, subject, carried } = this.#tab;
+    const { base, host, subject, perform, carried } = this.#tab;
     const load = import("./tabs/group.js").then(({ Group }) => {
       // Users are kept apart: one must not hear what is another's.
       if (!subject()) throw new Error("the token does not tell its user");
@@ -65,7 +65,7 @@ export class Sharing {
           this.leave();
           this.#alone();
         };
-        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), carried, closed, refused });
+        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), up: () => perform(this.#session.wake(host.now())), carried, closed, refused });
         return this.#group.open(events);
       };
     });

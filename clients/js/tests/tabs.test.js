@@ -239,3 +239,28 @@ test("what a tab publishes while the connection is away is sent once, or not at 
   assert.equal(await waits, null);
   assert.deepEqual(edge.received.filter(({ type }) => type === "publish").map(({ data }) => data), ["new"]);
 });
+
+test("the browser's `online` ends a long wait in every tab, and so does a page that comes into view", async () => {
+  const { scene, edge, tabs } = await open(3);
+  for (const event of ["online", "pageshow"]) {
+    edge.reachable = false;
+    edge.cut();
+    await scene.pass(120_000);
+    edge.reachable = true;
+    for (const { page } of tabs) page.dispatchEvent(new Event(event));
+    await scene.pass(100);
+    for (const { client } of tabs) assert.equal(client.state, "connected", event);
+  }
+});
+
+test("the time that the edge names holds for every tab, whoever comes into view", async () => {
+  const { scene, edge, tabs } = await open(3);
+  edge.disconnect({ code: 4008, slug: "overloaded", after_ms: 9_000 });
+  for (const _ of numbers(1, 17)) {
+    await scene.pass(500);
+    for (const { page } of tabs) page.dispatchEvent(new Event("online"));
+  }
+  assert.equal(edge.received.filter(({ type }) => type === "connect").length, 1);
+  await scene.pass(1_000);
+  for (const { client } of tabs) assert.equal(client.state, "connected");
+});

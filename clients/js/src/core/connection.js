@@ -287,7 +287,7 @@ export class Connection {
     if (code === CLOSE_CODES.token_expired || code === CLOSE_CODES.unauthorized) reconnect = this.credentials.refused() || reconnect;
     if (code === CLOSE_CODES.transport_disabled && this.route.choice.disable()) reconnect = atOnce = true;
     if (!reconnect) return this.#end(code, reason);
-    this.#move("lost", code, reason, this.#retry.plan({ afterMs, atOnce, livedMs }, now));
+    this.#move("lost", code, reason, this.#retry.plan({ afterMs, named: afterMs > 0 && !this.credentials.idle, atOnce, livedMs }, now));
   }
 
   /** @param {number} code @param {string} reason */

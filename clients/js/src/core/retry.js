@@ -8,7 +8,7 @@ const FORGIVEN_AFTER_MS = LIMITS.BACKOFF_RESET_S * 1000; // a connection that li
 export class Retry {
   /** When the next try is due; Infinity while none is. */
   at = Infinity;
-  #named = false; // by the edge
+  #named = false;
   #attempt = 0;
   #random;
 
@@ -23,15 +23,15 @@ export class Retry {
   }
 
   /**
-   * @param {{afterMs: number, atOnce: boolean, livedMs: number}} loss `afterMs` of the edge, 0 where it named no time; `livedMs` of the
-   *   connection that was lost
+   * @param {{afterMs: number, named: boolean, atOnce: boolean, livedMs: number}} loss `afterMs`: 0 where no time is known; `named` by the edge,
+   *   rather than guessed by the tab that holds the connection; `livedMs` of the connection that was lost
    * @param {number} now
    * @returns {number} ms until the try
    */
-  plan({ afterMs, atOnce, livedMs }, now) {
+  plan({ afterMs, named, atOnce, livedMs }, now) {
     if (livedMs >= FORGIVEN_AFTER_MS) this.#attempt = 0;
     const wait = afterMs > 0 ? afterMs : atOnce ? 0 : backoff(this.#attempt++, this.#random);
-    this.#named = afterMs > 0;
+    this.#named = named;
     this.at = now + wait;
     return wait;
   }

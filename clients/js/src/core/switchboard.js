@@ -97,7 +97,10 @@ export class Switchboard {
         this.#reply(effect.id, { type: "error", ...effect.error });
         break;
       case "state":
-        if (effect.state === "connected") for (const [tab, { connectId }] of this.#tabs) if (connectId > 0) this.#welcome(tab, connectId);
+        if (effect.state === "connected") {
+          for (const [tab, { connectId }] of this.#tabs) if (connectId > 0) this.#welcome(tab, connectId);
+          this.#tell(null, { type: "up" });
+        }
         if (effect.state === "disconnected") {
           this.#trunk.forget(); // a tab sends again what it still wants, and knows what has expired
           this.#replies.clear();

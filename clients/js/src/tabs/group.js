@@ -18,12 +18,14 @@ import { Trunk } from "./trunk.js";
  * @typedef {object} GroupEvents
  * @property {() => boolean} moved another tab leads: go over to it; false where nothing is connected yet that could
  * @property {(transport: Transport) => void} carried what carries the one connection
+ * @property {() => void} up the connection is back: whoever waits for it need not wait any longer
  * @property {(code: number, reason: string) => void} closed this tab led, and its connection is closed for good
  * @property {() => void} refused there are no locks for this page, as in a frame that the page around it keeps in a sandbox
  *
  * @typedef {{from: string, to?: string | null, frames?: Frame[], who?: true, lead?: true, bye?: true, prefer?: Transport[]}} Message
  */
 
+const OF_THE_GROUP = ["carrier", "down", "up"]; // what a leader says of the connection, rather than passes on
 const ANSWER_MS = 2_000; // a leader that lives answers within milliseconds, however busy
 const FRESH_MS = 5_000; // who was heard from within this long need not be asked whether it lives
 
@@ -213,9 +215,11 @@ export class Group {
   #deliver(leader, frames) {
     for (const frame of frames) {
       if (frame.type === "carrier") this.#events.carried((this.carrier = frame["transport"]));
+      if (frame.type === "up") this.#events.up();
       if (frame.type === "down" && leader === this.leader) this.#lose({ code: frame["code"], reason: frame["reason"], afterMs: frame["after_ms"], reconnect: true });
     }
-    for (const link of this.#links) if (link.leader === leader) link.events.receive(/** @type {any[]} */ (frames.filter(({ type }) => type !== "carrier" && type !== "down")));
+    const said = /** @type {any[]} */ (frames.filter(({ type }) => !OF_THE_GROUP.includes(type)));
+    for (const link of this.#links) if (link.leader === leader) link.events.receive(said);
   }
 
   /** The leader speaks. @param {string | null} to @param {Frame[]} frames */
