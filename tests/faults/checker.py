@@ -3,7 +3,7 @@
 For each client and channel: everything acknowledged arrives, once and in order; what was given up without an
 acknowledgement arrives once or never, and in all channels of its event or in none; `recovered: false` comes only where
 history was taken away or more was missed than one recovery gives, and whoever is told it goes on from what its reload
-told. The ledger of gaps knows the cause of each. Where NATS was unhurt, another notifier has taken over within 15 s.
+told. The ledger of gaps knows the cause of each.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,6 @@ from typing import Final
 from tests.faults.records import History, Published, Received, Reset, Seen
 
 RECOVERY_LIMIT: Final = 1000  # docs/reference/limits.md
-TAKEOVER_S: Final = 15.0  # docs/explanation/reliability.md: then another notifier holds a partition
 
 
 def violations(history: History) -> list[str]:
@@ -26,7 +25,6 @@ def violations(history: History) -> list[str]:
         ),
         *_torn(history),
         *_unexplained(history),
-        *_late(history),
     ]
 
 
@@ -96,17 +94,3 @@ def _unexplained(history: History) -> Iterator[str]:
     for channel, count in sorted(history.told.items()):
         if history.ledger.get(channel, 0) < count:
             yield f"{channel}: told to reload {count} times, of which the ledger knows {history.ledger.get(channel, 0)}"
-
-
-def _late(history: History) -> Iterator[str]:
-    """Look at how long the partitions of events stood still: with NATS unhurt, all else is quicker than a takeover."""
-    if not history.taken_over:
-        return
-    told: set[int] = set()
-    for channel, published in sorted(history.published.items()):
-        if id(published) in told:
-            continue  # channels that share a publisher share its events
-        told.add(id(published))
-        longest = max((came - max(since, history.calm_at) for since, came in published.waits), default=0.0)
-        if longest > TAKEOVER_S:
-            yield f"{channel}: a publication was {longest:.1f} s on its way, with all well again"

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -64,12 +63,6 @@ class Harm:
 
     async def hit(self, step: Step, history: History, clients: Sequence[Client]) -> None:
         """Do what ``step`` says and undo it in time; leader and history are those of the first channel."""
-        try:
-            await self._hit(step, history, clients)
-        finally:
-            history.calm_at = max(history.calm_at, time.monotonic())
-
-    async def _hit(self, step: Step, history: History, clients: Sequence[Client]) -> None:
         channel = min(history.published)
         match step.kind:
             case "team":

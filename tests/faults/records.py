@@ -33,7 +33,7 @@ class Published:
     unknown: set[int] = field(default_factory=set)  # given up without an acknowledgement: stored or not
     begun: int = -1  # the last one sent, acknowledged or not
     last: int = -1  # of those acknowledged
-    waits: list[tuple[float, float]] = field(default_factory=list)  # acknowledged when, with the first client when
+    longest_wait_s: float = 0.0  # of an acknowledged one for the first client that has it
     _waiting: dict[int, float] = field(default_factory=dict)  # acknowledged, and no client has it: since when
     _came: set[int] = field(default_factory=set)
 
@@ -48,7 +48,7 @@ class Published:
         """Take note that a client has ``number``, perhaps before its publisher knows that it is stored."""
         self._came.add(number)
         if (since := self._waiting.pop(number, None)) is not None:
-            self.waits.append((since, now))
+            self.longest_wait_s = max(self.longest_wait_s, now - since)
 
 
 @dataclass(slots=True)
@@ -60,8 +60,6 @@ class History:
     connects: int = 0
     broken: list[str] = field(default_factory=list)  # clients that stumbled over what no edge may send
     trimmed: set[str] = field(default_factory=set)  # channels whose history a fault took away
-    taken_over: bool = False  # faults hit a notifier, and none hit NATS itself: its elections come on top
-    calm_at: float = 0.0  # when the last fault was over
     ledger: dict[str, int] | None = (
         None  # by channel, how many were told to reload says the ledger; None: it may lack some
     )
@@ -89,9 +87,7 @@ class History:
     @property
     def longest_wait_s(self) -> float:
         """How long an acknowledged publication was on its way to the first client that has it, at most."""
-        return max(
-            (came - since for published in self.published.values() for since, came in published.waits), default=0.0
-        )
+        return max((published.longest_wait_s for published in self.published.values()), default=0.0)
 
     def has_all(self, client: str, channel: str) -> bool:
         """Tell whether a client has the last of what was acknowledged, or was told it by a reload."""

@@ -42,8 +42,6 @@ MENU: Final = {
     "disk": (Fault.FULL,),
     "history": (Fault.PURGE,),
 }
-HURT_THE_BUS: Final = {"nats", "leader", "routes", "disk", "history"}
-HURT_A_NOTIFIER: Final = ("notifier", "wire-notifier")
 LONGEST_S: Final = 3.0
 STOPPED_S: Final = (0.3, 4.0)  # beyond 4 s a notifier that stood still has lost its pin: both sides are to be seen
 STEPS_S: Final = (-90.0, 90.0)  # of a clock

@@ -21,7 +21,7 @@ from tests.faults.harm import PARTITIONS, Harm, said_by
 from tests.faults.inside.sitecustomize import ADDRESSES, FOLDER, ONE_IN, Switches
 from tests.faults.proxy import Proxy
 from tests.faults.records import History
-from tests.faults.schedule import HURT_A_NOTIFIER, HURT_THE_BUS, Step
+from tests.faults.schedule import Step
 from tests.support.dev import Development, running
 from whimbrel.cli.dev.ports import numbered
 from whimbrel.cli.dev.store import Store
@@ -103,9 +103,6 @@ class World:
             for entity in range(TEAMS)
         ]
         history.published = {channel: each.published for each in publishers for channel in each.channels}
-        history.taken_over = HURT_THE_BUS.isdisjoint(step.kind for step in steps) and any(
-            step.target.startswith(HURT_A_NOTIFIER) for step in steps
-        )
         self._harm.begin(history)
         clients = [self._client(number, history, random) for number in range(CLIENTS)]
         following = [asyncio.create_task(client.run()) for client in clients]

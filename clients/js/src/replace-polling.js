@@ -148,7 +148,14 @@ class PollingReplacement {
     if (verdict === "unknown") this.#again = true;
     if (verdict !== "newer") return;
     this.#freshness.took({ version, position });
-    this.#what.apply(value, "fetch");
+    try {
+      this.#what.apply(value, "fetch");
+    } catch (error) {
+      // No failure of the endpoint: it is reported to the host, as what a listener throws.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   // --- published

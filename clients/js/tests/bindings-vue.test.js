@@ -73,6 +73,32 @@ test("a store of Pinia follows its channels until it is disposed of", async () =
   assert.deepEqual(open(), []);
 });
 
+test("a store of Pinia is told where publications may be missing, and begins where it says", async () => {
+  const { scene, client, edge } = await watched();
+  for (const n of numbers(1, 4)) edge.publish(CHANNEL, n);
+  const channels = {
+    [CHANNEL]: {
+      last: 2,
+      publication(/** @type {any} */ { data }) {
+        /** @type {any} */ (this).total += data;
+      },
+      reset() {
+        /** @type {any} */ (this).stale = true;
+      },
+    },
+  };
+  const pinia = createPinia().use(whimbrelPinia(client));
+  createApp({}).use(pinia);
+  const store = defineStore("told", /** @type {any} */ ({ state: () => ({ total: 0, stale: false }), channels }))(pinia);
+  await scene.pass(100);
+  assert.deepEqual(store.$state, { total: 7, stale: false });
+  edge.loseHistory(CHANNEL);
+  edge.cut();
+  await scene.pass(5_000);
+  assert.deepEqual(store.$state, { total: 7, stale: true });
+  disposePinia(pinia);
+});
+
 test("nothing is left after 1,000 mounts with stores of Pinia, disposed of by themselves or with it, written by options or as a setup", async () => {
   const { scene, client, open, listeners } = await watched();
   const useSetup = defineStore("setup", () => ({ order: useChannel("orders:43"), connection: useConnection() }));
@@ -115,6 +141,20 @@ test("a store of Vuex commits each publication as the mutation that is named for
   createApp({ render: () => h("p") }).use(store).mount(place());
   await scene.pass(100);
   assert.deepEqual(open(), [CHANNEL]);
+});
+
+test("a store of Vuex is told where publications may be missing, by the mutation that is named for that", async () => {
+  const { scene, client, edge } = await watched();
+  const store = createStore({
+    state: { stale: "" },
+    mutations: { order() {}, stale: (/** @type {any} */ state, /** @type {string} */ channel) => void (state.stale = channel) },
+    plugins: [whimbrelVuex(client, { [CHANNEL]: { publication: "order", reset: "stale" } })],
+  });
+  await scene.pass(100);
+  edge.loseHistory(CHANNEL);
+  edge.cut();
+  await scene.pass(5_000);
+  assert.equal(store.state.stale, CHANNEL);
 });
 
 test("nothing is left after 1,000 mounts with a store of Vuex", async () => {

@@ -156,6 +156,25 @@ test("an endpoint that fails is asked again after the interval, and push serves 
   assert.ok(failures.every((message) => message === "backend down") && failures.length >= 1);
 });
 
+test("what `apply` throws is no failure of the endpoint: the host is told, and push goes on", async () => {
+  const product = new Product();
+  /** @type {Error[]} */
+  const failures = [];
+  /** @type {unknown[]} */
+  const uncaught = [];
+  const told = (/** @type {unknown} */ error) => void uncaught.push(error);
+  const before = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", told);
+  const replacement = product.replace({ apply: () => assert.fail("of the page"), failed: (/** @type {Error} */ error) => failures.push(error) });
+  await product.scene.pass(1_000);
+  await new Promise(setImmediate);
+  process.off("uncaughtException", told);
+  for (const each of before) process.on("uncaughtException", each);
+  assert.deepEqual([failures, uncaught.map((error) => /** @type {Error} */ (error).message)], [[], ["of the page", "of the page"]]);
+  assert.equal(replacement.live, true);
+});
+
 test("once it is stopped nothing is applied or fetched any more", async () => {
   const product = new Product();
   const replacement = product.replace();

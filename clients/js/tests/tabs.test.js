@@ -63,6 +63,26 @@ for (const how of /** @type {const} */ (["close", "crash"])) {
   });
 }
 
+test("a tab in the background, whose timers are late, hears everything when it takes over, though the others went over first", async () => {
+  const browser = new Browser();
+  const { scene } = browser;
+  const late = { setTimeout: (/** @type {() => void} */ call, /** @type {number} */ ms) => scene.clock.setTimeout(call, Math.max(1_000, ms)) };
+  const tabs = [browser.open(), browser.open({}, late), browser.open()];
+  for (const tab of tabs) tab.follow(CHANNEL);
+  await scene.pass(2_000);
+  const [first, second] = tabs;
+  assert.ok(first?.client.leads);
+  scene.edge.publish(CHANNEL, 1);
+  await scene.pass(100);
+  first.close();
+  scene.edge.publish(CHANNEL, 2);
+  await scene.pass(2_000);
+  assert.ok(second?.client.leads);
+  scene.edge.publish(CHANNEL, 3);
+  await scene.pass(100);
+  for (const { seen, states } of tabs.slice(1)) assert.deepEqual([seen, states], [[1, 2, 3], ["connecting", "connected"]]);
+});
+
 test("the new holder comes back with the resume grant, and the tabs' tokens are asked for once each", async () => {
   const { scene, edge, tabs } = await open(3);
   assert.equal(scene.tokens, 3);

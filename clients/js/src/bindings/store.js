@@ -54,8 +54,8 @@ class Watched {
   /** @param {(value: T) => void} listener */
   subscribe = (listener) => {
     const own = (/** @type {T} */ value) => listener(value);
-    this.#listeners.add(own);
     this.#end ??= this.#begin(this.#set, this.get);
+    this.#listeners.add(own);
     own(this.#value);
     return () => {
       if (!this.#listeners.delete(own) || this.#listeners.size > 0) return;
@@ -76,7 +76,7 @@ class Watched {
 }
 
 /**
- * What a channel brings, as one value; it is open while there is a listener.
+ * What a channel brings, as one value; it is open while there is a listener, and goes on from where it was left when there is one again.
  *
  * @template [T=ChannelPublication | null]
  * @param {Whimbrel} client
@@ -86,6 +86,7 @@ class Watched {
  */
 export function channelStore(client, channel, options = {}) {
   const { reduce = (_, publication) => /** @type {T} */ (publication), initial = /** @type {T} */ (null), publication: heard, reset, position, last } = options;
+  let begin = { ...(position && { position }), ...(last && { last }) };
   return new Watched(/** @type {ChannelView<T>} */ ({ value: initial, state: client.channelState(channel), error: null }), (set, get) => {
     const subscription = client.subscribe(channel, {
       publication: (publication, how) => {
@@ -94,11 +95,14 @@ export function channelStore(client, channel, options = {}) {
       },
       reset: () => reset?.(),
       state: ({ state, error }) => set({ ...get(), state, error }),
-      ...(position && { position }),
-      ...(last && { last }),
+      ...begin,
     });
     if (subscription.state !== get().state) set({ ...get(), state: subscription.state });
-    return () => subscription.unsubscribe();
+    return () => {
+      // The value stays: who listens again, as a component that was hidden does, is to hear what it lacks.
+      if (subscription.position) begin = { position: subscription.position };
+      subscription.unsubscribe();
+    };
   });
 }
 

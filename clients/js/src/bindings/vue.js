@@ -7,7 +7,7 @@ import { channelStore, connectionStore, presenceStore } from "./store.js";
 /**
  * @import { App, InjectionKey, MaybeRefOrGetter, Ref } from "vue"
  * @import { Whimbrel } from "../client.js"
- * @import { ChannelPublication } from "../subscription.js"
+ * @import { ChannelPublication, Handler, SubscribeOptions } from "../subscription.js"
  * @import { ChannelOptions, ChannelView, ConnectionView, PresenceView, Store } from "./store.js"
  */
 
@@ -74,16 +74,16 @@ function useStores(channel, storeOf) {
 
 /**
  * A plugin of Pinia: a store whose options have `channels: { "orders:42"(publication) { this.… } }` follows them until it is disposed of,
- * by itself or with its Pinia.
+ * by itself or with its Pinia. In place of a function: the options of `subscribe`, whose functions have the store as `this` too.
  *
  * @param {Whimbrel} client
  * @returns {(context: {store: any, options: any}) => void}
  */
 export function whimbrelPinia(client) {
   return ({ store, options }) => {
-    const handlers = Object.entries(/** @type {Record<string, (publication: ChannelPublication) => void>} */ (options.channels ?? {}));
-    for (const [channel, handler] of handlers) {
-      const subscription = client.subscribe(channel, (publication) => handler.call(store, publication));
+    for (const [channel, what] of Object.entries(/** @type {Record<string, Handler | SubscribeOptions>} */ (options.channels ?? {}))) {
+      const bound = Object.entries(typeof what === "function" ? { publication: what } : what).map(([name, value]) => [name, typeof value === "function" ? value.bind(store) : value]);
+      const subscription = client.subscribe(channel, Object.fromEntries(bound));
       onScopeDispose(() => subscription.unsubscribe());
     }
   };
@@ -91,15 +91,22 @@ export function whimbrelPinia(client) {
 
 /**
  * A plugin of Vuex: each publication of a channel is committed as the mutation that is named for it, until the last app that uses the store
- * is unmounted.
+ * is unmounted. Where publications may be missing, the mutation for `reset` is committed with the name of the channel.
  *
  * @param {Whimbrel} client
- * @param {Record<string, string>} mutations by channel
+ * @param {Record<string, string | {publication: string, reset?: string}>} mutations by channel
  * @returns {(store: any) => void}
  */
 export function whimbrelVuex(client, mutations) {
   return (store) => {
-    const follow = () => Object.entries(mutations).map(([channel, mutation]) => client.subscribe(channel, (publication) => store.commit(mutation, publication)));
+    const follow = () =>
+      Object.entries(mutations).map(([channel, named]) => {
+        const { publication: mutation, reset = null } = typeof named === "string" ? { publication: named } : named;
+        return client.subscribe(channel, {
+          publication: (publication) => store.commit(mutation, publication),
+          ...(reset && { reset: () => store.commit(reset, channel) }),
+        });
+      });
     let subscriptions = follow(); // what comes before there is an app is committed as well
     let apps = 0;
     const { install } = store;

@@ -225,7 +225,8 @@ export class Group {
   /** The leader speaks. @param {string | null} to @param {Frame[]} frames */
   #tell(to, frames) {
     if (to !== this.id) this.#say({ to, frames });
-    if (to === null || to === this.id) this.#deliver(this.id, frames);
+    // Later, as from another tab: it may be in the middle of saying something, and has not gone over to this link before that is done.
+    if (to === null || to === this.id) queueMicrotask(() => this.#deliver(this.id, frames));
   }
 
   /** @param {import("../core/terms.js").Loss} loss */
