@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench.machine import Company, Machine
+from bench.machine import Company, Machine, go_ahead
 from bench.parts import (
     connects,
     fanout,
@@ -63,6 +63,11 @@ def main() -> int:
         default="",
         help=f"measure these too, installed when they are not there; without names: {', '.join(PEERS)}",
     )
+    parser.add_argument(
+        "--ahead",
+        action="store_true",
+        help="run before all other processes (SCHED_RR, needs root): for latencies on a machine that others use",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
@@ -73,8 +78,13 @@ def main() -> int:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     if arguments.rounds < 1:
         parser.error("at least one round")
+    if arguments.ahead:
+        try:
+            go_ahead()
+        except PermissionError:
+            parser.error("--ahead needs root, or CAP_SYS_NICE")
     try:
-        return uvloop.run(_measure(parts, peers, rounds=arguments.rounds, as_json=arguments.json))
+        return uvloop.run(_measure(parts, peers, arguments))
     except Broken as fault:
         print(f"bench: {fault}", file=sys.stderr)
         return 1
@@ -83,7 +93,8 @@ def main() -> int:
         return 130
 
 
-async def _measure(parts: list[str], peers: list[str], *, rounds: int, as_json: bool) -> int:
+async def _measure(parts: list[str], peers: list[str], arguments: argparse.Namespace) -> int:
+    rounds = arguments.rounds
     machine, company, began, rows = Machine.here(), Company(), time.monotonic(), list[Row]()
     broken: dict[str, str] = {}
     print(machine, file=sys.stderr)
@@ -99,8 +110,8 @@ async def _measure(parts: list[str], peers: list[str], *, rounds: int, as_json: 
         finally:
             await stand.stop()
     versions = {name: server.version for name, server in stand.peers.items()}
-    run = Run(machine, rows, rounds, time.monotonic() - began, company.cores(), versions, broken)
-    print(json.dumps(run.record(), ensure_ascii=False, indent=1) if as_json else run)
+    run = Run(machine, rows, rounds, time.monotonic() - began, company.cores(), versions, broken, arguments.ahead)
+    print(json.dumps(run.record(), ensure_ascii=False, indent=1) if arguments.json else run)
     return 1 if broken else 0
 
 

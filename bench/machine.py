@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+AHEAD: Final = 10  # a real-time priority: any of 1 to 99 comes before all ordinary processes
 SPARE_FILES: Final = 200  # of a process, for what is not a client's socket
 
 
@@ -71,6 +72,13 @@ def _busy_s() -> float:
 
 def _ours_s() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def go_ahead() -> None:
+    """Have the kernel run this process, and the children that it starts from now on, before all that others do on this
+    machine, in turn among themselves. Raises PermissionError.
+    """
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(AHEAD))
 
 
 def raise_file_limit() -> int:

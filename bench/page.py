@@ -56,11 +56,12 @@ def section(run: Record) -> str:
 
 def _about(run: Record) -> str:
     machine, busy = run["machine"], "**BUSY** – " if run["busy"] else ""
+    behind = ", behind us" if run.get("ahead") else ""
     peers = "".join(f", {NAMES[name]} {version}" for name, version in run["peers"].items())
     return (
         f"{busy}{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']:g} GiB, "
         f"Linux {machine['kernel'].partition('-')[0]}, Python {machine['python']}{peers}; "
-        f"load average {machine['load']:g} before, others took {run['others_cores']:g} cores meanwhile; "
+        f"load average {machine['load']:g} before, others took {run['others_cores']:g} cores meanwhile{behind}; "
         f"{run['rounds']} rounds, {run['seconds'] / 60:.0f} minutes."
     )
 

@@ -15,7 +15,7 @@ BUSY_CORES: Final = 0.2  # taken by others while we measured: a tenth of a machi
 class Run:
     """``others_cores`` were kept busy by others meanwhile; ``peers`` are versions by name.
 
-    ``broken`` tells why a part has no rows.
+    ``broken`` tells why a part has no rows; ``ahead``: what others did had to wait for us.
     """
 
     machine: Machine
@@ -25,6 +25,7 @@ class Run:
     others_cores: float
     peers: Mapping[str, str]
     broken: Mapping[str, str]
+    ahead: bool = False
 
     @property
     def busy(self) -> bool:
@@ -36,6 +37,7 @@ class Run:
         return {
             "machine": self.machine.record(),
             "busy": self.busy,
+            "ahead": self.ahead,
             "others_cores": round(self.others_cores, 2),
             "peers": dict(self.peers),
             "broken": dict(self.broken),
@@ -45,7 +47,7 @@ class Run:
         }
 
     def __str__(self) -> str:
-        others = f"others took {self.others_cores:.2f} cores meanwhile"
+        others = f"others took {self.others_cores:.2f} cores meanwhile{', behind us' if self.ahead else ''}"
         versions = ", ".join(f"{name} {version}" for name, version in self.peers.items())
         head = f"{'BUSY: ' if self.busy else ''}{self.machine}, {others}"
         return "\n".join(

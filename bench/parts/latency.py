@@ -11,6 +11,7 @@ from typing import Final
 from bench.installation import Installation
 from bench.meter import Spread
 from bench.report import Goal, Row, at_most
+from bench.sentinel import Lateness, Sentinel
 from bench.stand import Stand
 from bench.trial import Trial, connect_frame, spread, tried
 from whimbrel.protocol.channels import Channel
@@ -103,16 +104,24 @@ async def _measure(
         [connect_frame(whimbrel.token(f"watcher-{channel.name}"), {str(channel): None}) for channel in channels],
     )
     count = int(rate * SECONDS)
-    trials: list[Trial] = []
-    for turn in range(stand.rounds):
-        stand.say(f"latency{how} at {rate:g}/s: round {turn + 1}")
-        events = whimbrel.events(rate, count, channels, series=0)
-        trials.append(await tried(whimbrel, load, events, publications=count))
+    trials, idle = list[Trial](), list[Lateness]()
+    sentinel = await Sentinel.start()
+    try:
+        for turn in range(stand.rounds):
+            stand.say(f"latency{how} at {rate:g}/s: round {turn + 1}")
+            events = whimbrel.events(rate, count, channels, series=0)
+            await sentinel.reset()
+            trials.append(await tried(whimbrel, load, events, publications=count))
+            idle.append(await sentinel.lateness())
+    finally:
+        await sentinel.stop()
     await load.stop()
     middle = Row(f"event to client at {rate:g} events/s{how}, p50", "ms", middle_goal)
     late = Row("… p99", "ms", late_goal)
     middle.figures["whimbrel"] = spread(trials, lambda trial: trial.counts.p50_us / 1000)
     late.figures["whimbrel"] = spread(trials, lambda trial: trial.counts.p99_us / 1000)
+    late.beside["an idle process wakes late by, p99"] = Spread.of([each.p99_us / 1000 for each in idle])
+    late.beside["… longest"] = Spread.of([each.longest_us / 1000 for each in idle])
     cost = Row("… CPU time of the edge", "µs per event")
     cost.figures["whimbrel"] = spread(trials, lambda trial: trial.us("server", count))
     for process in (*BESIDE, *peers):

@@ -63,6 +63,12 @@ def test_a_goal_is_neither_met_nor_missed_where_nothing_was_measured() -> None:
     assert Row("x", "µs", at_most(1), {"floor": Spread.of([1])}).met is None
 
 
+def test_a_run_says_whether_others_had_to_wait() -> None:
+    run = Run(MACHINE, [], rounds=3, seconds=1, others_cores=1.5, peers={}, broken={}, ahead=True)
+    assert run.record()["ahead"] is True
+    assert "others took 1.50 cores meanwhile, behind us" in str(run)
+
+
 @pytest.mark.parametrize(("load", "others", "busy"), [(0.4, 0.1, False), (1.6, 0.1, True), (0.4, 0.3, True)])
 def test_a_run_says_whether_others_worked_here(load: float, others: float, busy: bool) -> None:
     machine = Machine(**{**MACHINE.record(), "load": load})
