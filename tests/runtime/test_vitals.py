@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.waiting import within
 from whimbrel.runtime.metrics import Metrics
-from whimbrel.runtime.vitals import INTERVAL_S, REMEMBERED, Vitals
+from whimbrel.runtime.vitals import INTERVAL_S, REMEMBERED, Vitals, until_beat
 
 
 @pytest.fixture
@@ -60,3 +60,9 @@ async def test_what_was_seen_is_exposed(vitals: Vitals) -> None:
     assert "whimbrel_loop_lag_seconds_count 2\n" in text
     assert 'whimbrel_gc_pause_seconds_bucket{le="+Inf"}' in text
     assert vitals.resident_bytes > 1_000_000
+
+
+def test_whoever_comes_by_often_comes_by_together() -> None:
+    assert until_beat(0.25, now=10.1) == pytest.approx(0.15)
+    assert until_beat(1.0, now=10.1) == pytest.approx(0.9)
+    assert until_beat(0.25, now=10.2499) == pytest.approx(0.2501), "a timer that fired a little early comes once"

@@ -18,6 +18,7 @@ Kind = Literal["counter", "gauge"]
 
 _STARTED: Final = time.time()
 _PAGE_BYTES: Final = resource.getpagesize()
+_STATM_BYTES: Final = 256  # seven numbers
 
 
 class Histogram:
@@ -127,8 +128,11 @@ class Metrics:
 
 def resident_bytes() -> int:
     """Return how much of the process is in RAM."""
-    with open("/proc/self/statm", "rb") as statm:
-        return int(statm.read().split()[1]) * _PAGE_BYTES
+    statm = os.open("/proc/self/statm", os.O_RDONLY)  # `open` would ask the kernel five times more, four times a second
+    try:
+        return int(os.read(statm, _STATM_BYTES).split()[1]) * _PAGE_BYTES
+    finally:
+        os.close(statm)
 
 
 def _escape(value: str) -> str:

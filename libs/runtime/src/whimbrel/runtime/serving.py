@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from whimbrel.runtime.errors import StartRefused
+from whimbrel.runtime.vitals import until_beat
 
 BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnect storm; the kernel caps it (somaxconn)
 # libuv accepts one connection per listening descriptor and turn of the loop. In a storm each turn then takes every step
@@ -82,7 +83,7 @@ class _Server(uvicorn.Server):
         """
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DATE_S):
+                async with asyncio.timeout(until_beat(DATE_S, now=asyncio.get_running_loop().time())):
                     await self._ended.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
