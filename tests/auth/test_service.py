@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.auth.conftest import Auth, Connect, client, settings
+from tests.auth.conftest import settings
 from tests.auth.forge import token
+from tests.support.bus import Connect, Serving, client
 from tests.support.nats import PARTITIONS, NatsServer
 from tests.support.services import running
 from tests.support.waiting import within
@@ -31,14 +32,14 @@ async def verdicts(bus: Connection, *tokens: str) -> tuple[TokenVerdict, ...]:
     return VerifyReply.model_validate_json(reply.payload).verdicts
 
 
-async def sign_in(auth: Auth, user: str = "alice") -> dict[str, str]:
+async def sign_in(auth: Serving, user: str = "alice") -> dict[str, str]:
     reply = await auth.http.post("/v1/tokens", json={"user": user, "groups": ["vip"]})
     assert reply.status_code == 200
     body: dict[str, str] = reply.json()
     return body
 
 
-async def refresh(auth: Auth, refresh_token: str) -> httpx.Response:
+async def refresh(auth: Serving, refresh_token: str) -> httpx.Response:
     return await auth.http.post("/v1/tokens/refresh", json={"refresh_token": refresh_token})
 
 
@@ -46,7 +47,7 @@ def now() -> dict[str, Any]:
     return {"iat": int(time.time()), "exp": int(time.time()) + 60}
 
 
-async def test_an_edge_learns_whose_tokens_it_holds(auth: Auth, connect: Connect) -> None:
+async def test_an_edge_learns_whose_tokens_it_holds(auth: Serving, connect: Connect) -> None:
     minted = (await sign_in(auth))["access_token"]
     foreign = token("shop", sub="bob", **now())
     forged = token("partner", iss="whimbrel", **now())
@@ -58,7 +59,7 @@ async def test_an_edge_learns_whose_tokens_it_holds(auth: Auth, connect: Connect
     assert answer[0].claims.groups == ("vip",)
 
 
-async def test_a_malformed_question_is_refused_and_the_next_one_answered(auth: Auth, connect: Connect) -> None:
+async def test_a_malformed_question_is_refused_and_the_next_one_answered(auth: Serving, connect: Connect) -> None:
     bus = await connect("edge")
     with pytest.raises(RequestRefused) as refusal:
         await bus.request(subjects.AUTH_VERIFY, b"{", timeout=5)
@@ -92,7 +93,7 @@ async def _until_serving(server: NatsServer, folder: Path) -> int:
         return (await http.post("/v1/tokens", json={"user": "alice"})).status_code
 
 
-async def test_a_family_lives_in_the_bucket_and_expires_there(auth: Auth, connect: Connect) -> None:
+async def test_a_family_lives_in_the_bucket_and_expires_there(auth: Serving, connect: Connect) -> None:
     first = await sign_in(auth)
     parsed = RefreshToken.parse(first["refresh_token"])
     assert parsed is not None
@@ -106,7 +107,7 @@ async def test_a_family_lives_in_the_bucket_and_expires_there(auth: Auth, connec
     assert b"Nats-TTL: 2592000s" in raw.headers
 
 
-async def test_refresh_tokens_rotate_and_reuse_revokes(auth: Auth) -> None:
+async def test_refresh_tokens_rotate_and_reuse_revokes(auth: Serving) -> None:
     tokens = [(await sign_in(auth))["refresh_token"]]
     for _ in range(3):
         tokens.append((await refresh(auth, tokens[-1])).json()["refresh_token"])
@@ -117,7 +118,7 @@ async def test_refresh_tokens_rotate_and_reuse_revokes(auth: Auth) -> None:
     assert (await refresh(auth, (await sign_in(auth))["refresh_token"])).status_code == 200
 
 
-async def test_a_client_cut_before_the_response_refreshes_again(auth: Auth) -> None:
+async def test_a_client_cut_before_the_response_refreshes_again(auth: Serving) -> None:
     first = (await sign_in(auth))["refresh_token"]
     port = auth.service.detail()["port"]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)  # type: ignore[arg-type]
@@ -132,7 +133,7 @@ async def test_a_client_cut_before_the_response_refreshes_again(auth: Auth) -> N
     assert (await refresh(auth, again.json()["refresh_token"])).status_code == 200
 
 
-async def test_many_tabs_that_refresh_at_once_stay_signed_in(auth: Auth) -> None:
+async def test_many_tabs_that_refresh_at_once_stay_signed_in(auth: Serving) -> None:
     first = (await sign_in(auth))["refresh_token"]
     replies = await asyncio.gather(*(refresh(auth, first) for _ in range(8)))
     assert [reply.status_code for reply in replies] == [200] * 8
@@ -140,7 +141,7 @@ async def test_many_tabs_that_refresh_at_once_stay_signed_in(auth: Auth) -> None
     assert (await refresh(auth, newest)).status_code == 200
 
 
-async def test_two_auth_services_share_families(auth: Auth, server: NatsServer, tmp_path: Path) -> None:
+async def test_two_auth_services_share_families(auth: Serving, server: NatsServer, tmp_path: Path) -> None:
     first = (await sign_in(auth))["refresh_token"]
     async with running("auth", settings(server, tmp_path, instance="two"), run) as other, client(other) as http:
         replies = await asyncio.gather(
@@ -150,7 +151,7 @@ async def test_two_auth_services_share_families(auth: Auth, server: NatsServer, 
     assert len({reply.json()["refresh_token"] for reply in replies}) == 1
 
 
-async def test_an_outage_of_the_bus_costs_nobody_the_sign_in(auth: Auth, server: NatsServer) -> None:
+async def test_an_outage_of_the_bus_costs_nobody_the_sign_in(auth: Serving, server: NatsServer) -> None:
     first = (await sign_in(auth))["refresh_token"]
     server.kill()
     refused = await within(refresh(auth, first))

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.auth.conftest import Auth, Connect, client, settings
+from tests.auth.conftest import settings
 from tests.auth.forge import claims, token
+from tests.support.bus import Connect, Serving, client
 from tests.support.nats import PARTITIONS, NatsServer
 from tests.support.services import running
 from whimbrel.auth.app import run
@@ -83,7 +84,7 @@ def test_a_text_that_never_was_a_ticket_has_no_key(text: str) -> None:
 # Auth on a real bus
 
 
-async def test_a_ticket_is_redeemed_once(auth: Auth, connect: Connect) -> None:
+async def test_a_ticket_is_redeemed_once(auth: Serving, connect: Connect) -> None:
     reply = await a_ticket(auth.http, a_token(sub="alice", groups=["vip"]))
     assert reply.status_code == 200
     assert reply.headers["cache-control"] == "no-store"
@@ -113,14 +114,14 @@ async def test_of_many_who_show_a_ticket_at_once_one_comes_in_whichever_process_
             assert sorted(map(str, (who(each)[0] for each in verdicts))) == ["None", "None", "None", "alice"]
 
 
-async def test_tickets_of_one_tick_are_answered_in_their_order(auth: Auth, connect: Connect) -> None:
+async def test_tickets_of_one_tick_are_answered_in_their_order(auth: Serving, connect: Connect) -> None:
     made = [(await a_ticket(auth.http, a_token(sub=user))).json()["ticket"] for user in ("alice", "bob")]
     answer = await redeemed(await connect("edge"), made[1], "garbage", "x" * 32, made[0], made[1])
     assert who(answer)[:4] == ["bob", None, None, "alice"] or who(answer) == [None, None, None, "alice", "bob"]
     assert sorted(map(str, who(answer))) == ["None", "None", "None", "alice", "bob"]
 
 
-async def test_what_is_kept_expires_by_itself_and_names_no_ticket(auth: Auth, connect: Connect) -> None:
+async def test_what_is_kept_expires_by_itself_and_names_no_ticket(auth: Serving, connect: Connect) -> None:
     ticket = (await a_ticket(auth.http, a_token())).json()["ticket"]
     key = ticket_key(ticket)
     assert key is not None
@@ -135,12 +136,12 @@ async def test_what_is_kept_expires_by_itself_and_names_no_ticket(auth: Auth, co
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"tickets":[1]}'])
-async def test_a_malformed_request_is_refused(auth: Auth, connect: Connect, payload: bytes) -> None:
+async def test_a_malformed_request_is_refused(auth: Serving, connect: Connect, payload: bytes) -> None:
     with pytest.raises(RequestRefused, match="not a RedeemRequest"):
         await (await connect("edge")).request(subjects.AUTH_REDEEM, payload, timeout=5)
 
 
-async def test_too_many_tickets_at_once_are_refused(auth: Auth, connect: Connect) -> None:
+async def test_too_many_tickets_at_once_are_refused(auth: Serving, connect: Connect) -> None:
     with pytest.raises(RequestRefused, match="at most 256"):
         await redeemed(await connect("edge"), *["x"] * 257)
 
@@ -157,7 +158,7 @@ async def test_too_many_tickets_at_once_are_refused(auth: Auth, connect: Connect
         ({"authorization": f"Bearer {token(iat=1, exp=2)}"}, 110),
     ],
 )
-async def test_who_bears_no_good_token_gets_no_ticket(auth: Auth, header: dict[str, str], code: int) -> None:
+async def test_who_bears_no_good_token_gets_no_ticket(auth: Serving, header: dict[str, str], code: int) -> None:
     async with httpx.AsyncClient(base_url=auth.http.base_url) as nobody:
         reply = await nobody.post("/v1/tickets", headers=header)
     assert (reply.status_code, reply.json()["code"]) == (401, code)
@@ -165,7 +166,7 @@ async def test_who_bears_no_good_token_gets_no_ticket(auth: Auth, header: dict[s
     assert reply.headers["www-authenticate"] == "Bearer"
 
 
-async def test_the_service_key_is_no_access_token(auth: Auth) -> None:
+async def test_the_service_key_is_no_access_token(auth: Serving) -> None:
     assert (await auth.http.post("/v1/tickets")).status_code == 401
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.router.conftest import Connect
+from tests.support.bus import Connect
 from tests.support.nats import PARTITIONS
 from tests.support.waiting import within
 from whimbrel.protocol import subjects

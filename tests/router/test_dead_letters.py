@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.router.asking import assert_problem
-from tests.router.conftest import Connect, Router
+from tests.support.bus import Connect, Serving
 from whimbrel.protocol import publications, subjects
 from whimbrel.router.shell import deadletters
 from whimbrel.runtime import jetstream
@@ -17,7 +17,7 @@ from whimbrel.runtime.nats import Connection
 
 
 @pytest.fixture
-async def notifier(router: Router, connect: Connect) -> Connection:
+async def notifier(router: Serving, connect: Connect) -> Connection:
     """Who puts events aside."""
     return await connect("notifier")
 
@@ -45,7 +45,7 @@ async def put_aside(
     await jetstream.publish(notifier, subjects.DLQ_NOTIFIER, body, headers)
 
 
-async def letters(router: Router, **wanted: Any) -> list[Any]:
+async def letters(router: Serving, **wanted: Any) -> list[Any]:
     reply = await router.http.get("/v1/dlq", params=wanted)
     found: list[Any] = reply.json()["letters"]
     return found
@@ -59,7 +59,7 @@ def publishers(event: Stored) -> Mapping[str, str]:
     return {name: value for name, value in fields(event.headers).items() if not name.startswith("Nats-")}
 
 
-async def test_they_are_listed_oldest_first_and_in_pages(router: Router, notifier: Connection) -> None:
+async def test_they_are_listed_oldest_first_and_in_pages(router: Serving, notifier: Connection) -> None:
     for number in range(5):
         await put_aside(notifier, number)
     await jetstream.publish(notifier, subjects.DLQ_NOTIFIER, b"\xff not text")
@@ -84,7 +84,7 @@ async def test_they_are_listed_oldest_first_and_in_pages(router: Router, notifie
 
 
 async def test_they_are_found_by_reason_and_by_subject(
-    router: Router, notifier: Connection, monkeypatch: pytest.MonkeyPatch
+    router: Serving, notifier: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadletters, "MAX_LETTERS", 2)
     for number, (subject, code) in enumerate(
@@ -107,14 +107,14 @@ async def test_they_are_found_by_reason_and_by_subject(
     assert await found(subject="events.shop") == []
 
 
-async def test_one_is_shown_alone(router: Router, notifier: Connection) -> None:
+async def test_one_is_shown_alone(router: Serving, notifier: Connection) -> None:
     await put_aside(notifier, 7)
     assert (await router.http.get("/v1/dlq/1")).json()["data"] == '{"n":7}'
     assert_problem(await router.http.get("/v1/dlq/2"), 410, 111, "unrecoverable")
 
 
 async def test_a_replayed_event_is_published_as_it_came_and_its_letter_is_gone(
-    router: Router, notifier: Connection, connect: Connect
+    router: Serving, notifier: Connection, connect: Connect
 ) -> None:
     await put_aside(notifier, 7)
     reply = await router.http.post("/v1/dlq/1/replay")
@@ -127,7 +127,7 @@ async def test_a_replayed_event_is_published_as_it_came_and_its_letter_is_gone(
 
 
 async def test_a_replay_that_was_cut_short_publishes_nothing_twice(
-    router: Router, notifier: Connection, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    router: Serving, notifier: Connection, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The router died after it had published, so long ago that the stream has forgotten the id."""
     team = await connect("domain")
@@ -147,7 +147,7 @@ async def test_a_replay_that_was_cut_short_publishes_nothing_twice(
 
 
 async def test_what_was_too_large_for_its_letter_is_replayed_from_the_events(
-    router: Router, notifier: Connection, connect: Connect
+    router: Serving, notifier: Connection, connect: Connect
 ) -> None:
     team = await connect("domain")
     for number in range(2):
@@ -158,7 +158,7 @@ async def test_what_was_too_large_for_its_letter_is_replayed_from_the_events(
     assert (again.payload, publishers(again)) == (b"0", {"ce-id": "e0"})
 
 
-async def test_what_is_nowhere_any_more_cannot_be_replayed_and_stays(router: Router, notifier: Connection) -> None:
+async def test_what_is_nowhere_any_more_cannot_be_replayed_and_stays(router: Serving, notifier: Connection) -> None:
     await put_aside(notifier, 7, payload=b"")
     reply = await router.http.post("/v1/dlq/1/replay")
     assert_problem(reply, 410, 111, "unrecoverable")
@@ -166,7 +166,7 @@ async def test_what_is_nowhere_any_more_cannot_be_replayed_and_stays(router: Rou
     assert len(await letters(router)) == 1
 
 
-async def test_a_dropped_letter_is_gone_and_dropping_it_again_is_no_fault(router: Router, notifier: Connection) -> None:
+async def test_a_dropped_letter_is_gone_and_dropping_it_again_is_fine(router: Serving, notifier: Connection) -> None:
     for number in range(3):
         await put_aside(notifier, number)
     for _ in range(2):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.router.asking import assert_problem, bucket, heard, resolve
-from tests.router.conftest import Connect, Router
+from tests.support.bus import Connect, Serving
 from tests.support.nats import NatsServer
 from tests.support.waiting import Collected, within
 from whimbrel.protocol import subjects
@@ -21,7 +21,7 @@ STRANGE = "auth0|alice@example.com/ü *.>"
 QUOTED = "auth0%7Calice@example.com/%C3%BC%20*.%3E"
 
 
-async def test_a_member_is_resolved_at_once(router: Router, connect: Connect) -> None:
+async def test_a_member_is_resolved_at_once(router: Serving, connect: Connect) -> None:
     bus = await connect("edge")
     for group in ("vip", "beta"):
         reply = await router.http.put(f"/v1/groups/{group}/members/alice")
@@ -32,7 +32,7 @@ async def test_a_member_is_resolved_at_once(router: Router, connect: Connect) ->
     assert await resolve(bus, "alice") == [("beta",)]
 
 
-async def test_the_same_change_twice_is_as_good_as_once(router: Router, connect: Connect) -> None:
+async def test_the_same_change_twice_is_as_good_as_once(router: Serving, connect: Connect) -> None:
     for _ in range(2):
         assert (await router.http.put("/v1/groups/vip/members/alice")).status_code == 204
     assert (await router.http.get("/v1/users/alice/groups")).json() == {"user": "alice", "groups": ["vip"]}
@@ -41,7 +41,7 @@ async def test_the_same_change_twice_is_as_good_as_once(router: Router, connect:
     assert (await router.http.get("/v1/users/alice/groups")).json() == {"user": "alice", "groups": []}
 
 
-async def test_members_and_groups_are_listed_sorted(router: Router) -> None:
+async def test_members_and_groups_are_listed_sorted(router: Serving) -> None:
     for user, group in (("bob", "vip"), ("alice", "vip"), ("bob", "beta"), ("carol", "beta")):
         await router.http.put(f"/v1/groups/{group}/members/{user}")
     await router.http.delete("/v1/groups/beta/members/carol")
@@ -51,7 +51,7 @@ async def test_members_and_groups_are_listed_sorted(router: Router) -> None:
     assert (await router.http.get("/v1/users/bob/groups")).json() == {"user": "bob", "groups": ["beta", "vip"]}
 
 
-async def test_any_text_may_be_a_user_or_a_group(router: Router, connect: Connect) -> None:
+async def test_any_text_may_be_a_user_or_a_group(router: Serving, connect: Connect) -> None:
     bus = await connect("edge")
     long_user = "u" * 512
     assert (await router.http.put(f"/v1/groups/a%20b.*/members/{QUOTED}")).status_code == 204
@@ -61,7 +61,7 @@ async def test_any_text_may_be_a_user_or_a_group(router: Router, connect: Connec
     assert (await router.http.get("/v1/groups/a%20b.*/members")).json()["members"] == [STRANGE]
 
 
-async def test_open_sessions_are_told_within_a_second_and_again(router: Router, connect: Connect) -> None:
+async def test_open_sessions_are_told_within_a_second_and_again(router: Serving, connect: Connect) -> None:
     changes = await heard(await connect("edge"), "alice")
     await router.http.put("/v1/groups/vip/members/alice")
     assert await changes.until(2, seconds=1) == [GroupsChanged(joined=("vip",))] * 2
@@ -69,7 +69,7 @@ async def test_open_sessions_are_told_within_a_second_and_again(router: Router, 
     assert (await changes.until(4, seconds=1))[2:] == [GroupsChanged(left=("vip",))] * 2
 
 
-async def test_what_is_told_is_stored_before(router: Router, connect: Connect) -> None:
+async def test_what_is_told_is_stored_before(router: Serving, connect: Connect) -> None:
     bus = await connect("edge")
     resolved: Collected[asyncio.Task[list[tuple[str, ...]]]] = Collected()
     await bus.subscribe(
@@ -81,7 +81,7 @@ async def test_what_is_told_is_stored_before(router: Router, connect: Connect) -
     assert await first == [("vip",)]
 
 
-async def test_who_joins_and_leaves_at_once_is_told_how_it_ended(router: Router, connect: Connect) -> None:
+async def test_who_joins_and_leaves_at_once_is_told_how_it_ended(router: Serving, connect: Connect) -> None:
     changes = await heard(await connect("edge"), "alice")
     await asyncio.gather(*(_change(router, method) for method in ("PUT", "DELETE") * 5))
     member = (await router.http.get("/v1/users/alice/groups")).json()["groups"] == ["vip"]
@@ -90,11 +90,11 @@ async def test_who_joins_and_leaves_at_once_is_told_how_it_ended(router: Router,
     assert len(told) == 11
 
 
-async def _change(router: Router, method: str) -> None:
+async def _change(router: Serving, method: str) -> None:
     assert (await router.http.request(method, "/v1/groups/vip/members/alice")).status_code == 204
 
 
-async def test_a_change_voids_the_resume_grants_made_before_it(router: Router, connect: Connect) -> None:
+async def test_a_change_voids_the_resume_grants_made_before_it(router: Serving, connect: Connect) -> None:
     before = int(router.service.started_at)
     await router.http.put("/v1/groups/vip/members/alice")
     stored = await bucket(await connect("router"), subjects.REVOKED).get(subjects.rights_key("alice"))
@@ -104,7 +104,7 @@ async def test_a_change_voids_the_resume_grants_made_before_it(router: Router, c
     assert change.at >= before + groups_module.CLOCK_SKEW_S
 
 
-async def test_a_user_is_in_a_bounded_number_of_groups(router: Router) -> None:
+async def test_a_user_is_in_a_bounded_number_of_groups(router: Serving) -> None:
     for number in range(MAX_GROUPS_PER_USER):
         assert (await router.http.put(f"/v1/groups/g{number}/members/alice")).status_code == 204
     assert_problem(await router.http.put("/v1/groups/more/members/alice"), 400, 106, "limit_exceeded")
@@ -113,7 +113,7 @@ async def test_a_user_is_in_a_bounded_number_of_groups(router: Router) -> None:
     assert (await router.http.put("/v1/groups/more/members/alice")).status_code == 204
 
 
-async def test_more_keys_than_one_read_returns_are_read_in_pages(router: Router, connect: Connect) -> None:
+async def test_more_keys_than_one_read_returns_are_read_in_pages(router: Serving, connect: Connect) -> None:
     """Markers of deletions count for the server's limit of 1024 keys in one read."""
     bus = await connect("router")
     memberships = bucket(bus, subjects.GROUPS)
@@ -129,7 +129,7 @@ async def test_more_keys_than_one_read_returns_are_read_in_pages(router: Router,
     assert await resolve(await connect("edge"), "bob", "alice") == [(), ("g0", "g1", "g2", "g3", "g4")]
 
 
-async def test_a_large_group_is_not_listed(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_group_is_not_listed(router: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups_module, "MAX_LISTED", 2)
     for user in ("alice", "bob"):
         await router.http.put(f"/v1/groups/vip/members/{user}")
@@ -138,7 +138,7 @@ async def test_a_large_group_is_not_listed(router: Router, monkeypatch: pytest.M
     assert_problem(await router.http.get("/v1/groups/vip/members"), 400, 106, "limit_exceeded")
 
 
-async def test_many_users_are_resolved_in_one_request(router: Router, connect: Connect) -> None:
+async def test_many_users_are_resolved_in_one_request(router: Serving, connect: Connect) -> None:
     await router.http.put("/v1/groups/vip/members/u7")
     answer = await resolve(await connect("edge"), *(f"u{number}" for number in range(1024)))
     assert [number for number, groups in enumerate(answer) if groups] == [7]
@@ -147,7 +147,7 @@ async def test_many_users_are_resolved_in_one_request(router: Router, connect: C
     assert refusal.value.code == 413
 
 
-async def test_a_malformed_question_is_refused_and_the_next_one_answered(router: Router, connect: Connect) -> None:
+async def test_a_malformed_question_is_refused_and_the_next_one_answered(router: Serving, connect: Connect) -> None:
     bus = await connect("edge")
     for subject in (subjects.ROUTER_RESOLVE, subjects.ROUTER_AUTHORIZE):
         for payload in (b"", b"{", b"[]", b'{"users":[{}]}', b'{"users":[{"user":"\\ud800"}]}', b'{"user":7}'):
@@ -158,7 +158,7 @@ async def test_a_malformed_question_is_refused_and_the_next_one_answered(router:
 
 
 async def test_an_outage_of_the_bus_is_unavailable_and_passes(
-    server: NatsServer, router: Router, connect: Connect
+    server: NatsServer, router: Serving, connect: Connect
 ) -> None:
     await router.http.put("/v1/groups/vip/members/alice")
     server.kill()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.router.asking import assert_problem
-from tests.router.conftest import LOG, SERVICE_KEY
+from tests.support.bus import LOG, SERVICE_KEY
 from whimbrel.protocol import subjects
 from whimbrel.router.shell.deadletters import DeadLetters
 from whimbrel.router.shell.gaps import Gaps

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.router.asking import bucket
-from tests.router.conftest import NAMESPACES, Connect, Router, client, settings
+from tests.router.conftest import NAMESPACES, settings
+from tests.support.bus import Connect, Serving, client
 from tests.support.nats import PARTITIONS, NatsServer
 from tests.support.services import running
 from tests.support.waiting import Collected
@@ -25,13 +26,13 @@ from whimbrel.runtime import jetstream
 from whimbrel.runtime.errors import StartRefused
 
 
-async def test_the_layout_is_there_when_the_router_is_ready(router: Router, connect: Connect) -> None:
+async def test_the_layout_is_there_when_the_router_is_ready(router: Serving, connect: Connect) -> None:
     layout = await jetstream.layout(await connect("edge"))
     assert layout.partitions == PARTITIONS
     assert len(set(layout.epochs)) == PARTITIONS
 
 
-async def test_the_namespaces_of_the_file_are_in_the_bucket(router: Router, connect: Connect) -> None:
+async def test_the_namespaces_of_the_file_are_in_the_bucket(router: Serving, connect: Connect) -> None:
     stored = await bucket(await connect("router"), subjects.NAMESPACES).find(">")
     table = {name: Namespace.model_validate_json(entry.value) for name, entry in stored.items()}
     assert table == parse(NAMESPACES)
@@ -112,7 +113,7 @@ async def test_two_routers_start_side_by_side(server: NatsServer, tmp_path: Path
     assert len(json.loads(stored.value)) == 1
 
 
-async def test_the_first_resume_key_is_there_when_the_router_is_ready(router: Router, connect: Connect) -> None:
+async def test_the_first_resume_key_is_there_when_the_router_is_ready(router: Serving, connect: Connect) -> None:
     stored = await bucket(await connect("router"), subjects.KEYS).get(subjects.RESUME_KEYS)
     assert stored is not None
     (key,) = map(ResumeKey.model_validate, json.loads(stored.value))
@@ -120,7 +121,7 @@ async def test_the_first_resume_key_is_there_when_the_router_is_ready(router: Ro
     assert key.secret != "A" * 43 + "="
 
 
-async def test_a_resume_key_is_replaced_when_it_is_old(router: Router, connect: Connect) -> None:
+async def test_a_resume_key_is_replaced_when_it_is_old(router: Serving, connect: Connect) -> None:
     bus = await connect("router")
     keys = bucket(bus, subjects.KEYS)
     first = await keys.get(subjects.RESUME_KEYS)
@@ -141,7 +142,7 @@ async def test_a_resume_key_is_replaced_when_it_is_old(router: Router, connect: 
     assert [key["created"] for key in json.loads(second.value)] == [created + ROTATE_S, created]
 
 
-async def test_resume_keys_that_nobody_can_read_are_replaced(router: Router, connect: Connect) -> None:
+async def test_resume_keys_that_nobody_can_read_are_replaced(router: Serving, connect: Connect) -> None:
     keys = bucket(await connect("router"), subjects.KEYS)
     await keys.put(subjects.RESUME_KEYS, b"{")
     await resumekeys.ResumeKeys(keys, router.service.log, clock=lambda: 7.0, entropy=bytes).check()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.router.conftest import Connect
+from tests.support.bus import Connect
 from tests.support.nats import PARTITIONS
 from tests.support.waiting import Collected
 from whimbrel.protocol import subjects

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.router.asking import assert_problem, bucket
-from tests.router.conftest import Connect, Router
+from tests.support.bus import Connect, Serving
 from whimbrel.protocol import subjects
 from whimbrel.protocol.sessions import PodBeat, SessionBatch, SessionBegun, SessionRecord, SessionsAnswer
 from whimbrel.router.shell import newest
@@ -37,7 +37,7 @@ async def living(edge: Connection, *records: SessionRecord) -> None:
     await edge.flush()
 
 
-async def test_a_session_that_lives_is_told_by_its_pod(router: Router, connect: Connect) -> None:
+async def test_a_session_that_lives_is_told_by_its_pod(router: Serving, connect: Connect) -> None:
     record = SessionRecord(session="s1", pod="edge-1", user="alice", transport="poll", opened_at=1000.0, sent=7)
     await living(await connect("edge"), record)
     reply = (await router.http.get("/v1/sessions/s1")).json()
@@ -45,7 +45,7 @@ async def test_a_session_that_lives_is_told_by_its_pod(router: Router, connect: 
 
 
 async def test_an_end_is_found_however_many_batches_were_written_since(
-    router: Router, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    router: Serving, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(newest, "WINDOW", 3)
     edge = await connect("edge")
@@ -57,7 +57,7 @@ async def test_an_end_is_found_however_many_batches_were_written_since(
     assert (reply["fate"], reply["slug"], reply["record"]["closed_at"]) == ("ended", "slow_consumer", 1010.0)
 
 
-async def test_a_session_of_a_killed_pod_vanished_and_it_is_known_when(router: Router, connect: Connect) -> None:
+async def test_a_session_of_a_killed_pod_vanished_and_it_is_known_when(router: Serving, connect: Connect) -> None:
     edge = await connect("edge")
     await write(edge, begun=[begun("s1", "alice")])
     heard = time.time() - 60
@@ -67,7 +67,7 @@ async def test_a_session_of_a_killed_pod_vanished_and_it_is_known_when(router: R
     assert (reply["fate"], reply["pod_heard_at"]) == ("vanished", heard)
 
 
-async def test_the_latest_sessions_of_a_user_come_first_and_nobody_elses(router: Router, connect: Connect) -> None:
+async def test_the_latest_sessions_of_a_user_come_first_and_nobody_elses(router: Serving, connect: Connect) -> None:
     edge = await connect("edge")
     user = 'al"ice Ω'
     await write(edge, begun=[begun("s1", user), begun("s2", "bob")])
@@ -83,6 +83,6 @@ async def test_the_latest_sessions_of_a_user_come_first_and_nobody_elses(router:
     ]
 
 
-async def test_a_session_that_nobody_knows_is_not_found(router: Router, connect: Connect) -> None:
+async def test_a_session_that_nobody_knows_is_not_found(router: Serving, connect: Connect) -> None:
     assert_problem(await router.http.get("/v1/sessions/nobody"), 404, 107, "bad_request")
     assert (await router.http.get("/v1/sessions?user=nobody")).json() == {"sessions": []}

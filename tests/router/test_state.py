@@ -2,12 +2,12 @@
 
 import json
 
-from tests.router.conftest import Connect, Router
+from tests.support.bus import Connect, Serving
 from tests.support.nats import PARTITIONS
 from whimbrel.protocol import subjects
 
 
-async def test_permission_over_http_and_the_bus_follows_memberships(router: Router, connect: Connect) -> None:
+async def test_permission_over_http_and_the_bus_follows_memberships(router: Serving, connect: Connect) -> None:
     question = {"user": "alice", "channel": "staff:all", "action": "subscribe"}
     bus = await connect("edge")
 
@@ -25,7 +25,7 @@ async def test_permission_over_http_and_the_bus_follows_memberships(router: Rout
     assert await over_the_bus() == "ok"
 
 
-async def test_status_tells_processes_streams_and_lag(router: Router) -> None:
+async def test_status_tells_processes_streams_and_lag(router: Serving) -> None:
     body = (await router.http.get("/v1/status")).json()
     (service,) = (each for each in body["services"] if each["service"] == "router")
     assert service["ready"]
@@ -36,7 +36,7 @@ async def test_status_tells_processes_streams_and_lag(router: Router) -> None:
     assert body["dead_letters"] == 0
 
 
-async def test_status_names_the_services_that_do_not_answer(router: Router) -> None:
+async def test_status_names_the_services_that_do_not_answer(router: Serving) -> None:
     services = (await router.http.get("/v1/status")).json()["services"]
     assert [each["service"] for each in services] == ["auth", "edge", "notifier", "router"]
     silent = [each for each in services if each["service"] != "router"]

@@ -1,0 +1,55 @@
+"""A real bus for tests of one service, connections of anybody to it, and an HTTP client of the service."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.support.nats import NatsServer
+from tests.support.waiting import within
+from whimbrel.runtime.logs import Logger
+from whimbrel.runtime.nats import Connection
+from whimbrel.runtime.service import Service
+
+SERVICE_KEY: Final = "a-service-key-for-tests"
+LOG: Final = Logger(logging.getLogger("whimbrel.test"))
+
+Connect = Callable[[str], Awaitable[Connection]]
+
+
+@dataclass
+class Serving:
+    """One running service, and a client of it that holds the service key."""
+
+    service: Service
+    http: httpx.AsyncClient
+
+
+@pytest.fixture
+def server(nats_server: Callable[[], NatsServer]) -> NatsServer:
+    return nats_server()
+
+
+@pytest.fixture
+async def connect(server: NatsServer) -> AsyncIterator[Connect]:
+    connections: list[Connection] = []
+
+    async def connected(user: str) -> Connection:
+        connection = Connection(server.url(user), name=user, log=LOG, inbox_prefix=f"_INBOX.{user}")
+        connections.append(connection)
+        await within(connection.open())
+        return connection
+
+    yield connected
+    for connection in connections:
+        await connection.close(timeout=0.2)
+
+
+def client(service: Service, key: str = SERVICE_KEY) -> httpx.AsyncClient:
+    """Return an HTTP client of ``service`` that holds the service key."""
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{service.detail()['port']}", headers={"authorization": f"Bearer {key}"}
+    )
