@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import httpx
 import pytest
@@ -29,8 +29,9 @@ class Echo:
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))
         if b"Upgrade: websocket" in self.heads[-1]:
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-            while data := await reader.read(1000):
-                writer.write(data)
+            with suppress(ConnectionError):
+                while data := await reader.read(1000):
+                    writer.write(data)
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\none,")
             await self.go_on.wait()
@@ -85,6 +86,8 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context["message"])))
     echo = Echo()
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -96,6 +99,8 @@ async def world() -> AsyncIterator[World]:
         for peer in one.peers:
             peer.writer.close()
     server.close()
+    await asyncio.sleep(0)
+    assert complaints == []
 
 
 async def test_a_good_network_passes_everything_on_and_tells_of_it(world: World) -> None:
@@ -126,6 +131,24 @@ async def test_an_upgrade_is_never_answered(world: World) -> None:
     assert await peer.hears_nothing()
     peer.writer.close()
     assert await world.verdicts() == ["hung"]
+
+
+async def test_a_new_connection_is_reset(world: World) -> None:
+    world.proxy.network = Network(refusing=True)
+    peer = await world.send(UPGRADE)
+    assert await peer.ended() == b"reset"
+    assert await world.verdicts() == ["refused"]
+
+
+async def test_leaving_ends_what_is_open_without_a_complaint(world: World) -> None:
+    async with ChaosProxy(world.proxy.edge, network=Network(upgrade="mute"), on_end=world.ends.append) as proxy:
+        host, port = proxy.url.removeprefix("http://").split(":")
+        peer = Peer(*await asyncio.open_connection(host, int(port)))
+        world.peers.append(peer)
+        peer.writer.write(UPGRADE)
+        await within(peer.reader.readuntil(b"\r\n\r\n"))
+    assert await world.verdicts() == ["cut"]
+    assert await peer.ended() == b"reset"
 
 
 async def test_nothing_follows_a_101(world: World) -> None:

@@ -230,8 +230,17 @@ def test_an_open_socket_that_never_says_connected_is_given_up() -> None:
     session.start(0)
     session.token("token 1", 0)
     session.opened(1, 1)
-    assert session.tick(8.9) == []
-    assert HangUp(1) in session.tick(9)
+    assert session.tick(4.9) == []
+    assert HangUp(1) in session.tick(5)
+
+
+def test_one_that_has_said_it_before_is_given_more_time() -> None:
+    session = an_open_session()
+    session.lost(1, Loss(1006, "broken"), 20)
+    session.tick(21)
+    session.opened(2, 21)
+    assert HangUp(2) not in session.tick(28.9)
+    assert HangUp(2) in session.tick(29)
 
 
 def test_an_edge_that_refuses_the_upgrade_does_not_count_against_the_transport() -> None:

@@ -68,6 +68,7 @@ class ChaosProxy:
         self._draw = random.Random(seed)
         self._on_end = on_end
         self._links: set[Link] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,7 +76,7 @@ class ChaosProxy:
 
         Raises OSError.
         """
-        self._server = await asyncio.start_server(self._serve, *self._at, limit=MAX_HEAD_BYTES)
+        self._server = await asyncio.start_server(self._accept, *self._at, limit=MAX_HEAD_BYTES)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,6 +84,8 @@ class ChaosProxy:
         self._server.close()
         for link in tuple(self._links):
             link.reset("cut")
+        if self._serving:
+            await asyncio.wait(self._serving)
         await self._server.wait_closed()
 
     @property
@@ -117,6 +120,12 @@ class ChaosProxy:
         for link in tuple(self._links):
             if link.passage.request:
                 link.reset("cut")
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # As a task of our own: asyncio complains of one of its own that a reset has cancelled.
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hit = self._draw.random() < self._network.share

@@ -158,7 +158,7 @@ class Connecting:
                     return link, Loss(BROKEN, why, unanswered=True)
                 case Stage.GREETING:
                     # A proxy may keep a stream to itself, or answer 101 and then nothing: no second try tells more.
-                    why = f"no `connected` within {self._timing.connect_s:g} s"
+                    why = f"no `connected` within {self._greeting_s(link):g} s"
                     return link, Loss(BROKEN, why, unanswered=True)
                 case Stage.UP:
                     return link, Loss(BROKEN, f"no frame for {link.silence_s:g} s")
@@ -237,12 +237,17 @@ class Connecting:
     def _next_probe(self, now: float) -> float:
         return now + self._timing.probe_s * (0.5 + self._jitter())
 
+    def _greeting_s(self, link: Link) -> float:
+        """Return how long `connected` may take; where this has worked before, or nothing else is left, the edge is busy."""
+        is_trusted = link.transport in self._outlook.proven or len(self._outlook.order) == 1
+        return self._timing.connect_s if is_trusted else self._timing.open_s
+
     def _patience(self, link: Link) -> float | None:
         """Return when an answer is overdue on ``link``."""
         match link.stage:
             case Stage.DIALLING:
                 return link.since + self._timing.open_s
             case Stage.GREETING:
-                return link.since + self._timing.connect_s
+                return link.since + self._greeting_s(link)
             case Stage.UP:
                 return link.heard + link.silence_s

@@ -10,7 +10,7 @@ class Timing:
     """All in seconds. The defaults are those of docs/websocket-api.md."""
 
     open_s: float = limits.OPEN_TIMEOUT_S
-    connect_s: float = limits.CONNECT_TIMEOUT_S  # from an open socket to `connected`
+    connect_s: float = limits.CONNECT_TIMEOUT_S  # from an open socket to `connected`, where that has come before
     backoff_base_s: float = limits.BACKOFF_BASE_S
     backoff_cap_s: float = limits.BACKOFF_CAP_S
     backoff_reset_s: float = limits.BACKOFF_RESET_S
