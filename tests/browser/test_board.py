@@ -110,6 +110,7 @@ async def test_what_is_written_and_watched_outlives_an_absence(
     open_window: OpenWindow, page: Page, shop: Development
 ) -> None:
     await open_as(page, shop, "alice")
+    await expect(page.get_by_test_id("presence")).to_have_text("unavailable (108)")
     others = await open_window(viewport={"width": 390, "height": 844}, color_scheme="dark")
     await open_as(others, shop, "bob")
     text, watched = page.get_by_test_id("note-text"), page.get_by_test_id("watched-live")

@@ -49,7 +49,7 @@ async function open(user) {
   const offers = new Letters(byId("offers"), "Join to hear what only members hear.");
   const watch = new Watch(client, shop, () => board.underWay);
   showConnection(client, line, log, presence);
-  showSession(client, tokens);
+  showSession(client, tokens, BOARD);
 
   /** @param {ChannelPublication} publication @param {Node} text @returns {{away: boolean, at: number}} */
   const book = (publication, text) => {

@@ -34,9 +34,16 @@ export class Tokens {
   }
 }
 
-/** @param {Whimbrel} client @param {Tokens} tokens */
-export function showSession(client, tokens) {
+/** @param {Whimbrel} client @param {Tokens} tokens @param {string} channel of which it is asked who is there */
+export function showSession(client, tokens, channel) {
   let moves = 0;
+  client.on("state", ({ state }) => {
+    if (state !== "connected") return;
+    client.presence(channel).then(
+      (users) => show("presence", `${users.length} on the board`),
+      (error) => show("presence", `${error.slug} (${error.code})`),
+    );
+  });
   client.on("transport", () => (moves += 1));
   setInterval(() => {
     const { connects, gaps, resets } = client.counters;

@@ -238,7 +238,7 @@ class Connecting:
         return now + self._timing.probe_s * (0.5 + self._jitter())
 
     def _greeting_s(self, link: Link) -> float:
-        """Return how long `connected` may take; where this has worked before, or nothing else is left, the edge is busy."""
+        """Return how long `connected` may take; what worked before, or is all there is, may belong to a busy edge."""
         is_trusted = link.transport in self._outlook.proven or len(self._outlook.order) == 1
         return self._timing.connect_s if is_trusted else self._timing.open_s
 
