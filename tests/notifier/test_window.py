@@ -71,15 +71,37 @@ def test_a_window_is_full_by_publications_not_by_events() -> None:
     assert not window.is_full
 
 
+def test_a_large_event_is_taken_in_as_there_is_room_and_the_next_one_waits() -> None:
+    window: Window[Pub] = Window(max_publications=2)
+    composed: list[str] = []
+
+    def compose(key: str) -> Pub:
+        composed.append(key)
+        return Pub(key, 1)
+
+    window.add(1, map(compose, "abc"))
+    assert composed == ["a", "b"]
+    a, b = window.sendable()
+    window.done(a)
+    assert window.is_full
+    (c,) = window.sendable()
+    window.done(b)
+    assert window.finished() == []
+    window.done(c)
+    assert window.finished() == [1]
+    assert not window.is_full
+
+
 @given(
+    max_publications=st.integers(1, 6),
     events=st.lists(st.lists(st.sampled_from("abcd"), max_size=4, unique=True), max_size=12),
     max_under_way=st.integers(1, 5),
     data=st.data(),
 )
 def test_whatever_is_acknowledged_first_channels_and_events_keep_their_order(
-    events: list[list[str]], max_under_way: int, data: st.DataObject
+    events: list[list[str]], max_publications: int, max_under_way: int, data: st.DataObject
 ) -> None:
-    window: Window[Pub] = Window(max_under_way=max_under_way)
+    window: Window[Pub] = Window(max_publications=max_publications, max_under_way=max_under_way)
     arriving = [(number, [Pub(key, number) for key in keys]) for number, keys in enumerate(events, 1)]
     under_way: list[Pub] = []
     stored: dict[str, list[int]] = defaultdict(list)
@@ -89,6 +111,7 @@ def test_whatever_is_acknowledged_first_channels_and_events_keep_their_order(
             window.add(*arriving.pop(0))
         under_way += window.sendable()
         assert len(under_way) <= max_under_way
+        assert window.publications <= max_publications
         assert len({one.key for one in under_way}) == len(under_way)
         if under_way:
             one = under_way.pop(data.draw(st.integers(0, len(under_way) - 1), label="stored"))

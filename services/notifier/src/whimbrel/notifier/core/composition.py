@@ -1,7 +1,7 @@
 """What is sent for an event: one publication per target, or one dead letter."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from whimbrel.notifier.core import inbox
@@ -100,44 +100,44 @@ def publications(
     traceparent: str = "",
     doubtful: bool = False,
     now: float = 0.0,
-) -> list[Publication]:
+) -> Iterator[Publication]:
     """Return one publication per target, all with the same body but in inboxes; ``traceparent`` travels with each if
     given. What has expired at ``now`` (Unix s) reaches no inbox.
+
+    Each is made as it is asked for: ten thousand at once would hold up all other events for 50 ms. What could fail is
+    done before.
     """
     sequence, terms = message.sequence, event.terms
     body = encode_body(event.type, event.id, event.time, event.data)
     ends_ns = message.stored_at_ns + terms.ttl_s * 1_000_000_000
     expired = terms.ttl_s > 0 and ends_ns <= now * 1e9
-    inbox_body = body if terms is PLAIN else b""
-    found = []
-    for channel, durable in targets:
+    inbox_body = (
+        body if terms is PLAIN else inbox.encode(terms, event.type, event.id, event.time, event.data, rfc3339(ends_ns))
+    )
+    inbox_place = inbox.place_of(terms, event.id)
+    inbox_headers = inbox_place.headers
+
+    def one(channel: Channel, durable: bool, in_inbox: bool) -> Publication:
         headers = {MSG_ID: publication_id(epoch, sequence, channel)} if durable else {}
-        place = None
-        if channel.namespace == USER_NAMESPACE:
-            if expired:
-                continue
-            place = inbox.place_of(terms, event.id)
-            headers |= place.headers
-            inbox_body = inbox_body or inbox.encode(
-                terms, event.type, event.id, event.time, event.data, rfc3339(ends_ns)
-            )
+        if in_inbox:
+            headers |= inbox_headers
         if traceparent:
             headers[TRACEPARENT] = traceparent
-        found.append(
-            Publication(
-                sequence=sequence,
-                stored_at_ns=message.stored_at_ns,
-                key=str(channel),
-                subject=subjects.publish_subject(channel) if durable else subjects.live_subject(channel),
-                body=body if place is None else inbox_body,
-                headers=headers,
-                channel=channel,
-                durable=durable,
-                doubtful=doubtful and durable,
-                place=place,
-            )
+        return Publication(
+            sequence=sequence,
+            stored_at_ns=message.stored_at_ns,
+            key=str(channel),
+            subject=subjects.publish_subject(channel) if durable else subjects.live_subject(channel),
+            body=inbox_body if in_inbox else body,
+            headers=headers,
+            channel=channel,
+            durable=durable,
+            doubtful=doubtful and durable,
+            place=inbox_place if in_inbox else None,
         )
-    return found
+
+    placed = ((channel, durable, channel.namespace == USER_NAMESPACE) for channel, durable in targets)
+    return (one(channel, durable, in_inbox) for channel, durable, in_inbox in placed if not (in_inbox and expired))
 
 
 def dead_letter(

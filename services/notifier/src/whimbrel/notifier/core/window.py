@@ -8,11 +8,12 @@ Rules, whatever the order in which streams acknowledge:
 3. An event is finished when all its publications are, and finished events leave in order, so that what the consumer has
    acknowledged is always a prefix of the partition.
 
-Different channels wait for nobody: a slow stream delays the channels that it keeps, until the window is full.
+Different channels wait for nobody: a slow stream delays the channels that it keeps, until the window is full. An event
+may have more publications than there is room for: they are drawn as room comes, and the next event waits.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 MAX_PUBLICATIONS: Final = 1024  # in the window of one partition; some 500 KiB at 300 B each
@@ -35,9 +36,11 @@ P = TypeVar("P", bound=Sendable)
 class Window(Generic[P]):
     """Publications of one partition between their event's arrival and its acknowledgement."""
 
-    def __init__(self, *, max_under_way: int = MAX_UNDER_WAY) -> None:
+    def __init__(self, *, max_publications: int = MAX_PUBLICATIONS, max_under_way: int = MAX_UNDER_WAY) -> None:
+        self._max_publications = max_publications
         self._max_under_way = max_under_way
-        self._left: dict[int, int] = {}  # event → publications not yet done, in order of arrival
+        self._left: dict[int, int] = {}  # event → publications not yet done, in order of arrival; one more while …
+        self._sources: deque[tuple[int, Iterator[P]]] = deque()  # … others are to be drawn from here
         self._queues: dict[str, deque[P]] = {}  # channel → publications, the first one released
         self._released: deque[P] = deque()  # may be sent as soon as fewer are under way
         self._under_way = 0
@@ -50,21 +53,31 @@ class Window(Generic[P]):
     @property
     def is_full(self) -> bool:
         """Whether the next event has to wait outside."""
-        return self.publications >= MAX_PUBLICATIONS
+        return self.publications >= self._max_publications or bool(self._sources)
 
     def add(self, sequence: int, publications: Iterable[P]) -> None:
         """Take the publications of event ``sequence``, which is above all before; none means that it is done."""
-        count = 0
-        for publication in publications:
-            count += 1
+        self._left[sequence] = 1
+        self._sources.append((sequence, iter(publications)))
+        self._draw()
+
+    def _draw(self) -> None:
+        """Take in publications while there is room, those of the first event first."""
+        while self._sources and self.publications < self._max_publications:
+            sequence, source = self._sources[0]
+            publication = next(source, None)
+            if publication is None:
+                self._left[sequence] -= 1
+                self._sources.popleft()
+                continue
+            self._left[sequence] += 1
+            self.publications += 1
             queue = self._queues.get(publication.key)
             if queue is None:
                 self._queues[publication.key] = deque((publication,))
                 self._released.append(publication)
             else:
                 queue.append(publication)
-        self._left[sequence] = count
-        self.publications += count
 
     def sendable(self) -> list[P]:
         """Return what is to be sent now; it counts as under way from here on."""
@@ -85,6 +98,8 @@ class Window(Generic[P]):
             self._released.append(queue[0])
         else:
             del self._queues[publication.key]
+        if self._sources:
+            self._draw()
 
     def finished(self) -> list[int]:
         """Return the events that are finished, in order, and forget them."""

@@ -1,6 +1,6 @@
 """Turns one delivered event into what has to be sent for it, by the routes and namespaces of now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from opentelemetry.trace import Tracer
@@ -21,9 +21,11 @@ MAX_UNKNOWN: Final = 1000  # namespaces remembered as unknown
 
 
 class Composed(NamedTuple):
-    """What to send. ``dead`` says why where it is a dead letter; ``spans`` where the event is traced."""
+    """What to send, to be gone through once. ``dead`` says why where it is a dead letter; ``spans`` where the event is
+    traced.
+    """
 
-    publications: list[Publication]
+    publications: Iterable[Publication]
     dead: Reason | None = None
     spans: EventSpans | None = None
 
