@@ -8,6 +8,7 @@ from bench.storms.drain import CHANNELS, SIZE_BYTES
 from bench.storms.fleet import Fleet
 from bench.storms.herd import Herd, Member
 from bench.storms.verdict import Verdict, at_most, none, noted
+from bench.storms.witness import Witness
 
 PER_S: Final = 60.0
 ROUNDS: Final = 20  # publications of each channel before the kill, and as many after it: 10 s each
@@ -24,7 +25,7 @@ async def measure(fleet: Fleet, herd: Herd, others: Herd, *, clients: int, round
     channels = fleet.channels(CHANNELS)
     victim, *rest = fleet.names
     ports = [fleet.port_of(name) for name in rest] * (clients // 2)
-    async with fleet.balancing(herd, others):
+    async with fleet.balancing(herd, others), Witness(fleet, victim, channels[0]) as witness:
         await herd.gather(
             [
                 Member(0, fleet.port_of(victim), str(channels[at % CHANNELS]), fleet.token(f"victim-{at}"))
@@ -57,12 +58,14 @@ async def measure(fleet: Fleet, herd: Herd, others: Herd, *, clients: int, round
         beside = await others.applied(0, 3 * rounds, patience_s=60)
         back = await herd.applied(0, 3 * rounds, patience_s=60)
         await fleet.ready_again(victim, pid)
+        seen = await witness.applied(3 * rounds, patience_s=60)
         found = await fleet.metrics(*rest, victim) - before
     ring, stream = (found[RECOVERED % source] for source in ("ring", "stream"))
     return [
         noted("clients of the killed edge, of the others", f"{clients:,}, {len(ports):,}"),
         at_most("all back and recovered after", away, BACK_S, "s", digits=1),
         none("lost, repeated, reloaded", back.faults or beside.faults),
+        seen,
         at_most("connections of the others lost", beside.counts.lost, 0),
         at_most("p99 of the others, × that before", beside.counts.p99_us / quiet.counts.p99_us, GROWTH, digits=2),
         noted("… ms", f"{beside.counts.p99_us / 1000:.0f} ({quiet.counts.p99_us / 1000:.0f})"),

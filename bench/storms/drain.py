@@ -8,6 +8,7 @@ from typing import Final
 from bench.storms.fleet import Fleet
 from bench.storms.herd import Herd, Member, Return
 from bench.storms.verdict import Verdict, at_most, none, noted
+from bench.storms.witness import Witness
 
 CHANNELS: Final = 30
 PER_S: Final = 30.0
@@ -23,7 +24,8 @@ async def measure(
     """Restart ``edges``, all where none are named, under ``clients`` clients; ``drain_s`` is the edges' setting."""
     channels = fleet.channels(CHANNELS)
     members = [Member(0, 0, str(channels[at % CHANNELS]), fleet.token(f"traveller-{at}")) for at in range(clients)]
-    async with fleet.balancing(herd):
+    first = (edges or fleet.names)[0]
+    async with fleet.balancing(herd), Witness(fleet, first, channels[0]) as witness:
         await herd.gather(members)
         await fleet.publish_sized(PER_S, 3, channels, SIZE_BYTES)
         await herd.applied(0, 3, patience_s=60)
@@ -44,6 +46,7 @@ async def measure(
         stop.set()
         published = 3 + await publishing
         tally = await herd.applied(0, published, patience_s=60)
+        seen = await witness.applied(published, patience_s=60)
         after = await _asked(fleet)
     away = [each.away_ns / 1e6 for each in every if each.away_ns]
     return [
@@ -51,6 +54,7 @@ async def measure(
             "clients, publications, deliveries", f"{clients:,}, {CHANNELS * published:,}, {tally.counts.publications:,}"
         ),
         none("lost, repeated, reloaded", tally.faults),
+        seen,
         noted("duplicates dropped by position while two connections overlapped", f"{tally.dropped:,}"),
         at_most("gaps that made a client connect anew", tally.gaps, 0),
         at_most("an edge was gone after", max(exits), drain_s, "s", digits=1),
