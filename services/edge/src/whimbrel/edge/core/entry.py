@@ -65,11 +65,10 @@ class Entry:
     ) -> Mapping[str, Opened | NotOpened]:
         """Return ``results``, and with them why a channel of `connect` was not even tried: rights, or ``no_room``."""
         assert self.connect is not None
-        untried = self.connect.channels.keys() - results.keys()
+        untried = [name for name in self.connect.channels if name not in results]
         if not untried:
             return results
-        refused = {name: _refusal(name, identity, rules, no_room) for name in self.connect.channels if name in untried}
-        return {**results, **refused}
+        return {**results, **{name: _refusal(name, identity, rules, no_room) for name in untried}}
 
 
 def _refusal(name: str, identity: Identity, rules: Mapping[str, Namespace], no_room: NotOpened | None) -> NotOpened:
