@@ -123,6 +123,24 @@ async def test_what_comes_between_slices_reaches_everybody_in_order() -> None:
     assert len(crowd.written[0]) == 2, "what waited for the same audience was joined"
 
 
+async def test_whose_turn_is_next_gets_what_came_meanwhile_at_once() -> None:
+    crowd = Crowd(3 * SLICE)
+    crowd.publish(*a_run(1))
+    first, second, third = (crowd.written[at * SLICE] for at in range(3))
+    crowd.publish(a_publication(2, 1))
+    await asyncio.sleep(0)
+    crowd.publish(a_publication(3, 2))
+    await asyncio.sleep(0)
+    assert [offsets([each]) for each in second] == [[1, 2]]
+    assert [offsets([each]) for each in third] == [[1, 2, 3]]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [offsets([each]) for each in first] == [[1], [2, 3]]
+    assert [offsets([each]) for each in second] == [[1, 2], [3]]
+    await asyncio.sleep(0)
+    assert sum(map(len, crowd.written)) == 5 * SLICE, "who has everything has no turn"
+
+
 async def test_the_audience_is_the_one_of_the_moment_of_publication() -> None:
     crowd = Crowd(SLICE + 1)
     crowd.publish(*a_run(1))

@@ -202,9 +202,13 @@ def _size(messages: Sequence[object]) -> int:
 
 
 class _Backlog:
-    """What one channel brought on its way to a large audience, oldest first; ``compose`` makes the messages."""
+    """What one channel brought on its way to a large audience; ``compose`` makes the messages.
 
-    __slots__ = ("_audience", "_compose", "_messages", "_queue", "_start", "_write", "queued")
+    The slices of the audience take turns, and each gets in its turn, joined, all that came since its turn before: a
+    publication reaches everybody within one round, where it would take up to two if it waited for the next to begin.
+    """
+
+    __slots__ = ("_audience", "_behind", "_compose", "_composed", "_parts", "_queue", "_turn", "_write")
 
     def __init__(
         self,
@@ -213,39 +217,61 @@ class _Backlog:
     ) -> None:
         self._compose = compose
         self._write = write
-        self._queue: deque[tuple[list[Any], Sequence[Callable[[Any], None]]]] = deque()
-        self._messages: list[Any] = []
+        self._queue: deque[tuple[list[Any], Sequence[Callable[[Any], None]]]] = deque()  # for other audiences, later
         self._audience: Sequence[Callable[[Any], None]] = ()
-        self._start = 0
-        self.queued = 0  # parts that no slice has begun to write
+        self._parts: list[Any] = []  # that not all of the audience have, oldest first
+        self._behind: deque[int] = deque()  # how many of them each slice lacks, from the one whose turn is next
+        self._turn = 0
+        self._composed: tuple[int, list[Any]] = (0, [])  # of so many of the newest parts; most slices lack the same
 
     @property
     def done(self) -> bool:
         """Whether everything was written to everybody."""
-        return not self._queue and self._start >= len(self._audience)
+        return not self._parts and not self._queue
+
+    @property
+    def queued(self) -> int:
+        """How many parts are not written to everybody."""
+        return len(self._parts) + sum(len(parts) for parts, _ in self._queue)
 
     def append(self, parts: list[Any], audience: Sequence[Callable[[Any], None]]) -> None:
-        """Queue ``parts``; joined with those before them where the audience is the same."""
-        self.queued += len(parts)
-        if self._queue and self._queue[-1][1] is audience:
+        """Have ``parts`` written to ``audience``, behind those before them."""
+        if self.done:
+            self._begin(parts, audience)
+        elif self._queue and self._queue[-1][1] is audience:
             self._queue[-1][0].extend(parts)
-        else:
+        elif self._queue or self._audience is not audience:
             self._queue.append((parts, audience))
+        else:
+            self._add(parts)
+
+    def _begin(self, parts: list[Any], audience: Sequence[Callable[[Any], None]]) -> None:
+        self._audience = audience
+        self._behind = deque([0] * -(-len(audience) // SLICE))
+        self._turn = 0
+        self._add(parts)
+
+    def _add(self, parts: list[Any]) -> None:
+        self._parts += parts
+        self._behind = deque(behind + len(parts) for behind in self._behind)
+        self._composed = (0, [])
 
     def write_slice(self) -> tuple[int, int]:
-        """Write to the next 1,000 of the audience; return the number of writes, and of bytes to WebSockets."""
-        if self._start >= len(self._audience):
-            if not self._queue:
-                return 0, 0
-            parts, self._audience = self._queue.popleft()
-            self.queued -= len(parts)
-            self._messages = self._compose(parts)
-            self._start = 0
-        start, stop = self._start, min(self._start + SLICE, len(self._audience))
-        self._start += SLICE
-        for data in self._messages:
+        """Write to the slice whose turn it is; return the number of writes, and of bytes to WebSockets."""
+        behind = self._behind.popleft()
+        if self._composed[0] != behind:
+            self._composed = (behind, self._compose(self._parts[-behind:]))
+        messages = self._composed[1]
+        start = self._turn * SLICE
+        stop = min(start + SLICE, len(self._audience))
+        for data in messages:
             self._write(self._audience, data, start, stop)
-        return (stop - start) * len(self._messages), (stop - start) * _size(self._messages)
+        self._behind.append(0)
+        self._turn = (self._turn + 1) % len(self._behind)
+        del self._parts[: len(self._parts) - self._behind[0]]  # whose turn is next lacks the most
+        if not self._parts and self._queue:
+            self._begin(*self._queue.popleft())
+        return (stop - start) * len(messages), (stop - start) * _size(messages)
 
 
 def _write_to_all(audience: Sequence[Callable[[Any], None]], data: object) -> None:
