@@ -109,14 +109,23 @@ class DirectGet:
             request["seq"] = messages[-1].seq + 1  # the server stopped at max_bytes
 
     async def batch(
-        self, stream: str, subject: str | None, start_seq: int, limit: int = MAX_BATCH, max_bytes: int = MAX_BYTES
+        self,
+        stream: str,
+        subject: str | None,
+        start_seq: int,
+        limit: int = MAX_BATCH,
+        max_bytes: int = MAX_BYTES,
+        *,
+        start_time: str = "",
     ) -> Batch:
-        """Return up to ``limit`` messages of ``subject`` from ``start_seq`` on (inclusive); None: of the whole stream.
+        """Return up to ``limit`` messages of ``subject`` from ``start_seq`` on (inclusive), or from ``start_time``
+        (RFC 3339) on where one is given; None: of the whole stream.
 
         A literal subject costs 0.1 ms for each scattered message and 25 ns for each one stored in between, a
         wildcard ten times as much. Raises BusUnavailable, RequestTimeout, NoResponders, JetStreamRefused.
         """
-        request: dict[str, Any] = {"seq": max(start_seq, 1), "batch": limit, "max_bytes": max_bytes}
+        start: dict[str, Any] = {"start_time": start_time} if start_time else {"seq": max(start_seq, 1)}
+        request = {**start, "batch": limit, "max_bytes": max_bytes}
         if subject is not None:
             request["next_by_subj"] = subject
         messages, end = await self._get(stream, request)

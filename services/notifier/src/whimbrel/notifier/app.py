@@ -16,6 +16,7 @@ from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.partition import Partition
 from whimbrel.notifier.shell.publisher import Publisher
 from whimbrel.notifier.shell.removals import Removals
+from whimbrel.notifier.shell.repeats import Repeats
 from whimbrel.notifier.shell.routes import read_routes
 from whimbrel.notifier.shell.sharing import Sharing
 from whimbrel.notifier.shell.tenure import Tenure
@@ -45,6 +46,7 @@ async def run(service: Service) -> None:
     counts = Counts(service.metrics)
     archive = Archive(recovery, partitions=layout.partitions, clock=time.monotonic)
     publisher = Publisher(bus, archive, counts, service.log, clock=time.monotonic, chance=random.random)
+    repeats = Repeats(DirectGet(recovery), service.log)
     removals = Removals(bus, DirectGet(recovery), service.log, partitions=layout.partitions)
     removals.expose(service.metrics)
     publisher.on_stored.append(removals.stored)
@@ -66,6 +68,7 @@ async def run(service: Service) -> None:
             consumer,
             desk,
             publisher,
+            repeats,
             counts,
             log,
             pin=pin,

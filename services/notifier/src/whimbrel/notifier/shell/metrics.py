@@ -13,6 +13,7 @@ class Counts:
     def __init__(self, metrics: Metrics) -> None:
         self.events = 0
         self.skipped = 0
+        self.repeats = 0
         self.stored = 0
         self.duplicates = 0
         self.live = 0
@@ -25,6 +26,7 @@ class Counts:
         for name, text, read in (
             ("events", "Events finished: published, or dead letters.", lambda: self.events),
             ("events_skipped", "Redeliveries of events finished before.", lambda: self.skipped),
+            ("events_repeated", "Late repeats of events, dropped: the first copy is in EVENTS.", lambda: self.repeats),
             ("publications_duplicate", "Publications that the stream had already.", lambda: self.duplicates),
             ("publications_found", "Old publications not repeated: found stored.", lambda: self.found_stored),
             ("publish_retries", "Publications that had to be sent again.", lambda: self.retries),

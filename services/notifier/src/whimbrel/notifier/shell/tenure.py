@@ -8,18 +8,21 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from whimbrel.notifier.core.composition import Publication
 from whimbrel.notifier.core.errors import Reason
 from whimbrel.notifier.core.events import Message
 from whimbrel.notifier.core.intake import Delivered, Intake, OutOfStep, Verdict
+from whimbrel.notifier.core.repeats import may_repeat_since
 from whimbrel.notifier.core.window import Window
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
 from whimbrel.notifier.shell.desk import Desk, NotYet
 from whimbrel.notifier.shell.metrics import Counts
 from whimbrel.notifier.shell.publisher import Publisher
+from whimbrel.notifier.shell.repeats import Repeats
 from whimbrel.notifier.shell.tracing import EventSpans
 from whimbrel.protocol import subjects
 from whimbrel.runtime.delivery import description, fields
@@ -42,13 +45,14 @@ class End(Enum):
 class _Held:
     """An event in hand."""
 
-    __slots__ = ("dead", "message", "reassured_at", "redelivered", "reply", "spans")
+    __slots__ = ("dead", "message", "reassured_at", "redelivered", "repeat", "reply", "spans")
 
     def __init__(self, message: Message, reply: str, *, redelivered: bool, now: float) -> None:
         self.message = message
         self.reply = reply
         self.redelivered = redelivered
         self.reassured_at = now
+        self.repeat: bool | None = False  # None: being looked up
         self.dead: Reason | None = None
         self.spans: EventSpans | None = None
 
@@ -64,6 +68,7 @@ class Tenure:
         consumer: Consumer,
         desk: Desk,
         publisher: Publisher,
+        repeats: Repeats,
         counts: Counts,
         log: Logger,
         *,
@@ -80,6 +85,7 @@ class Tenure:
         self._consumer = consumer
         self._desk = desk
         self._publisher = publisher
+        self._repeats = repeats
         self._counts = counts
         self._log = log
         self._pin = pin
@@ -190,6 +196,14 @@ class Tenure:
             self._held[delivered.sequence] = held
             self._held_bytes += len(delivery.payload)
             self._waiting.append(held)
+            if (since_ns := may_repeat_since(message)) is not None:
+                held.repeat = None
+                tell = partial(self._looked_up, held)
+                self._repeats.look_up(delivery.subject, message, since_ns, tell=tell, over=self.over.done)
+
+    def _looked_up(self, held: _Held, repeat: bool) -> None:
+        held.repeat = repeat
+        self._advance()
 
     # What follows
 
@@ -218,6 +232,13 @@ class Tenure:
         if not self._waiting or self._window.is_full:
             return False
         held = self._waiting[0]
+        if held.repeat is None:
+            return False  # those behind it wait too: they may be of the same entity
+        if held.repeat:
+            self._counts.repeats += 1
+            self._waiting.popleft()
+            self._window.add(held.message.sequence, ())
+            return True
         try:
             composed = self._desk.compose(held.message, redelivered=held.redelivered)
         except NotYet:
