@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { Route } from "../src/core/route.js";
 import { Scene } from "./support/scene.js";
 
 test("a WebSocket that is refused twice gives way to an event stream", async () => {
@@ -219,4 +220,16 @@ test("a transport that is switched off makes room for the other", async () => {
   await scene.pass(500);
   assert.equal(client.transport, "sse");
   assert.equal(scene.states.at(-1), "connected");
+});
+
+test("a probe that is due while another transport is opened waits for its turn: the next deadline is not now, for ever", () => {
+  const route = new Route(["websocket", "sse"], "sse", false, () => 0.5);
+  route.open(0, []);
+  route.heard(0);
+  route.welcomed(0);
+  route.moveAt = 100; // a new token: another stream
+  route.tick(100, false, []);
+  assert.equal(route.next?.transport, "sse");
+  route.networkChanged(200); // look for something better now
+  assert.ok(route.deadline > 200, String(route.deadline));
 });

@@ -51,7 +51,8 @@ export class Route {
   }
 
   get deadline() {
-    return Math.min(this.openBy, this.next?.by ?? this.moveAt, Math.max(this.#quietUntil, Math.min(this.#probeAt, this.#adviceAt)));
+    const probeAt = this.next ? Infinity : this.#probeAt; // one at a time
+    return Math.min(this.openBy, this.next?.by ?? this.moveAt, Math.max(this.#quietUntil, Math.min(probeAt, this.#adviceAt)));
   }
 
   /** How long to wait from an answer to the next poll; 0: the edge holds polls. */

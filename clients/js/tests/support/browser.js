@@ -44,12 +44,13 @@ export class Browser {
             this.#held.delete(name);
             this.#queue.unshift(request);
           } else this.#queue.push(request);
-          this.#grant();
+          this.grant();
         }),
     };
   }
 
-  #grant() {
+  /** Give free locks to who waits for them. */
+  grant() {
     for (const request of [...this.#queue]) {
       if (this.#held.has(request.name) || request.tab.frozen) continue;
       this.#queue = this.#queue.filter((each) => each !== request);
@@ -59,7 +60,7 @@ export class Browser {
         .then(request.resolve)
         .finally(() => {
           if (this.#held.get(request.name) === request) this.#held.delete(request.name);
-          this.#grant();
+          this.grant();
         });
     }
   }
@@ -68,7 +69,7 @@ export class Browser {
   free(tab) {
     this.#queue = this.#queue.filter((each) => each.tab !== tab);
     for (const [name, request] of [...this.#held]) if (request.tab === tab) this.#held.delete(name);
-    this.#grant();
+    this.grant();
   }
 
   /** @param {Tab} tab @param {string} name @returns {any} */
@@ -102,6 +103,7 @@ export class Tab {
   states = [];
   /** @type {(() => void)[]} */
   #waiting = [];
+  #end = new AbortController(); // of its requests
 
   /** @param {Browser} browser @param {Partial<Options>} options @param {object} own */
   constructor(browser, options, own) {
@@ -109,7 +111,9 @@ export class Tab {
     const { scene } = browser;
     const { host } = scene;
     this.page = new EventTarget();
-    const { fetch, WebSocket } = host;
+    const { WebSocket } = host;
+    /** @type {typeof host.fetch} */
+    const fetch = (input, init) => host.fetch(input, { ...init, signal: init.signal ? AbortSignal.any([init.signal, this.#end.signal]) : this.#end.signal });
     const document = Object.assign(new EventTarget(), { visibilityState: "visible", baseURI: "http://app.test/" });
     /** @type {Set<any>} */
     this.sockets = new Set();
@@ -120,6 +124,7 @@ export class Tab {
         constructor(url, protocols) {
           const socket = new WebSocket(url, protocols);
           tab.sockets.add(socket);
+          if (tab.dead) socket.close(); // what promises still run in a tab that is gone
           return socket;
         }
       }
@@ -153,6 +158,7 @@ export class Tab {
   crash() {
     this.dead = true;
     for (const socket of this.sockets) socket.close();
+    this.#end.abort();
     for (const channel of this.browser.channels) if (channel.tab === this) this.browser.channels.delete(channel);
     this.browser.free(this);
   }
@@ -164,5 +170,6 @@ export class Tab {
   thaw() {
     this.frozen = false;
     for (const call of this.#waiting.splice(0)) call();
+    this.browser.grant();
   }
 }
