@@ -83,6 +83,8 @@ def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixtu
         (["publish", "events.shop.order.47", "--type", "t", "--ttl", "8d"], "not within 1 s and 7 days"),
         (["publish", "events.shop.order.47", "--type", "t", "--ttl", "0s"], "not within 1 s and 7 days"),
         (["publish", "events.shop.order.47", "--type", "t", "--ttl", "soon"], "is no span of time"),
+        (["publish", "events.shop.order.47", "--type", "t", "--time", "noon"], "'noon' is not RFC 3339"),
+        (["publish", "events.shop.order.47", "--type", "t", "--time", "2026-11-23T06:00:00"], "is not RFC 3339"),
         (["inbox"], "say whose inbox"),
         (["inbox", "--user", "alice", "--token", "t"], "say whose inbox"),
         (["inbox", "--user", "alice", "--limit", "201"], "201 is not in the range"),

@@ -33,6 +33,7 @@ from whimbrel.protocol.publications import (
 )
 
 SOURCE: Final = "/whimbrel/cli"
+TIME: Final = "ce-time"
 TIMEOUT_S: Final = 5.0
 ELECTION_S: Final = 10.0  # nobody takes events while another server of a cluster becomes their stream's leader
 AGAIN_S: Final = 0.25
@@ -51,6 +52,9 @@ _SUBJECT: Final = re.compile(rf"events\.[a-z0-9_-]+\.[a-z0-9_-]+\.{NAME_PATTERN}
 @click.option("--ttl", default="", metavar="SPAN", help="In inboxes: worth something for so long, e.g. 90s, 2h, 3d.")
 @click.option("--topic", default="", help="In inboxes: takes the place of what came before of this topic.")
 @click.option("--id", "event_id", default="", help="Makes a repeat harmless.  [default: a new one]")
+@click.option(
+    "--time", default="", metavar="RFC3339", help="When it happened; a late repeat says the same.  [default: now]"
+)
 @talks_to("nats")
 def command(
     subject: str,
@@ -62,6 +66,7 @@ def command(
     ttl: str,
     topic: str,
     event_id: str,
+    time: str,
     target: Target,
     output: Output,
 ) -> None:
@@ -83,6 +88,7 @@ def command(
         AUDIENCE_CHANNELS: channels,
         TTL: _ttl(ttl),
         TOPIC: checked_topic(topic),
+        TIME: _time(time),
     }
     publish(subject, event_type, payload, named, event_id, target, output)
 
@@ -104,7 +110,7 @@ def publish(
         "ce-id": event_id,
         "ce-source": SOURCE,
         "ce-type": event_type,
-        "ce-time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        TIME: datetime.now(UTC).isoformat(timespec="milliseconds"),
         "content-type": "application/json",
         MSG_ID: f"{SOURCE}/{event_id}",
     }
@@ -133,6 +139,16 @@ def _ttl(span: str) -> str:
     if span and not 1 <= seconds <= MAX_TTL_S:
         raise BadSetting(f"--ttl {span} is not within 1 s and {MAX_TTL_S // 86_400} days: nothing is kept for longer")
     return str(seconds) if span else ""
+
+
+def _time(text: str) -> str:
+    try:
+        known = not text or datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise BadSetting(f"--time {text!r} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
+    return text
 
 
 def _check(subject: str, channels: str) -> None:

@@ -5,7 +5,7 @@ the same ``Nats-Msg-Id`` and the same ``ce-time``. So an event that says that it
 began may have a first copy, and only such a one is looked up.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import pydantic_core
@@ -29,20 +29,19 @@ def may_repeat_since(message: Message) -> int | None:
 
 def _time_of(message: Message) -> datetime | None:
     """Return the time that a publisher gave; a malformed one is another's to refuse."""
-    text, content_type = "", ""
-    for name, value in message.headers.items():
-        match name.lower():
-            case "ce-time":
-                text = value
-            case "content-type":
-                content_type = value
-    if content_type.lower().startswith(STRUCTURED_MODE):
-        try:
-            text = str(dict(pydantic_core.from_json(message.payload)).get("time", ""))
-        except (ValueError, TypeError):
-            return None
+    text = message.headers.get("ce-time") or _time_in(message)  # as most spell it
     try:
         found = datetime.fromisoformat(text.upper())
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else None
+
+
+def _time_in(message: Message) -> str:
+    named = {name.lower(): value for name, value in message.headers.items()}
+    if not named.get("content-type", "").lower().startswith(STRUCTURED_MODE):
+        return named.get("ce-time", "")
+    try:
+        return str(dict(pydantic_core.from_json(message.payload)).get("time", ""))
+    except (ValueError, TypeError):
+        return ""
