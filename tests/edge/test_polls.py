@@ -7,34 +7,14 @@ import pytest
 from tests.edge.edges import Edge, eventually
 from tests.edge.neighbours import NAMESPACES, Neighbours, a_name
 from tests.edge.peers import Wire, poll, request
+from tests.edge.pollers import data, positions, waiting
 from whimbrel.edge.shell.asks import REPEATED_BYTES, read_post
 from whimbrel.edge.shell.frontdoor import MAX_REPEATED_HEAD_BYTES, FrontDoor
 from whimbrel.edge.shell.poll import Poll
-from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.namespaces import Groups, Namespace
 from whimbrel.protocol.rpc import TokenVerdict
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def positions(wire: Wire, token: str, *channels: str) -> dict[str, object]:
-    """Return where a client who asks for ``channels`` for the first time is told to go on."""
-    wire.send(poll(token, dict.fromkeys(channels)))
-    found: dict[str, object] = (await wire.answer()).json["channels"]
-    return found
-
-
-async def data(wire: Wire) -> list[object]:
-    return [frame["data"] for frame in (await wire.answer()).json["frames"]]
-
-
-async def waiting(edge: Edge, number: int = 1) -> None:
-    await eventually(lambda: edge.pod.counters.open["poll"] == number)
-
-
-async def waiting_in(edge: Edge, channel: str) -> None:
-    lives = edge.pod.hub.channels
-    await eventually(lambda: (live := lives.get(Channel.parse(channel))) is not None and live.waiters)
 
 
 async def test_a_poll_that_is_repeated_for_ever_gets_every_publication_once(edge: Edge) -> None:
@@ -338,126 +318,3 @@ async def test_what_waits_is_a_poll_and_nothing_else(edge: Edge, neighbours: Nei
     [one] = edge.pod.connections
     assert isinstance(one, Poll)
     assert not edge.pod.errands, "it waits without a task"
-
-
-# The channels of groups, which nobody asks for
-
-
-async def test_an_answer_tells_of_a_group_that_the_client_does_not_know_yet_and_what_came_since(edge: Edge) -> None:
-    user, group, order = a_name("alice"), a_name("vip"), f"orders:{a_name('o')}"
-    token, wire = edge.neighbours.token(user), await edge.wire()
-    channels = await positions(wire, token, order)
-    assert set(channels) == {order}
-    await edge.neighbours.join(user, group)
-    wire.send(poll(token, channels, wait=20))
-    await waiting_in(edge, f"group:{group}")
-    await edge.neighbours.publish(f"group:{group}", "member")
-    answer = (await wire.answer()).json
-    assert [(frame["type"], frame["channel"]) for frame in answer["frames"]] == [
-        ("subscribed", f"group:{group}"),
-        ("publication", f"group:{group}"),
-    ]
-    assert set(answer["channels"]) == {order, f"group:{group}"}
-
-
-async def test_a_poll_is_answered_when_its_user_joins_or_leaves_and_goes_on_from_there(edge: Edge) -> None:
-    user, group, order = a_name("alice"), a_name("vip"), f"orders:{a_name('o')}"
-    token, wire = edge.neighbours.token(user), await edge.wire()
-    wire.send(poll(token, await positions(wire, token, order), wait=20))
-    await waiting(edge)
-    await edge.neighbours.join(user, group)
-    joined = (await wire.answer()).json
-    assert [(frame["type"], frame["channel"]) for frame in joined["frames"]] == [("subscribed", f"group:{group}")]
-    await edge.neighbours.publish(f"group:{group}", "between two polls")
-    wire.send(poll(token, joined["channels"], wait=20))
-    received = (await wire.answer()).json
-    assert [frame["data"] for frame in received["frames"]] == ["between two polls"]
-    wire.send(poll(token, received["channels"], wait=20))
-    await waiting(edge)
-    await edge.neighbours.leave(user, group)
-    left = (await wire.answer()).json
-    assert [(frame["type"], frame["channel"], frame["code"]) for frame in left["frames"]] == [
-        ("unsubscribed", f"group:{group}", 103)
-    ]
-    assert set(left["channels"]) == {order}
-
-
-async def test_who_does_not_take_up_a_group_is_told_again_and_still_waits(edge: Edge) -> None:
-    user, group, order = a_name("alice"), a_name("vip"), f"orders:{a_name('o')}"
-    token, wire = edge.neighbours.token(user, groups=(group,)), await edge.wire()
-    channels = {order: (await positions(wire, token, order))[order]}
-    for number in range(2):
-        wire.send(poll(token, channels, wait=20))
-        await waiting_in(edge, order)
-        await edge.neighbours.publish(order, number)
-        answer = (await wire.answer()).json
-        assert [frame["type"] for frame in answer["frames"]] == ["subscribed", "publication"]
-        channels = {order: answer["channels"][order]}
-
-
-# Interval polls
-
-
-def interval(token: str, *channels: str, method: str = "GET", **headers: str) -> bytes:
-    query = "&".join(f"channel={name}" for name in channels)
-    return request(method, f"/v1/poll?{query}", authorization=f"Bearer {token}", **headers)
-
-
-async def test_an_interval_poll_goes_on_from_its_etag_and_is_304_where_nothing_is_new(edge: Edge) -> None:
-    user, group, order = a_name("alice"), a_name("vip"), f"orders:{a_name('o')}"
-    token = edge.neighbours.token(user, groups=(group,))
-    first = await edge.ask(interval(token, order))
-    assert {frame["channel"] for frame in first.json["frames"]} == {order, f"group:{group}"}
-    nothing = await edge.ask(interval(token, order, if_none_match=first.headers["etag"]))
-    assert (nothing.status, nothing.body, nothing.headers["etag"]) == (304, b"", first.headers["etag"])
-    await edge.neighbours.publish(f"group:{group}", "for members")
-    news = await edge.ask(interval(token, order, if_none_match=first.headers["etag"]))
-    assert [frame["data"] for frame in news.json["frames"]] == ["for members"]
-    for answer in (first, nothing, news):
-        assert answer.headers["cache-control"] == "private, no-cache"
-        assert answer.headers["vary"] == "Origin"
-
-
-async def test_who_keeps_nothing_yet_is_never_told_that_it_is_unchanged(edge: Edge) -> None:
-    token = edge.neighbours.token(a_name("alice"))
-    answer = await edge.ask(interval(token))
-    assert (answer.status, answer.json["frames"]) == (200, []), "of no channel, and in no group"
-    again = await edge.ask(interval(token, if_none_match=answer.headers["etag"]))
-    assert again.status == 304
-
-
-async def test_a_head_is_the_get_without_its_body(edge: Edge) -> None:
-    order, token = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice"))
-    got = await edge.ask(interval(token, order))
-    wire = await edge.wire()
-    wire.send(interval(token, order, method="HEAD") + interval(token, order))
-    head = await wire.reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert f"content-length: {got.headers['content-length']}\r\n".encode() in head
-    assert f"etag: {got.headers['etag']}".encode() in head
-    assert (await wire.answer()).body == got.body, "the next request on the connection is answered"
-
-
-async def test_an_interval_poll_over_more_channels_than_a_cursor_holds_is_refused_with_the_way_out(edge: Edge) -> None:
-    channels = [f"orders:{a_name('x' * 100)}" for _ in range(40)]
-    answer = await edge.ask(interval(edge.neighbours.token(a_name("alice")), *channels))
-    assert (answer.status, answer.json["code"]) == (400, 106)
-    assert "POST /v1/poll" in answer.json["detail"]
-
-
-@pytest.mark.parametrize(("path", "allowed"), [("poll", "GET, HEAD, POST"), ("sse", "GET, POST"), ("ws", "GET")])
-async def test_another_method_is_told_which_ones_there_are(edge: Edge, path: str, allowed: str) -> None:
-    answer = await edge.ask(request("DELETE", f"/v1/{path}"))
-    assert (answer.status, answer.headers["allow"]) == (405, f"{allowed}, OPTIONS")
-
-
-@pytest.mark.parametrize("path", ["poll", "sse"])
-async def test_a_page_may_ask_with_the_headers_of_the_contract(edge: Edge, path: str) -> None:
-    asked = {
-        "origin": "http://localhost:8000",
-        "access_control_request_method": "POST",
-        "access_control_request_headers": "authorization,content-type,if-none-match,last-event-id",
-    }
-    answer = await edge.ask(request("OPTIONS", f"/v1/{path}", **asked))
-    assert answer.status == 200
-    assert answer.headers["access-control-allow-origin"] == "http://localhost:8000"

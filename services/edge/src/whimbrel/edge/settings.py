@@ -36,7 +36,11 @@ class Settings(ServiceSettings):
         "none",
         description="deflate: agree to permessage-deflate with clients that offer it, for less traffic and more CPU.",
     )
-    ping_s: float = Field(limits.PING_S, gt=0, description="Seconds of silence before the edge pings a client.")
+    ping_s: float = Field(
+        limits.PING_S,
+        gt=0,
+        description="Seconds of silence before the edge pings a client; up to 4 % more, for pings go out together.",
+    )
     pong_s: float = Field(limits.PONG_S, gt=0, description="Seconds within which a client answers a ping.")
     connect_timeout_s: float = Field(
         limits.CONNECT_TIMEOUT_S, gt=0, description="Seconds within which a new connection must authenticate."
