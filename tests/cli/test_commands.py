@@ -185,7 +185,7 @@ def test_connections_are_counted_by_transport(development: Development) -> None:
         (("token", "--user", ""), 2, "--user has 1 to 512 characters"),
         (("status", "--router", "nonsense"), 2, "--router 'nonsense' is not an address; write http://HOST:PORT"),
         (("publish", "events.shop.order.42", "--type", "t", "--nats", "http://x"), 2, "write nats://HOST:PORT"),
-        (("listen", "orders:42"), 2, "say who listens"),
+        (("listen", "orders:42"), 2, "say whose: --user alice, or --token"),
         (("listen", "--user", "alice", "orders 42"), 2, "is not a channel"),
         (("listen", "--user", "alice", "orders:42", "--position", "7"), 2, "write epoch:offset"),
         (("listen", "--user", "alice", "a:1", "b:1", "--position", "e:7"), 2, "name exactly one"),

@@ -85,11 +85,17 @@ def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixtu
         (["publish", "events.shop.order.47", "--type", "t", "--ttl", "soon"], "is no span of time"),
         (["publish", "events.shop.order.47", "--type", "t", "--time", "noon"], "'noon' is not RFC 3339"),
         (["publish", "events.shop.order.47", "--type", "t", "--time", "2026-11-23T06:00:00"], "is not RFC 3339"),
-        (["inbox"], "say whose inbox"),
-        (["inbox", "--user", "alice", "--token", "t"], "say whose inbox"),
+        (["inbox"], "say whose"),
+        (["inbox", "--user", "alice", "--token", "t"], "say whose"),
         (["inbox", "--user", "alice", "--limit", "201"], "201 is not in the range"),
     ],
 )
 def test_what_cannot_be_meant_of_an_inbox_is_refused_before_anything_is_asked(wrong: list[str], hint: str) -> None:
     refused = CliRunner().invoke(main, wrong)
     assert (refused.exit_code, hint in refused.output) == (2, True), refused.output
+
+
+def test_a_user_who_is_named_wins_over_the_token_of_the_environment() -> None:
+    named = ["inbox", "--user", "alice", "--service-key", "k", "--auth", "http://127.0.0.1:1"]
+    refused = CliRunner().invoke(main, named, env={"WHIMBREL_TOKEN": "bob's"})
+    assert (refused.exit_code, "is it running?" in refused.output) == (3, True), refused.output

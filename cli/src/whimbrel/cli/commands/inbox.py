@@ -5,8 +5,7 @@ import json
 import click
 import httpx
 
-from whimbrel.cli.commands.token import token_request
-from whimbrel.cli.exits import BadSetting
+from whimbrel.cli.commands.token import stated, token_request
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask_edge, mint
 from whimbrel.cli.target import Target, talks_to
@@ -42,8 +41,7 @@ def command(
     whimbrel inbox --user alice
     whimbrel inbox --user alice --unread --json
     """
-    if (user is None) == (token is None):
-        raise BadSetting("say whose inbox: --user alice, or --token")
+    user, token = stated(user, token)
     bearer = mint(target, token_request(user, ())).access_token if user is not None else token or ""
     asked = {"unread": str(unread).lower(), "limit": str(limit)} | ({} if before is None else {"before": str(before)})
     found = ask_edge(target, f"/inbox?{httpx.QueryParams(asked)}", bearer, InboxReply)

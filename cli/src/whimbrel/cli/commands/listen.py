@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
-from whimbrel.cli.commands.token import token_request
+from whimbrel.cli.commands.token import stated, token_request
 from whimbrel.cli.exits import BadSetting, Failure
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import mint
@@ -69,8 +69,7 @@ def command(
     begin = _position(position, names)
     if last is not None and begin is not None:
         raise BadSetting("--position and --last are two answers to one question: give one of them")
-    if (user is None) == (token is None):
-        raise BadSetting("say who listens: --user alice, or --token")
+    user, token = stated(user, token)
     if token is None:
         assert user is not None
         request = token_request(user, groups)

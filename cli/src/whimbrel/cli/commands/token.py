@@ -3,6 +3,7 @@
 from typing import Final
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 
 from whimbrel.cli.exits import BadSetting
@@ -45,6 +46,18 @@ def token_request(
     except ValidationError as error:
         where, *_ = error.errors()[0]["loc"]
         raise BadSetting(f"no token can be made of this: {_WANTED.get(str(where), where)}") from None
+
+
+def stated(user: str | None, token: str | None) -> tuple[str | None, str | None]:
+    """Return what the options `--user` and `--token` say: a user who is named wins over a token of the environment.
+
+    Raises BadSetting where that is none of both, or both.
+    """
+    if user is not None and click.get_current_context().get_parameter_source("token") is ParameterSource.ENVIRONMENT:
+        token = None
+    if (user is None) == (token is None):
+        raise BadSetting("say whose: --user alice, or --token")
+    return user, token
 
 
 _WANTED: Final = {
