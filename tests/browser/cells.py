@@ -23,6 +23,19 @@ PATIENCE_S: Final = 90.0
 GONE_S: Final = PING_S + PONG_S + 15.0  # … on a busy machine: what is never let go of is not gone then either
 BATCH: Final = 5
 GOOD: Final = Network()
+STRAIN: Final = {"brownout_after_s": 0, "brownout_calm_s": 1, "brownout_spread_s": 1, "brownout_poll_s": 2}
+STRAINED_S: Final = 100.0  # late: more than any edge of the tests bears
+
+# The page's time runs faster, from `hasten` until the client asks what to use: that is half a minute to one and a half.
+HASTE: Final = """
+let factor = 1, base = 0, began = 0;
+const wall = Date.now.bind(Date), later = setTimeout.bind(window), ask = fetch.bind(window);
+const turn = (by) => ((base = Date.now()), (began = wall()), (factor = by));
+Date.now = () => (began ? base + (wall() - began) * factor : wall());
+window.setTimeout = (call, ms) => later(call, ms / factor);
+window.fetch = (url, init) => (String(url).endsWith("/v1/transports") && turn(1), ask(url, init));
+window.hasten = (by) => void turn(by);
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,8 @@ async def an_installation(folder: Path) -> AsyncIterator[tuple[Edge, Networks]]:
         neighbours = Neighbours(server)
         await neighbours.open()
         with free_ports() as ports:
-            async with an_edge(neighbours, allowed_origins=origins(ports), ping_s=PING_S, pong_s=PONG_S) as edge:
+            settings = {"allowed_origins": origins(ports), "ping_s": PING_S, "pong_s": PONG_S, **STRAIN}
+            async with an_edge(neighbours, **settings) as edge:
                 networks = Networks(folder, ports, f"{HOST}:{edge.port}")
                 try:
                     yield edge, networks
@@ -248,6 +262,25 @@ async def is_closed(reader: Reader) -> Away:
     return {"gone_s": max(gone_s)}
 
 
+async def is_turned_away(reader: Reader) -> Away:
+    """Strain the edge, so that it asks its clients to poll, and let it be calm again."""
+    edge = reader.place.edge
+    for transport in ("poll", "websocket"):
+        if transport == "websocket":
+            await eventually(lambda: not edge.pod.brownout.active)
+            await reader.call("hasten", 20)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await reader.call("told"))["transport"] != transport:  # a policy, or an answer, away
+                if transport == "poll":
+                    edge.service.vitals._lags.append(STRAINED_S)
+                await reader.publish(1)
+        await reader.publish()
+        await reader.expect_all()
+    states = [each["state"] for each in (await reader.call("told"))["states"]]
+    assert states == ["connecting", "connected"], states
+    return {}
+
+
 async def gone(place: Place) -> float:
     """Wait until the edge has no client any more; return after how many seconds."""
     clock = asyncio.get_running_loop()
@@ -278,4 +311,5 @@ CELLS: Final = (
     Cell("network off and on", "websocket", telling=True, front="chaos", story=loses_its_network),
     Cell("tab frozen", "websocket", site="good", story=is_frozen),
     Cell("tab closed", "websocket", telling=True, site="good", story=is_closed),
+    Cell("an edge under strain", "websocket", script=HASTE, story=is_turned_away),
 )

@@ -54,7 +54,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 async def browser() -> AsyncIterator[Browser]:
     """Headless Chromium, for all tests of a module: each of them opens a profile of its own."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=need_chromium(), args=list(FLAGS))
+        browser = await playwright.chromium.launch(
+            executable_path=need_chromium(),
+            args=list(FLAGS),
+            ignore_default_args=["--disable-back-forward-cache"],  # a user's browser has one
+        )
         yield browser
         await browser.close()
 

@@ -135,6 +135,28 @@ async def test_what_is_written_and_watched_outlives_an_absence(
     await picture(others, "phone")
 
 
+@pytest.mark.parametrize("tabs", ["shared", "apart"])
+async def test_a_page_comes_back_out_of_the_browsers_cache_as_if_it_had_never_left(
+    tabs: str, page: Page, shop: Development, press: Press
+) -> None:
+    if tabs == "apart":
+        await page.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
+    await open_as(page, shop, "alice")
+    ids = await note(press, f"cached-{tabs}", range(1, 4))
+    await expect_notes(page, f"cached-{tabs}", ids)
+    await page.evaluate("window.kept = true")
+    await page.goto(f"{page_of(shop)}/style.css")
+    ids += await note(press, f"cached-{tabs}", range(4, 7))
+
+    await page.go_back(wait_until="commit")  # what comes out of the cache does not load
+    ids += await note(press, f"cached-{tabs}", range(7, 10))
+    await expect_notes(page, f"cached-{tabs}", ids)
+    assert await page.evaluate("window.kept"), "the browser loaded it anew"
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    await expect(page.get_by_test_id("repeated")).to_have_text("0")
+    await expect(page.get_by_test_id("missed")).to_have_text("0")
+
+
 async def test_a_dropped_socket_costs_nothing(page: Page, shop: Development, press: Press) -> None:
     await open_as(page, shop, "alice")
     ids = await note(press, "drop", range(1, 6))

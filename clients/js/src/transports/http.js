@@ -14,6 +14,7 @@ import { retryAfterMs } from "./advice.js";
  */
 
 export const GRACE_MS = 10_000; // for an answer to travel
+const SPREAD = 0.25; // onto a proxy's `Retry-After`: it tells everybody the same, and none of them may be early
 
 /** What a refused request means to the session: the close code that a socket would have got. @type {ReadonlyMap<number, number>} */
 const CLOSE_OF_ERROR = new Map([
@@ -74,7 +75,7 @@ export class Requester {
     try {
       const headers = { "content-type": "application/json", ...(this.token && { authorization: `Bearer ${this.token}` }) };
       const response = await this.host.fetch(new URL(path, this.#base).href, { method: "POST", headers, body: JSON.stringify(body), signal });
-      return response.ok ? response : await refusal(response);
+      return response.ok ? response : await refusal(response, this.host.random());
     } catch (error) {
       return this.closed || signal.aborted ? null : { code: ABNORMAL, reason: `${this.#base} cannot be reached, or does not allow pages from here: ${messageOf(error)}` };
     }
@@ -121,12 +122,14 @@ export class Requester {
  * Read why a request was refused. Only a problem document speaks for the edge: a proxy's own error page is a fault of the way.
  *
  * @param {Response} response
+ * @param {number} random from [0, 1)
  * @returns {Promise<Loss>}
  */
-async function refusal(response) {
+async function refusal(response, random) {
   const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json");
   /** @type {Partial<Problem>} */
   const { code = ABNORMAL, detail, retry_after_ms } = isProblem ? await response.json() : {};
   const reason = detail ?? `HTTP ${response.status}`;
-  return { code: CLOSE_OF_ERROR.get(code) ?? code, reason, afterMs: retry_after_ms ?? retryAfterMs(response) };
+  const afterMs = isProblem ? (retry_after_ms ?? retryAfterMs(response)) : retryAfterMs(response) * (1 + random * SPREAD);
+  return { code: CLOSE_OF_ERROR.get(code) ?? code, reason, afterMs };
 }

@@ -7,6 +7,7 @@ break).
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from whimbrel.client.core.backoff import Backoff
 from whimbrel.client.core.effects import Changed, Dial, Effect, HangUp
@@ -23,6 +24,8 @@ from whimbrel.client.core.transports import (
 )
 from whimbrel.client.events import State, StateChange, Transport
 from whimbrel.protocol.codes import CloseCode
+
+SPREAD: Final = 0.25  # onto the time that a proxy names: it tells everybody the same, and none of them may be early
 
 
 class Connecting:
@@ -107,7 +110,9 @@ class Connecting:
         link, self.link = self.link, None
         assert link is not None
         effects = self._forget_candidate()
-        if loss.after_s is None and self._move_at is not None:  # what the edge said holds, though it did not wait
+        if loss.code == BROKEN and loss.after_s:  # by a proxy
+            loss = replace(loss, after_s=loss.after_s * (1 + SPREAD * self._jitter()))
+        elif loss.after_s is None and self._move_at is not None:  # what the edge said holds, though it did not wait
             loss = replace(loss, after_s=max(0.0, self._move_at - now))
         self._probe_at = self._move_at = None
         was = self._outlook.current
