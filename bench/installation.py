@@ -20,7 +20,7 @@ from bench.load import Transport
 from bench.meter import Meter
 from bench.pacing import beats
 from bench.program import ROOT, Broken
-from bench.publications import EVENT, TIME, Numbers
+from bench.publications import EVENT, TIME, Numbers, event_headers, now
 from bench.trial import connect_frame
 from whimbrel.auth.core.keys import KeySet
 from whimbrel.auth.core.tokens import mint
@@ -208,22 +208,20 @@ class Installation:
     async def events(self, rate: float, count: int, channels: Sequence[Channel], *, series: int) -> None:
         """Publish as a domain team does: events that the development routes send to ``channels`` (of `orders`)."""
         assert self._domain is not None
-        bus = self._domain
+        bus, happened_at = self._domain, now()
 
         def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
-            event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
-            return bus.ask(f"events.shop.order.{channel.name}", data, headers={**event, MSG_ID: f"bench/{name}"})
+            return bus.ask(f"events.shop.order.{channel.name}", data, headers=event_headers(name, happened_at))
 
         await self._pace(rate, count, channels, series, send)
 
     async def told(self, rate: float, inboxes: Sequence[Channel], *, series: int) -> None:
         """Publish one event for each of ``inboxes``, whose users its header names."""
         assert self._domain is not None
-        bus = self._domain
+        bus, happened_at = self._domain, now()
 
         def send(channel: Channel, name: str, data: bytes) -> asyncio.Future[Delivery]:
-            event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
-            headers = {**event, MSG_ID: f"bench/{name}", "whimbrel-users": channel.name}
+            headers = {**event_headers(name, happened_at), "whimbrel-users": channel.name}
             return bus.ask(f"events.bench.note.{channel.name}", data, headers=headers)
 
         await self._pace(rate, len(inboxes), inboxes, series, send)
@@ -231,8 +229,7 @@ class Installation:
     async def event(self, name: str, data: bytes, audience: Mapping[str, str]) -> None:
         """Publish one event that is for those whom the headers ``audience`` name."""
         assert self._domain is not None
-        event = {"ce-specversion": "1.0", "ce-id": name, "ce-source": "bench", "ce-type": "tick", "ce-time": TIME}
-        headers = {**event, MSG_ID: f"bench/{name}", **audience}
+        headers = {**event_headers(name, now()), **audience}
         jetstream.ack_of(
             await self._domain.request(f"events.bench.bulk.{name}", data, headers=headers, timeout=ANSWER_S)
         )
