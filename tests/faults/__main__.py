@@ -72,7 +72,7 @@ def main() -> int:
         machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[2], 1)}
         told = {**totals.summary(), "nats_servers": int(arguments.nats_servers), "seconds": round(seconds), **machine}
         arguments.summary.write_text(json.dumps(told, indent=1) + "\n")
-    return 0 if totals.well else 1
+    return 0 if totals.well(arguments.bugs) else 1
 
 
 if __name__ == "__main__":

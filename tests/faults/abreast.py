@@ -34,7 +34,7 @@ async def abreast(arguments: argparse.Namespace, given: Sequence[str]) -> Totals
             if arguments.record and record.exists():
                 with arguments.record.open("a") as lines:
                     lines.write(record.read_text())
-    if any(codes) and totals.well:
+    if any(codes) and totals.well(arguments.bugs):
         raise SystemExit(f"not all had their runs: exit codes {codes}")
     return totals
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -97,10 +97,11 @@ class Totals:
         else:
             self.hunts.append(outcome)
 
-    @property
-    def well(self) -> bool:
-        """Whether every run was good and every bug found."""
-        return all(run.verdict == GOOD for run in self.runs) and all(hunt.run for hunt in self.hunts)
+    def well(self, bugs: Collection[str]) -> bool:
+        """Return whether every run was good and each of ``bugs`` found."""
+        return all(run.verdict == GOOD for run in self.runs) and {hunt.bug for hunt in self.hunts if hunt.run} == {
+            *bugs
+        }
 
     def summary(self) -> Mapping[str, Any]:
         """Return what the page is made of."""

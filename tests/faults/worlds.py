@@ -23,8 +23,8 @@ RUNS_OF_A_WORLD: Final = 20  # then it begins anew: what its streams keep would 
 
 
 async def worlds(arguments: argparse.Namespace, totals: Totals) -> None:
-    """Have run after run, a world anew after every so many and after each that was not good; then plant bugs in the
-    last one. Fills ``totals``.
+    """Have run after run, a world anew after every so many and after each that was not good; then plant bugs in one
+    that is well. Fills ``totals``.
     """
     this = asyncio.current_task()
     assert this is not None
@@ -50,7 +50,8 @@ async def worlds(arguments: argparse.Namespace, totals: Totals) -> None:
                         break
                     seed = seeds.pop(0)
                     good = await _one(place, seed, arguments, totals)
-                last = not seeds or time.monotonic() > until
+                done = not seeds or time.monotonic() > until
+                last = done and (good or not arguments.bugs)
                 if last and good:
                     await _hunt(place, arguments, totals)
             if not good and arguments.logs:
