@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.support.commandline import whimbrel
 from tests.support.dev import Development
+from whimbrel.cli.dev.store import Store
 from whimbrel.protocol.versions import LAYOUT_VERSION
 
 
@@ -33,5 +34,16 @@ def test_a_store_without_streams_cannot_be_migrated_or_backed_up(tmp_path: Path)
     refused = whimbrel("migrate", "--store", str(tmp_path / "new"), check=False)
     assert (refused.returncode, "has no streams yet" in refused.stderr) == (1, True)
     failed = whimbrel("backup", str(tmp_path / "none"), "--store", str(tmp_path / "new"), check=False)
-    assert (failed.returncode, "does not exist yet" in failed.stderr) == (1, True)
+    assert (failed.returncode, "has no streams yet" in failed.stderr) == (1, True)
     assert not (tmp_path / "none").exists(), "the next try may use the same folder"
+
+
+def test_a_store_with_streams_of_two_clusters_is_backed_up_only_if_one_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path / "both")
+    for servers in (1, 3):
+        store.streams(servers, "nats").mkdir(parents=True)
+    store.stamp()
+    refused = whimbrel("backup", str(tmp_path / "backup"), "--store", str(store.root), check=False)
+    assert refused.returncode == 1
+    assert "has streams of so many servers: 1, 3" in refused.stderr
+    assert "--nats-servers" in refused.stderr
