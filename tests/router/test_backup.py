@@ -14,7 +14,7 @@ from whimbrel.protocol import subjects
 from whimbrel.router.shell.backup import MANIFEST, backup, restore
 from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.errors import RequestTimeout, StartRefused
+from whimbrel.runtime.errors import NoResponders, RequestTimeout, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MADE_AT, RESTORED_AT = 1_795_426_200, 1_795_430_000
@@ -150,6 +150,26 @@ async def test_a_consumer_that_has_no_leader_yet_is_asked_again(
     monkeypatch.setattr(jetstream, "request", request)
     assert (await restored(installation, folder))[-1] == "everything is restored, with new epochs"
     assert silent == 0
+
+
+async def test_a_chunk_whose_taker_is_not_known_yet_is_sent_again(
+    installation: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, folder = await contents(installation), await saved(installation, tmp_path)
+    await destroy(installation)
+    monkeypatch.setattr("whimbrel.router.shell.backup.AGAIN_S", 0)
+    ask, unknown = Connection.request, 2
+
+    async def request(self: Connection, subject: str, *body: Any, **more: Any) -> Any:
+        nonlocal unknown
+        if not subject.startswith("$JS.API.") and unknown:
+            unknown -= 1
+            raise NoResponders("nobody answers on this subject")
+        return await ask(self, subject, *body, **more)
+
+    monkeypatch.setattr(Connection, "request", request)
+    await restored(installation, folder)
+    assert (unknown, await contents(installation)) == (0, before)
 
 
 async def test_a_restore_that_fails_leaves_nothing_and_may_be_repeated(

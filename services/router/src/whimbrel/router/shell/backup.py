@@ -21,7 +21,7 @@ from typing import Any, Final
 from whimbrel.protocol import subjects
 from whimbrel.protocol.versions import LAYOUT_VERSION
 from whimbrel.runtime import catalogue, jetstream
-from whimbrel.runtime.errors import BusFault, RequestTimeout, RuntimeFault, StartRefused
+from whimbrel.runtime.errors import BusFault, NoResponders, RequestTimeout, RuntimeFault, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MANIFEST: Final = "manifest.json"
@@ -29,6 +29,7 @@ FORMAT: Final = 1
 CHUNK_BYTES: Final = 128 * 1024  # below the server's largest message
 ELECTION_S: Final = 60.0  # of the leaders of what was restored: each consumer of a cluster has its own
 AGAIN_S: Final = 0.25
+INTEREST_S: Final = 5.0  # until all servers know who wants the chunks: milliseconds, but for a route that is down
 CHUNK_S: Final = 20.0  # the server packs a whole stream before the first one
 
 
@@ -158,5 +159,17 @@ async def _load(bus: Connection, config: dict[str, Any], state: dict[str, Any], 
     address = told["deliver_subject"]
     with file.open("rb") as saved:
         while chunk := saved.read(CHUNK_BYTES):
-            jetstream.check(await bus.request(address, chunk, timeout=CHUNK_S))
-    jetstream.check(await bus.request(address, b"", timeout=CHUNK_S))
+            await _hand_in(bus, address, chunk)
+    await _hand_in(bus, address, b"")
+
+
+async def _hand_in(bus: Connection, address: str, chunk: bytes) -> None:
+    """Send one chunk of a snapshot. Which server of a cluster takes it is known to the others a moment later."""
+    deadline = asyncio.get_running_loop().time() + INTEREST_S
+    while True:
+        try:
+            return jetstream.check(await bus.request(address, chunk, timeout=CHUNK_S))
+        except NoResponders:  # it reached nobody, so it may be sent again
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(AGAIN_S)
