@@ -141,6 +141,7 @@ class FakeEdge:
         self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.upgrades += 1
+        self._wake_watchers()
         if self.upgrade == "hang":
             await asyncio.Event().wait()
         socket = Socket(reader, writer)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.client.conftest import QUICK, MakeClient
 from tests.client.fake_edge import FakeEdge
 from tests.client.fake_wire import http_response
 from tests.client.test_conversation import take, until
-from whimbrel.client import Closed, State, StateChange, Timing, TokenUnavailable
+from whimbrel.client import Client, Closed, State, StateChange, Timing, TokenUnavailable
 from whimbrel.client.shell.problems import retry_after_s
 
 
@@ -131,6 +132,23 @@ async def test_an_edge_that_answers_polls_early_with_nothing_is_not_hammered(
         for _ in range(50):
             await asyncio.sleep(0.01)
         assert edge.requests <= 8
+
+
+async def test_a_redirect_does_not_lead_to_another_address_with_the_token(
+    edge: FakeEdge, client_of: MakeClient, transport: str
+) -> None:
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        there = edge.url.replace("http", "ws" if transport == "websocket" else "http")
+        writer.write(f"HTTP/1.1 307 x\r\nLocation: {there}/v1/ws\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        options: dict[str, Any] = {"token": "alice's token", "transport": transport}
+        async with Client(url, **options) as client:
+            assert "HTTP 307" in (await until(client, State.DISCONNECTED)).reason
+    assert (edge.upgrades, edge.requests) == (0, 0)
 
 
 async def test_leaving_while_connecting_leaves_nothing_behind(edge: FakeEdge, client_of: MakeClient) -> None:

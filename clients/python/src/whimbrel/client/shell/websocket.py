@@ -24,6 +24,14 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # an edge joins frames up to 1 MiB;
 CLOSE_S: Final = 1.0  # for the closing handshake: nothing depends on it
 
 
+class Straight(connect):
+    """Follows no redirect, as HTTP requests do not either: whoever could send one would be sent the token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return that there is nowhere to go."""
+        return exc
+
+
 class WebSocketLink(TaskLink):
     """One WebSocket. Proxies are taken from the environment."""
 
@@ -60,7 +68,7 @@ class WebSocketLink(TaskLink):
 
     async def _converse(self) -> Loss:
         try:
-            socket = await connect(
+            socket = await Straight(
                 self._url,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,  # the edge does not compress: it encodes a publication once for all
