@@ -70,7 +70,6 @@ class Session:
         self._requests = Requests()
         self._pace = Pace(timing, jitter)
         self.user: str | None = None
-        self.id: str | None = None
 
     @property
     def state(self) -> State:
@@ -307,7 +306,7 @@ class Session:
     def _connected(self, frame: Connected, link: Link, now: float) -> list[Effect]:
         if link.stage is Stage.UP:
             return []
-        self.id, self.user = frame.session, frame.user
+        self.user = frame.user
         self._credential.connected(frame.expires_in, frame.resume, now)
         link.silence_s = frame.ping + frame.pong
         effects = self._established(link, now)
