@@ -42,7 +42,8 @@ def need_chromium() -> str:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
     """One installation with the example, for all tests of a module."""
     need_chromium()
-    one = Development(tmp_path_factory.mktemp("shop"))
+    # A busy machine is no strain of the edge's: it would ask the pages to poll.
+    one = Development(tmp_path_factory.mktemp("shop"), WHIMBREL_EDGE_BROWNOUT_LAG_S="60")
     try:
         yield one.start()
     finally:
