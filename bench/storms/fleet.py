@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,6 +23,7 @@ from whimbrel.runtime.nats import Delivery
 LIMITS: Final = ("connects_per_s", "brownout_lag_s")  # a storm meets the edge as it is, not as it is measured
 LOOK_S: Final = 0.1  # between two looks of the load balancer; real ones look every few seconds, and miss more
 PAUSE_S: Final = 0.02
+_NEW: Final = count()  # numbers the channels of this process
 
 
 class Fleet(Installation):
@@ -85,7 +87,7 @@ class Fleet(Installation):
 
     def channels(self, number: int) -> list[Channel]:
         """Return so many channels on which nothing was published yet."""
-        return [Channel("orders", f"storm-{os.getpid()}-{at}") for at in range(number)]
+        return [Channel("orders", f"storm-{os.getpid()}-{next(_NEW)}") for _ in range(number)]
 
     async def publish_sized(self, rate: float, count: int, channels: Sequence[Channel], size: int) -> None:
         """Publish ``count`` times to each channel, data of ``size`` bytes, ``rate`` publications per second in all."""

@@ -36,10 +36,7 @@ class Witness:
         await self._reading
 
     async def applied(self, count: int, *, patience_s: float) -> Verdict:
-        """Wait for ``count`` publications, and return what was wrong with them. Raises Broken where none came.
-
-        Not for a number: in a fleet that was used before, they go on from where they were.
-        """
+        """Wait for ``count`` publications, and return what was wrong with them. Raises Broken where none came."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 while len(set(self._numbers)) < count:
