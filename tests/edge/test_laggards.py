@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.edge.edges import Edge, an_edge
+from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.support.waiting import within
 from whimbrel.edge.core.recovery import Complete, StreamBounds, Unrecoverable
-from whimbrel.edge.shell import streams
+from whimbrel.edge.shell import streams, sweeps
 from whimbrel.edge.shell.streams import Streams
 from whimbrel.protocol.channels import Channel
 from whimbrel.runtime.directget import Batch, DirectGet
@@ -64,6 +64,26 @@ async def test_what_the_leader_has_is_waited_for(neighbours: Neighbours, monkeyp
         assert [each.offset for each in verdict.publications] == [second]
 
 
+async def test_what_is_heard_while_the_leader_answers_is_not_missed_in_its_answer(
+    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, bounds = DirectGet.batch, Streams.bounds
+    heard: list[int] = []
+
+    async def overtaken(self: Streams, channel: Channel) -> StreamBounds:
+        answer = await bounds(self, channel)
+        heard.extend(await neighbours.publish(str(channel), 2))
+        monkeypatch.setattr(DirectGet, "batch", batch)
+        return answer
+
+    async with a_laggard(neighbours, monkeypatch) as (edge, channel, first, second):
+        monkeypatch.setattr(Streams, "bounds", overtaken)
+        heard.append(second)
+        verdict = await within(edge.pod.openings._bus.streams.since(channel, first, reach=lambda: heard[-1]))
+        assert isinstance(verdict, Complete)
+        assert [each.offset for each in verdict.publications] == heard
+
+
 async def test_what_the_leader_has_and_no_replica_shows_is_stale(
     neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,4 +107,31 @@ async def test_a_channel_whose_stream_ends_before_what_was_heard_begins_where_it
         assert told["recovered"] is False
         [offset] = await neighbours.publish(channel, 1)
         assert told["offset"] < offset, "what comes next is no repetition"
+        assert (await peer.until(lambda frame: frame["type"] == "publication"))["data"] == 1
+
+
+async def test_what_is_heard_while_a_channel_begins_anew_is_looked_for(
+    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STALE_WAIT_S", 0.001)
+    monkeypatch.setattr(sweeps, "RECHECK_S", 0.01)
+    channel = Channel.parse(f"orders:{a_name('shorn')}")
+    bounds = Streams.bounds
+    asked: list[StreamBounds] = []
+    async with an_edge(neighbours) as edge:
+        [end] = await neighbours.publish(str(channel), 0)
+        peer = await edge.session(a_name("alice"), str(channel))
+        live = edge.pod.hub.channels[channel]
+        live.newest = end + 1_000_000
+
+        async def overtaken(self: Streams, channel: Channel) -> StreamBounds:
+            asked.append(answer := await bounds(self, channel))
+            if len(asked) == 2:  # where to begin anew
+                await neighbours.publish(str(channel), 1)
+                await eventually(lambda: live.ring is not None and live.ring.head > end)
+            return answer
+
+        monkeypatch.setattr(Streams, "bounds", overtaken)
+        edge.pod.openings._bus.catch_up(live)
+        assert (await peer.until(lambda frame: frame["type"] == "subscribed"))["recovered"] is False
         assert (await peer.until(lambda frame: frame["type"] == "publication"))["data"] == 1

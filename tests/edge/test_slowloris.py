@@ -17,6 +17,7 @@ from whimbrel.runtime.metrics import resident_bytes
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SOCKETS = 1000
 TERM_S = 3.0
+NOTICED_S = 1.0  # by who waits for a publication
 MEBIBYTE = 1024 * 1024
 
 
@@ -101,6 +102,6 @@ async def test_a_thousand_slow_senders_are_cut_in_time_and_nobody_else_notices(n
                 await eventually(lambda: edge.pod.sockets == 1)
         reading.cancel()
         assert len(delays) > 20
-        assert sorted(delays)[len(delays) // 2] < TERM_S
+        assert sum(delay > NOTICED_S for delay in delays) < len(delays) / 4
         assert sizes[0] < 64 * MEBIBYTE, "the client's half included"
         assert sizes[1] < sizes[0] / 2 + 8 * MEBIBYTE, "what was cut is used again"

@@ -19,8 +19,8 @@ ADVICE: Final[Mapping[Cause, str]] = {
     "too_many": "It missed more publications of the channel than one recovery returns. A channel that is so busy wants "
     "clients who reload, or fewer and larger publications.",
     "too_large": "What it missed of the channel has more bytes than one recovery returns.",
-    "ahead": "The stream ends before the client's position: servers lost what they had acknowledged (a power failure "
-    "without `sync_interval: always`), or the client made the position up.",
+    "ahead": "The stream ends before the client's position, or before what its pod heard live: servers lost what they "
+    "had acknowledged (a power failure without `sync_interval: always`), or the client made the position up.",
     "stale": "A publication was heard live, and the leader of its stream has it, but no replica that was asked could "
     "show it for seconds: look at the health of the NATS cluster.",
 }

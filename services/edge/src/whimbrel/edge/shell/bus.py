@@ -48,7 +48,9 @@ class Bus:
         self._unopened: list[LiveChannel] = []
         self._opens = False  # whether a task is at it
         self._errands = Errands(log, "bus.task_failed")
-        self.on_opened: list[Callable[[Sequence[LiveChannel]], None]] = []  # durable channels, just subscribed
+        self.on_opened: list[
+            Callable[[Sequence[LiveChannel]], None]
+        ] = []  # durable channels, just subscribed or begun anew
         live.on_read_end = fanout.flush
 
     # Channels
@@ -174,6 +176,8 @@ class Bus:
                         self._fanout.flush()
                     case Unrecoverable():
                         self.reset(live, head, verdict)
+                        for check in self.on_opened:  # what was heard while this was asked is behind `head` again
+                            check([live])
         finally:
             live.catching_up = False
 

@@ -136,7 +136,8 @@ class Streams:
                 if position >= reach():
                     return Complete(collected)
                 await asyncio.sleep(STALE_WAIT_S * random.uniform(0.2, 1.0))
-            if (await self.bounds(channel)).last < reach():
+            heard = reach()  # before the leader is asked: it has that, or has lost it
+            if (await self.bounds(channel)).last < heard:
                 return Unrecoverable("ahead")
         return Unrecoverable("stale")
 
