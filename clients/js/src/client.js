@@ -168,7 +168,10 @@ export class Whimbrel extends Emitter {
     const subscription = new Subscription(this, channel, options);
     this.#subscriptions.add(subscription);
     this.#perform(this.#session.subscribe(channel, options));
-    queueMicrotask(() => subscription.stands(subscription.state, null)); // the channel may be open already
+    queueMicrotask(() => {
+      if (this.state === "closed") subscription.end();
+      else subscription.stands(subscription.state, null); // the channel may be open already
+    });
     return subscription;
   }
 

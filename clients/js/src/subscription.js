@@ -37,6 +37,7 @@ export class Subscription extends Emitter {
   #early = null;
   /** @type {{state: ChannelState, error: Reason | null}} */
   #told = { state: "subscribing", error: null };
+  #ended = false; // for good: it hears nothing, and a loop over it ends with what it has
 
   /**
    * @internal
@@ -86,6 +87,7 @@ export class Subscription extends Emitter {
   async *[Symbol.asyncIterator]() {
     const pending = this.#early ?? new Pending();
     this.#early = null;
+    if (this.#ended) pending.end();
     this.#loops.add(pending);
     try {
       yield* pending;
@@ -103,12 +105,13 @@ export class Subscription extends Emitter {
 
   /** The channel may be in another state: say so once. @internal @param {ChannelState} state @param {Reason | null} error */
   stands(state, error) {
-    if (state === this.#told.state && error?.code === this.#told.error?.code) return;
+    if (this.#ended || (state === this.#told.state && error?.code === this.#told.error?.code)) return;
     this.emit("state", (this.#told = { state, error }));
   }
 
   /** Nothing comes any more. @internal */
   end() {
+    this.#ended = true;
     for (const each of this.#loops) each.end();
   }
 }

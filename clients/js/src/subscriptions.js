@@ -14,7 +14,7 @@ export class Subscriptions {
 
   /** @param {(subscription: Subscription) => void} call */
   all(call) {
-    for (const channel of this.#all.keys()) this.each(channel, call);
+    for (const channel of [...this.#all.keys()]) this.each(channel, call);
   }
 
   /** @param {string} channel */
@@ -37,7 +37,10 @@ export class Subscriptions {
 
   /** @param {string} channel @param {(subscription: Subscription) => void} call */
   each(channel, call) {
-    for (const subscription of this.#all.get(channel) ?? []) {
+    const all = this.#all.get(channel);
+    // Those of now: a handler that ends one of them and begins another would be called for ever.
+    for (const subscription of [...(all ?? [])]) {
+      if (!all?.has(subscription)) continue;
       try {
         call(subscription);
       } catch (error) {

@@ -62,6 +62,70 @@ test("who comes second hears how the channel stands; a channel that was refused 
   assert.deepEqual(first, [["refused", 103], ["subscribed", undefined]]);
 });
 
+test("a handler that subscribes again where it was refused is called once for each answer", async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "websocket" });
+  const asked = () => scene.edge.received.filter(({ type }) => type === "subscribe").length;
+  let refusals = 0;
+  const again = () => {
+    client.subscribe("secret:1", {
+      publication: () => {},
+      state: ({ state }) => {
+        if (state !== "refused") return;
+        refusals += 1;
+        if (refusals < 5) again();
+      },
+    });
+  };
+  await scene.pass(100);
+  again();
+  await scene.pass(1_000);
+  assert.deepEqual([refusals, asked()], [5, 5]);
+});
+
+test("a handler that begins anew where its channel is closed does so once where the client is", async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "websocket" });
+  let ends = 0;
+  const again = () => {
+    const subscription = client.subscribe(CHANNEL, {
+      publication: () => {},
+      state: ({ state }) => {
+        if (state !== "unsubscribed" || ++ends > 50) return;
+        subscription.unsubscribe();
+        again();
+      },
+    });
+  };
+  again();
+  scene.follow(client, "orders:43");
+  await scene.pass(100);
+  client.close();
+  await scene.pass(100);
+  assert.equal(ends, 1);
+});
+
+test("a subscription that is ended in the same breath hears nothing of its channel", async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "websocket" });
+  scene.follow(client, CHANNEL);
+  await scene.pass(100);
+  const ended = [client.subscribe(CHANNEL), client.subscribe("orders:43")];
+  const heard = ended.map(changesOf);
+  for (const subscription of ended) subscription.unsubscribe();
+  await scene.pass(100);
+  assert.deepEqual(heard, [[], []]);
+});
+
+test("on a client that is closed a loop ends, also one that begins later", { timeout: 5_000 }, async () => {
+  const scene = new Scene();
+  const client = scene.client({ transport: "websocket" });
+  const before = scene.follow(client, CHANNEL);
+  await scene.pass(100);
+  client.close();
+  for (const subscription of [before, client.subscribe(CHANNEL)]) for await (const _ of subscription) assert.fail("nothing was published");
+});
+
 test("what arrives before the loop begins is read by it", async () => {
   const scene = new Scene();
   for (const n of numbers(1, 5)) scene.edge.publish(CHANNEL, n);
