@@ -202,8 +202,7 @@ export class Whimbrel extends Emitter {
    * @returns {Promise<number | null>} the offset; null in an ephemeral channel
    */
   publish(channel, event, data, { key = newKey(this.#host.random), expiryMs = PUBLISH_EXPIRY_MS } = {}) {
-    const copy = JSON.parse(JSON.stringify(data) ?? "null"); // of what it is now: it may wait, and go through another tab
-    return forgettable(this.#request({ type: "publish", channel, event, data: copy, key }, expiryMs).then(({ offset }) => offset ?? null));
+    return forgettable(this.#publish({ type: "publish", channel, event, key }, data, expiryMs));
   }
 
   /**
@@ -263,6 +262,13 @@ export class Whimbrel extends Emitter {
   /** End for good: requests under way are rejected, nothing is delivered any more. */
   close() {
     this.#perform(this.#session.close());
+  }
+
+  /** @param {{type: string, channel: string, event: string, key: string}} frame @param {unknown} data @param {number} expiryMs @returns {Promise<number | null>} */
+  async #publish(frame, data, expiryMs) {
+    const copy = JSON.parse(JSON.stringify(data) ?? "null"); // of what it is now: it may wait, and go through another tab
+    const { offset = null } = await this.#request({ ...frame, data: copy }, expiryMs);
+    return offset;
   }
 
   /** @param {{type: string, channel: string} & Record<string, unknown>} frame @param {number} [timeoutMs] @returns {Promise<Ok>} */

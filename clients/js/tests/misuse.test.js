@@ -59,6 +59,15 @@ test("a malformed channel is refused in words, by every request", async () => {
   client.close();
 });
 
+test("what cannot be written down is refused where it is awaited, as everything that is wrong with a publish", async () => {
+  const client = new Scene().client();
+  /** @type {Record<string, unknown>} */
+  const cycle = {};
+  cycle["self"] = cycle;
+  for (const data of [1n, cycle]) await assert.rejects(client.publish("orders:42", "note", data), { name: "TypeError" });
+  client.close();
+});
+
 test("whoever awaits an ack hears that the client was closed", async () => {
   const client = new Scene().client();
   const acked = client.ack("orders:42", 1);
