@@ -65,7 +65,12 @@ export class Sharing {
           this.leave();
           this.#alone();
         };
-        this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), up: () => perform(this.#session.wake(host.now())), carried, closed, refused });
+        try {
+          this.#group ??= new Group(key, host, () => this.#ways(), { moved: () => this.#move(), up: () => perform(this.#session.wake(host.now())), carried, closed, refused });
+        } catch (error) {
+          this.#alone(); // the page may hold locks, but no BroadcastChannel
+          throw error;
+        }
         return this.#group.open(events);
       };
     });

@@ -96,6 +96,21 @@ test("where a page is refused locks, as in a frame in a sandbox, it connects by 
   assert.ok(asked <= 3, `${asked} locks were asked for`);
 });
 
+test("where a page may hold locks but no BroadcastChannel, it connects by itself", async () => {
+  const tabs = new Browser();
+  let asked = 0;
+  const broadcast = () => {
+    asked += 1;
+    throw new DOMException("The operation is insecure.", "SecurityError");
+  };
+  const tab = tabs.open({}, { broadcast });
+  tab.follow(CHANNEL);
+  await tabs.scene.pass(60_000);
+  tabs.scene.edge.publish(CHANNEL, 1);
+  await tabs.scene.pass(100);
+  assert.deepEqual([tab.client.state, tab.client.leads, tab.seen, asked], ["connected", true, [1], 1]);
+});
+
 for (const transport of /** @type {const} */ (["websocket", "sse", "poll"])) {
   test(`${transport}: a page that is put away lets go of its connection, and comes back at once and without a gap`, async () => {
     const scene = new Scene();
