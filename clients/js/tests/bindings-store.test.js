@@ -51,6 +51,41 @@ test("who listens again hears what came while nobody did, or that it cannot be h
   assert.equal(resets, 1);
 });
 
+for (const [what, channel, other] of /** @type {const} */ ([
+  ["the inbox, which stays open", "inbox", false],
+  ["a channel that somebody else holds open", CHANNEL, true],
+])) {
+  test(`who listens again to ${what} is told to load anew where something came meanwhile, and only there`, async () => {
+    const { scene, client, edge } = await watched();
+    let resets = 0;
+    if (other) channelStore(client, channel).subscribe(() => {});
+    const store = channelStore(client, channel, { ...sum, reset: () => resets++ });
+    const listen = async () => {
+      const end = store.subscribe(() => {});
+      await scene.pass(100);
+      return end;
+    };
+    /** @param {number} n */
+    const publish = async (n) => {
+      edge.publish(channel, n);
+      await scene.pass(100);
+    };
+    let end = await listen();
+    await publish(1);
+    end();
+    await scene.pass(100);
+    end = await listen();
+    assert.deepEqual([store.get().value, resets], [1, 0]);
+    end();
+    await scene.pass(100);
+    await publish(10);
+    await listen();
+    assert.deepEqual([store.get().value, resets], [1, 1]);
+    await publish(100);
+    assert.deepEqual([store.get().value, resets], [101, 1]);
+  });
+}
+
 test("nothing is left after 1,000 listeners", async () => {
   const { scene, client, open, listeners } = await watched();
   for (const n of numbers(1, 1_000)) {

@@ -76,7 +76,8 @@ class Watched {
 }
 
 /**
- * What a channel brings, as one value; it is open while there is a listener, and goes on from where it was left when there is one again.
+ * What a channel brings, as one value; it is open while there is a listener, and goes on from where it was left when there is one again, or
+ * calls `reset`: always where the channel stayed open and has gone on meanwhile.
  *
  * @template [T=ChannelPublication | null]
  * @param {Whimbrel} client
@@ -86,6 +87,7 @@ class Watched {
  */
 export function channelStore(client, channel, options = {}) {
   const { reduce = (_, publication) => /** @type {T} */ (publication), initial = /** @type {T} */ (null), publication: heard, reset, position, last } = options;
+  /** @type {{position?: Position, last?: number}} */
   let begin = { ...(position && { position }), ...(last && { last }) };
   return new Watched(/** @type {ChannelView<T>} */ ({ value: initial, state: client.channelState(channel), error: null }), (set, get) => {
     const subscription = client.subscribe(channel, {
@@ -97,6 +99,9 @@ export function channelStore(client, channel, options = {}) {
       state: ({ state, error }) => set({ ...get(), state, error }),
       ...begin,
     });
+    const [from, at] = [begin.position, subscription.position];
+    // The inbox, or a channel that somebody else follows, was open all the while and has gone on.
+    if (from && (at?.epoch !== from.epoch || at.offset !== from.offset)) queueMicrotask(() => subscription.emit("reset", undefined));
     if (subscription.state !== get().state) set({ ...get(), state: subscription.state });
     return () => {
       // The value stays: who listens again, as a component that was hidden does, is to hear what it lacks.
