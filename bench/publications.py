@@ -6,6 +6,7 @@ from typing import Final
 
 from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.publications import MSG_ID, encode_body, publication_frame
+from whimbrel.protocol.publications import TIME as HAPPENED_AT
 
 DATA_BYTES: Final = 100
 EVENT: Final = "bench.tick"
@@ -25,7 +26,7 @@ def event_headers(name: str, happened_at: str) -> dict[str, str]:
         "ce-id": name,
         "ce-source": "bench",
         "ce-type": "tick",
-        "ce-time": happened_at,
+        HAPPENED_AT: happened_at,
         MSG_ID: f"bench/{name}",
     }
 

@@ -85,6 +85,7 @@ def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixtu
         (["publish", "events.shop.order.47", "--type", "t", "--ttl", "soon"], "is no span of time"),
         (["publish", "events.shop.order.47", "--type", "t", "--time", "noon"], "'noon' is not RFC 3339"),
         (["publish", "events.shop.order.47", "--type", "t", "--time", "2026-11-23T06:00:00"], "is not RFC 3339"),
+        (["publish", "events.shop.order.47", "--type", "t", "--time", "2026-11-23T06:00Z"], "2026-11-23T06:00:00Z"),
         (["inbox"], "say whose"),
         (["inbox", "--user", "alice", "--token", "t"], "say whose"),
         (["inbox", "--user", "alice", "--limit", "201"], "201 is not in the range"),

@@ -17,6 +17,7 @@ from whimbrel.protocol.publications import (
     encode_body,
     ephemeral_frame,
     is_body,
+    is_time,
     nested_publication,
     publication_frame,
 )
@@ -67,3 +68,28 @@ def test_a_spliced_frame_is_what_the_model_reads(
     durable = publication_frame(str(channel).encode(), body, offset, prev, b"00-1-2-01")
     assert decode_edge(durable) == [Publication(**shown, offset=offset, prev=prev, trace="00-1-2-01")]
     assert decode_edge(ephemeral_frame(str(channel).encode(), body)) == [Publication(**shown)]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T06:00:00Z", "2026-11-23t06:00:00z", "2026-11-23T07:00:00.5+01:00", "2016-12-31T23:59:60Z"]
+)
+def test_a_time_has_a_date_seconds_and_an_offset(text: str) -> None:
+    assert is_time(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-23",
+        "2026-11-23T06:00:00",
+        "2026-11-23 06:00:00Z",
+        "2026-11-23T06:00Z",
+        "20261123T060000Z",
+        "2026-11-23T07:00:00+0100",
+        "2026-13-23T06:00:00Z",
+        "2026-11-23T06:00:00Z\n",
+    ],
+)
+def test_what_only_looks_like_a_time_is_none(text: str) -> None:
+    assert not is_time(text)

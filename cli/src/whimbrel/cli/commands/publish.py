@@ -27,13 +27,15 @@ from whimbrel.protocol.publications import (
     AUDIENCE_GROUPS,
     AUDIENCE_USERS,
     MSG_ID,
+    TIME,
+    TIME_FORM,
     TOPIC,
     TOPIC_PATTERN,
     TTL,
+    is_time,
 )
 
 SOURCE: Final = "/whimbrel/cli"
-TIME: Final = "ce-time"
 TIMEOUT_S: Final = 5.0
 ELECTION_S: Final = 10.0  # nobody takes events while another server of a cluster becomes their stream's leader
 AGAIN_S: Final = 0.25
@@ -142,12 +144,8 @@ def _ttl(span: str) -> str:
 
 
 def _time(text: str) -> str:
-    try:
-        known = not text or datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        known = False
-    if not known:
-        raise BadSetting(f"--time {text!r} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
+    if text and not is_time(text):
+        raise BadSetting(f"--time {text!r} is not {TIME_FORM}")
     return text
 
 

@@ -5,6 +5,7 @@ and ``data``, in an inbox also ``topic`` and ``expires`` where its team asked fo
 prev and trace in front of it without parsing the JSON, once per publication and not per subscriber.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +24,14 @@ LAST_SEQUENCE: Final = "Nats-Last-Sequence"
 STORED_AT: Final = "Nats-Time-Stamp"  # when the stream stored it, RFC 3339 with nanoseconds
 TRACEPARENT: Final = "traceparent"
 TRACEPARENT_PATTERN: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+
+# Header of a domain event that says when it happened, as CloudEvents spells it, and the form of what it says
+TIME: Final = "ce-time"
+TIME_FORM: Final = "RFC 3339, e.g. 2026-11-23T06:00:00Z or 2026-11-23T07:00:00.5+01:00"
+_TIME: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+)
 
 # Audience headers of a domain event: who hears of it besides whom the routes name
 AUDIENCE_USERS: Final = "whimbrel-users"
@@ -91,6 +100,11 @@ def read_head(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def is_time(text: str) -> bool:
+    """Tell whether ``text`` is a time as events and publications bear it (``TIME_FORM``)."""
+    return _TIME.fullmatch(text) is not None
 
 
 def is_body(body: bytes) -> bool:

@@ -23,8 +23,10 @@ from whimbrel.protocol.publications import (
     AUDIENCE_CHANNELS,
     AUDIENCE_GROUPS,
     AUDIENCE_USERS,
+    TIME_FORM,
     TRACEPARENT,
     TRACEPARENT_PATTERN,
+    is_time,
 )
 
 SPEC_VERSION: Final = "1.0"
@@ -36,10 +38,6 @@ MAX_MEMBER_CHARS: Final = 512  # a user or a group; as long as a token's `sub` m
 
 _SUBJECT: Final = re.compile(rf"events\.([a-z0-9_-]+)\.([a-z0-9_-]+)\.({NAME_PATTERN})")
 _TRACEPARENT: Final = re.compile(TRACEPARENT_PATTERN)
-_RFC3339: Final = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?"
-    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
-)
 _LINE_BREAKS: Final = b"\r\n"
 
 
@@ -149,9 +147,9 @@ def _checked(name: str, text: str, limit: int, reason: Reason) -> str:
 
 
 def _checked_time(text: str, reason: Reason) -> str:
-    if _RFC3339.fullmatch(text):
+    if is_time(text):
         return text
-    raise Undeliverable(reason, f"time {_shown(text)} is not RFC 3339, e.g. 2026-11-23T06:00:00Z")
+    raise Undeliverable(reason, f"time {_shown(text)} is not {TIME_FORM}")
 
 
 def rfc3339(unix_ns: int) -> str:

@@ -12,7 +12,7 @@ import pydantic_core
 
 from whimbrel.notifier.core.events import STRUCTURED_MODE, Message
 from whimbrel.notifier.core.retry import DUPLICATE_WINDOW_S
-from whimbrel.protocol.publications import MSG_ID
+from whimbrel.protocol.publications import MSG_ID, TIME
 
 CLOCK_SKEW_S: Final = 30.0  # by which a publisher's clock may be ahead of the servers'
 
@@ -29,7 +29,7 @@ def may_repeat_since(message: Message) -> int | None:
 
 def _time_of(message: Message) -> datetime | None:
     """Return the time that a publisher gave; a malformed one is another's to refuse."""
-    text = message.headers.get("ce-time") or _time_in(message)  # as most spell it
+    text = message.headers.get(TIME) or _time_in(message)  # as most spell it
     try:
         found = datetime.fromisoformat(text.upper())
     except ValueError:
@@ -40,7 +40,7 @@ def _time_of(message: Message) -> datetime | None:
 def _time_in(message: Message) -> str:
     named = {name.lower(): value for name, value in message.headers.items()}
     if not named.get("content-type", "").lower().startswith(STRUCTURED_MODE):
-        return named.get("ce-time", "")
+        return named.get(TIME, "")
     try:
         return str(dict(pydantic_core.from_json(message.payload)).get("time", ""))
     except (ValueError, TypeError):
