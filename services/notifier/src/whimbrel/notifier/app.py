@@ -46,7 +46,7 @@ async def run(service: Service) -> None:
     counts = Counts(service.metrics)
     archive = Archive(recovery, partitions=layout.partitions, clock=time.monotonic)
     publisher = Publisher(bus, archive, counts, service.log, clock=time.monotonic, chance=random.random)
-    repeats = Repeats(DirectGet(recovery), service.log)
+    repeats = Repeats(DirectGet(recovery), service.log, clock=time.monotonic)
     removals = Removals(bus, DirectGet(recovery), service.log, partitions=layout.partitions)
     removals.expose(service.metrics)
     publisher.on_stored.append(removals.stored)

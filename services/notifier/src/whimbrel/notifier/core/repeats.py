@@ -6,6 +6,7 @@ began may have a first copy, and only such a one is looked up.
 """
 
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
 import pydantic_core
@@ -15,6 +16,14 @@ from whimbrel.notifier.core.retry import DUPLICATE_WINDOW_S
 from whimbrel.protocol.publications import MSG_ID, TIME
 
 CLOCK_SKEW_S: Final = 30.0  # by which a publisher's clock may be ahead of the servers'
+
+
+class Copy(Enum):
+    """What an event is known to be."""
+
+    FIRST = "first"
+    REPEAT = "repeat"
+    UNKNOWN = "unknown"  # looked up, or to be looked up again
 
 
 def may_repeat_since(message: Message) -> int | None:

@@ -15,7 +15,7 @@ from whimbrel.notifier.core.composition import Publication
 from whimbrel.notifier.core.errors import Reason
 from whimbrel.notifier.core.events import Message
 from whimbrel.notifier.core.intake import Delivered, Intake, OutOfStep, Verdict
-from whimbrel.notifier.core.repeats import may_repeat_since
+from whimbrel.notifier.core.repeats import Copy, may_repeat_since
 from whimbrel.notifier.core.window import Window
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
@@ -45,14 +45,14 @@ class End(Enum):
 class _Held:
     """An event in hand."""
 
-    __slots__ = ("dead", "message", "reassured_at", "redelivered", "repeat", "reply", "spans")
+    __slots__ = ("copy", "dead", "message", "reassured_at", "redelivered", "reply", "spans")
 
     def __init__(self, message: Message, reply: str, *, redelivered: bool, now: float) -> None:
         self.message = message
         self.reply = reply
         self.redelivered = redelivered
         self.reassured_at = now
-        self.repeat: bool | None = False  # None: being looked up
+        self.copy = Copy.FIRST
         self.dead: Reason | None = None
         self.spans: EventSpans | None = None
 
@@ -197,12 +197,12 @@ class Tenure:
             self._held_bytes += len(delivery.payload)
             self._waiting.append(held)
             if (since_ns := may_repeat_since(message)) is not None:
-                held.repeat = None
+                held.copy = Copy.UNKNOWN
                 tell = partial(self._looked_up, held)
                 self._repeats.look_up(delivery.subject, message, since_ns, tell=tell, over=self.over.done)
 
-    def _looked_up(self, held: _Held, repeat: bool) -> None:
-        held.repeat = repeat
+    def _looked_up(self, held: _Held, copy: Copy) -> None:
+        held.copy = copy
         self._advance()
 
     # What follows
@@ -232,9 +232,9 @@ class Tenure:
         if not self._waiting or self._window.is_full:
             return False
         held = self._waiting[0]
-        if held.repeat is None:
+        if held.copy is Copy.UNKNOWN:
             return False  # those behind it wait too: they may be of the same entity
-        if held.repeat:
+        if held.copy is Copy.REPEAT:
             self._counts.repeats += 1
             self._waiting.popleft()
             self._window.add(held.message.sequence, ())
