@@ -65,14 +65,17 @@ async def test_a_repeat_after_the_streams_memory_is_delivered_once(platform: Pla
     subject, old = "events.shop.order.42", {"ce-time": NOON}
     first = await platform.publish(subject, {"number": 1}, {**old, "Nats-Msg-Id": "shop/1"})
     await platform.publish(subject, {"number": 2}, {**old, "Nats-Msg-Id": "shop/2"})
-    await platform.serving(platform.notifier())
+    notifier = await platform.serving(platform.notifier())
     await platform.await_stored("orders:42", 2)
     while (again := await platform.publish(subject, {"number": 1}, {**old, "Nats-Msg-Id": "shop/1"})) == first:
         pass  # until the stream has forgotten it
     assert again > first
-    await platform.publish(subject, {"number": 3}, {**old, "Nats-Msg-Id": "shop/3"})
+    while await platform.publish(subject, {"number": 3}, {**old, "Nats-Msg-Id": "shop/1"}) <= again:
+        pass  # likewise: with another payload it is another event
     found = await platform.await_stored("orders:42", 3)
     assert [body(each)["data"]["number"] for each in found] == [1, 2, 3]
+    [told] = [line for line in notifier.log.splitlines() if " event.repeated " in line]
+    assert told.endswith(f" sequence={again}")
 
 
 class Scripted:
@@ -139,6 +142,12 @@ async def test_an_event_that_was_purged_meanwhile_is_not_waited_for() -> None:
     reads = Scripted(page(), page(kept(10, "shop/2")))
     assert await told_by(reads) == [Copy.FIRST]
     assert reads.asked[1] == (None, 9, "")
+
+
+async def test_a_copy_with_another_payload_is_a_new_event() -> None:
+    assert await told_by(Scripted(page(kept(3, "shop/1", b"{"), ITSELF))) == [Copy.FIRST]
+    both = page(kept(3, "shop/1", b"{"), kept(4, "shop/1"), ITSELF)
+    assert await told_by(Scripted(both)) == [Copy.REPEAT]
 
 
 async def test_a_first_copy_is_sought_on_every_page() -> None:

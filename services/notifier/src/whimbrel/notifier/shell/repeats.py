@@ -1,4 +1,5 @@
-"""Looks up whether an event stands in EVENTS already, under the same id and subject: then its second copy is dropped.
+"""Looks up whether an event stands in EVENTS already, with the same id, subject and payload: then its second copy is
+dropped. One with another payload is none: so a team mends a dead letter.
 
 What became of the first copy is not asked: it is handled before this one, or a dead letter for an operator to replay.
 A repeat within two minutes fares no better, for the stream itself drops it.
@@ -86,7 +87,7 @@ class Repeats:
             for each in batch.messages:
                 if each.seq >= message.sequence:
                     return Copy.FIRST
-                if header(each.headers, MSG_ID) == message.headers[MSG_ID]:
+                if header(each.headers, MSG_ID) == message.headers[MSG_ID] and each.payload == message.payload:
                     return Copy.REPEAT
             if not batch.pending:
                 return await self._without(message)

@@ -236,6 +236,7 @@ class Tenure:
             return False  # those behind it wait too: they may be of the same entity
         if held.copy is Copy.REPEAT:
             self._counts.repeats += 1
+            self._log.info("event.repeated", sequence=held.message.sequence)
             self._waiting.popleft()
             self._window.add(held.message.sequence, ())
             return True
