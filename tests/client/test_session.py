@@ -14,6 +14,8 @@ from whimbrel.client.core.effects import (
     Refreshed,
 )
 from whimbrel.client.core.link import BROKEN, Loss
+from whimbrel.client.core.session import Session
+from whimbrel.protocol.bodies import PollReply
 from whimbrel.protocol.codes import CloseCode
 from whimbrel.protocol.frames import (
     Connect,
@@ -181,6 +183,35 @@ def test_a_token_that_is_refused_is_replaced_where_it_worked_before(renewable: b
     session.lost(1, Loss(CloseCode.UNAUTHORIZED, "unknown key"), 1)
     assert session.state is State(state)
     assert (AskToken() in session.tick(30)) == (state == "disconnected")
+
+
+def test_a_token_that_a_refresh_brought_has_worked_before() -> None:
+    session = an_open_session()
+    session.refresh()
+    [refresh] = sent(session.token("token 2", 2))
+    session.received(1, [Ok(id=refresh.id, expires_in=3600)], 3)
+    session.lost(1, Loss(CloseCode.UNAUTHORIZED, "unknown key"), 4)
+    assert session.state is State.DISCONNECTED
+    assert AskToken() in session.tick(30)
+
+
+def polled(session: Session, *, now: float) -> None:
+    poll = session.poll(1, now)
+    assert poll is not None
+    session.polled(1, poll, PollReply(frames=(), channels={}), now)
+
+
+def test_a_token_that_a_poll_bore_has_worked_before() -> None:
+    session = a_session("poll")
+    session.start(0)
+    session.token("token 1", 0)
+    polled(session, now=1)
+    session.refresh()
+    assert session.token("token 2", 2) == [Refreshed(None)]
+    polled(session, now=3)
+    session.lost(1, Loss(CloseCode.UNAUTHORIZED, "unknown key", refused=True), 4)
+    assert session.state is State.DISCONNECTED
+    assert AskToken() in session.tick(30)
 
 
 def test_where_nobody_is_signed_in_any_more_the_client_closes() -> None:

@@ -103,6 +103,7 @@ class Credential:
         """Take the edge's answer to `refresh`."""
         self._refresh_id = 0
         if isinstance(reply, Ok):
+            self._accepted = True
             self._expires_at = now + (reply.expires_in or 0)
             return [Refreshed(None)]
         error = RequestFailed.of(reply)

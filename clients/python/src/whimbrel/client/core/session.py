@@ -232,6 +232,7 @@ class Session:
         if link is None:
             return []
         link.heard = now
+        self._credential.accepted()
         effects = [] if link.stage is Stage.UP else self._established(link, now)
         self._pace.answered(asked, reply, now)
         outdated = self._readings.outdated(asked.channels)
