@@ -109,6 +109,9 @@ def test_a_move_that_fails_is_tried_again_while_the_old_link_serves() -> None:
     assert session.state is State.CONNECTED
     session.lost(again.link, Loss(4008, "overloaded", after_s=3, refused=True), 9)
     assert session.deadline == 12, "the edge that refused knows better when it will take it"
+    [last] = of(Dial, session.tick(12))
+    session.lost(last.link, Loss(4008, "HTTP 503", after_s=4, refused=True, shared=True), 13)
+    assert session.deadline == 18, "what a proxy says it says to everybody: up to a quarter more"
 
 
 def test_an_edge_that_closes_before_the_move_is_due_is_taken_at_its_word() -> None:

@@ -218,12 +218,12 @@ def test_closing_hangs_up_and_ends_everything() -> None:
         (401, 110, Loss(4010, "d", refused=True)),
         (401, 4503, Loss(4503, "d", refused=True)),
         (403, 103, Loss(4502, "d", refused=True)),
-        (403, None, Loss(1006, "d")),  # a proxy has no say about the user
-        (429, None, Loss(4009, "d", refused=True)),
+        (403, None, Loss(1006, "d", shared=True)),  # a proxy has no say about the user
+        (429, None, Loss(4009, "d", refused=True, shared=True)),
         (503, 108, Loss(4008, "d", refused=True)),
         (503, 4000, Loss(4000, "d", refused=True)),
-        (404, None, Loss(1006, "d")),
-        (502, None, Loss(1006, "d")),
+        (404, None, Loss(1006, "d", shared=True)),
+        (502, None, Loss(1006, "d", shared=True)),
     ],
 )
 def test_http_refusals_mean_what_the_close_codes_mean(status: int, code: int | None, loss: Loss) -> None:

@@ -110,9 +110,8 @@ class Connecting:
         link, self.link = self.link, None
         assert link is not None
         effects = self._forget_candidate()
-        if loss.code == BROKEN and loss.after_s:  # by a proxy
-            loss = replace(loss, after_s=loss.after_s * (1 + SPREAD * self._jitter()))
-        elif loss.after_s is None and self._move_at is not None:  # what the edge said holds, though it did not wait
+        loss = self._spread(loss)
+        if loss.after_s is None and self._move_at is not None:  # what the edge said holds, though it did not wait
             loss = replace(loss, after_s=max(0.0, self._move_at - now))
         self._probe_at = self._move_at = None
         was = self._outlook.current
@@ -138,7 +137,7 @@ class Connecting:
             self.candidate = None
             self._probe_at = self._next_probe(now)
             if self.link is not None and self.link.leaving:
-                self._move_at = now + (loss.after_s or self._backoff.delay(self._jitter()))
+                self._move_at = now + (self._spread(loss).after_s or self._backoff.delay(self._jitter()))
         return []
 
     def end(self, code: int, reason: str) -> list[Effect]:
@@ -215,6 +214,12 @@ class Connecting:
             return []
         self.candidate = self._new_link(transport, now)
         return [Dial(self.candidate.id, transport)]
+
+    def _spread(self, loss: Loss) -> Loss:
+        """Return the loss with a time of this client's own, where a proxy named one to everybody."""
+        if not (loss.shared and loss.after_s):
+            return loss
+        return replace(loss, after_s=loss.after_s * (1 + SPREAD * self._jitter()))
 
     def _again(self, loss: Loss, now: float, *, lived_s: float, at_once: bool) -> list[Effect]:
         self._backoff = self._backoff.lost(lived_s=lived_s)

@@ -41,7 +41,8 @@ class Loss:
 
     ``after_s`` is when the edge wants the client back, None where it did not say. ``unanswered``: it did not open, for
     nothing came back in time. ``refused``: it did not open, but an edge was there and said so. ``reconnect``: whether
-    the edge wants the client back, None where it left that to the code.
+    the edge wants the client back, None where it left that to the code. ``shared``: a proxy said it, and the same to
+    everybody.
     """
 
     code: int
@@ -50,6 +51,7 @@ class Loss:
     unanswered: bool = False
     refused: bool = False
     reconnect: bool | None = None
+    shared: bool = False
 
     @property
     def final(self) -> bool:
@@ -74,5 +76,5 @@ def loss_of_problem(status: int, code: int | None, detail: str, after_s: float |
     }
     known = code is not None  # a proxy that answers 403 has no say about the user
     if status in by_status and (known or status in (429, 503)):
-        return Loss(by_status[status], detail, after_s, refused=True)
-    return Loss(BROKEN, detail, after_s)
+        return Loss(by_status[status], detail, after_s, refused=True, shared=not known)
+    return Loss(BROKEN, detail, after_s, shared=not known)
