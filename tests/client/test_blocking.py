@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -53,6 +54,10 @@ def lose(neighbour: Neighbour, data: Any) -> None:
         edge.drop()
 
     neighbour.does(happens)
+
+
+def names_of_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
 
 
 @pytest.fixture
@@ -127,7 +132,7 @@ def test_a_loop_over_a_channel_ends_with_the_client(neighbour: Neighbour, client
         assert got == [1]
     with pytest.raises(Misuse, match="closed"):
         client.publish("orders:42", "e", 1)
-    assert "whimbrel-client" not in {thread.name for thread in threading.enumerate()}
+    assert "whimbrel-client" not in names_of_threads()
 
 
 def test_states_and_all_that_is_granted_are_told_without_a_loop_too(
@@ -185,3 +190,45 @@ def test_who_waits_in_another_thread_is_let_go_when_the_client_closes(client: Bl
         threading.Thread(target=read).start()
         client.close()
         assert ended.wait(20)
+
+
+def test_a_blocking_client_is_entered_once(client: BlockingClient) -> None:
+    with pytest.raises(Misuse, match="make a new one"), client:
+        pass
+    client.connected(timeout=20)
+    client.close()
+    with pytest.raises(Misuse, match="make a new one"), client:
+        pass
+    assert "whimbrel-client" not in names_of_threads()
+
+
+def test_a_client_that_was_used_already_leaves_no_thread_behind(neighbour: Neighbour) -> None:
+    used = Client(neighbour.edge.url, token=lambda: "alice's", timing=QUICK)
+    with BlockingClient(used):
+        pass
+    with pytest.raises(Misuse, match="make a new one"), BlockingClient(used):
+        pass
+    assert "whimbrel-client" not in names_of_threads()
+
+
+def test_a_client_that_fails_to_close_leaves_neither_thread_nor_anybody_waiting(
+    client: BlockingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def read() -> None:
+        try:
+            next(orders)
+        except CancelledError:
+            ended.set()
+
+    async def fail(_: Client) -> None:
+        raise OSError("the socket is gone")
+
+    with client.subscribe("orders:42") as orders:
+        monkeypatch.setattr(Client, "close", fail)
+        threading.Thread(target=read).start()
+        with pytest.raises(OSError, match="the socket is gone"):
+            client.close()
+        assert ended.wait(20)
+    assert "whimbrel-client" not in names_of_threads()

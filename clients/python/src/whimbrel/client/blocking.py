@@ -46,9 +46,16 @@ class BlockingClient:
         self._thread = _LoopThread()
 
     def __enter__(self) -> Self:
-        """Begin to connect; waits for nothing."""
+        """Begin to connect; waits for nothing.
+
+        Raises Misuse.
+        """
         self._thread.start()
-        self._thread.wait(self._client.__aenter__)
+        try:
+            self._thread.wait(self._client.__aenter__)
+        except BaseException:
+            self._thread.stop(_let_go)
+            raise
         return self
 
     def __exit__(
@@ -197,6 +204,8 @@ class _LoopThread:
         self._open = False
 
     def start(self) -> None:
+        if self._thread.ident is not None:
+            raise Misuse("a client is used once; make a new one")
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._open = True
@@ -205,18 +214,25 @@ class _LoopThread:
         """Do ``last``, let everybody who waits have an answer, then end; nothing where it is not open."""
 
         async def settle() -> None:
-            await last()
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            if others:
-                await asyncio.wait(others)
+            try:
+                await last()
+            except BaseException:
+                await _let_go()
+                raise
+            finally:
+                if others := _others():
+                    await asyncio.wait(others)
 
         self._refuse_itself()
         with self._turn:
             was_open, self._open = self._open, False
         if was_open:
-            asyncio.run_coroutine_threadsafe(settle(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            settled = asyncio.run_coroutine_threadsafe(settle(), self._loop)
+            settled.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+            try:
+                settled.result()
+            finally:
+                self._thread.join()
 
     def wait(self, call: Callable[[], Coroutine[Any, Any, T]], *, timeout: float | None = None) -> T:
         """Return what ``call`` gives when it runs in the thread. The time limit runs there too: what was not taken when
@@ -259,3 +275,14 @@ class _LoopThread:
             self._loop.run_forever()
         finally:
             self._loop.close()
+
+
+def _others() -> set[asyncio.Task[Any]]:
+    """Return all tasks of this loop but the one that asks."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
+async def _let_go() -> None:
+    """Cancel whatever else runs in this loop."""
+    for task in _others():
+        task.cancel()
