@@ -108,6 +108,12 @@ async def test_who_reads_when_a_subscription_is_left_is_let_go(edge: FakeEdge, c
             assert await asyncio.gather(*readers) == [[], None]
 
 
+def test_a_token_is_never_shown() -> None:
+    with pytest.raises(Misuse, match="token=<bytes> is none") as refused:
+        Client("http://127.0.0.1:9", token=b"a-secret")  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)
+
+
 def test_a_blocking_client_is_entered_first() -> None:
     with pytest.raises(Misuse, match="with BlockingClient"):
         BlockingClient(Client("http://127.0.0.1:9", token="alice's")).history("orders:42")

@@ -23,7 +23,8 @@ def check_client(token: object, transport: str, device: str | None) -> None:
     if transport not in get_args(Preference):
         raise Misuse(f"transport={transport!r} does not exist: use {', '.join(get_args(Preference))}")
     if not callable(token) and not (isinstance(token, str) and token):
-        raise Misuse(f"token={token!r} is none: give a text, or a function that returns one and is asked again")
+        shown = f"<{type(token).__name__}>" if token else repr(token)  # never the token itself: this may be logged
+        raise Misuse(f"token={shown} is none: give a text, or a function that returns one and is asked again")
     with lawful():
         Connect(id=1, device=device, channels={})
 
