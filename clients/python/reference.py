@@ -23,7 +23,7 @@ HEADINGS: Final = {
     "whimbrel.client.events": "What a channel and a connection tell",
     "whimbrel.client.errors": "Errors",
 }
-INTERNAL: Final = frozenset({"delivered", "opened", "ended", "told", "of"})  # called by the client's own shell
+INTERNAL: Final = frozenset({"delivered", "opened", "ended", "told", "left", "of"})  # called by the client's own shell
 ITERATION: Final = {"__anext__": "async for", "__next__": "for"}
 WIDTH: Final = 110  # of a signature in one line
 HEAD: Final = """\

@@ -22,6 +22,13 @@ def test_the_reference_of_the_python_client_says_what_its_docstrings_say_now() -
     assert checked.returncode == 0, checked.stderr
 
 
+def test_the_reference_of_the_python_client_shows_nothing_that_only_its_shell_calls() -> None:
+    page = (ROOT / "docs/reference/python-client.md").read_text()
+    shown = set(re.findall(r"(?m)^(?:await )?(\w+)\(", page))
+    assert {"subscribe", "publish"} <= shown
+    assert shown & {"delivered", "opened", "ended", "left", "told"} == set()
+
+
 def test_every_relative_link_leads_to_a_file() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
