@@ -1,5 +1,6 @@
 """How long to wait before the next try: full jitter, so that a fleet does not come back in step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -23,3 +24,9 @@ class Backoff:
         # 2**30 s is beyond every cap: the exponent is bounded so that a week of losses stays a number.
         ceiling = self.timing.backoff_base_s * 2.0 ** min(max(self.losses - 1, 0), 30)
         return float(jitter * min(self.timing.backoff_cap_s, ceiling))
+
+
+def retry_s(timing: Timing, jitter: Callable[[], float], tries: int) -> float:
+    """Return seconds until a channel or a token is asked for once more, after ``tries``: the later half of the way."""
+    ceiling = min(timing.backoff_cap_s, timing.retry_s * 2.0 ** min(tries - 1, 30))
+    return ceiling * (0.5 + jitter() / 2)

@@ -7,6 +7,7 @@ from typing import Final
 
 from whimbrel.client.events import Transport
 from whimbrel.protocol.codes import CloseCode, may_reconnect
+from whimbrel.protocol.frames import Disconnect
 from whimbrel.protocol.positions import Position
 
 BROKEN: Final = 1006  # RFC 6455 §7.1.5: the connection ended without a close frame
@@ -78,3 +79,9 @@ def loss_of_problem(status: int, code: int | None, detail: str, after_s: float |
     if status in by_status and (known or status in (429, 503)):
         return Loss(by_status[status], detail, after_s, refused=True, shared=not known)
     return Loss(BROKEN, detail, after_s, shared=not known)
+
+
+def loss_of_disconnect(frame: Disconnect) -> Loss:
+    """Return the loss that an edge announces."""
+    why = frame.reason or frame.slug
+    return Loss(frame.code, why, frame.after_ms / 1000, refused=True, reconnect=frame.reconnect)

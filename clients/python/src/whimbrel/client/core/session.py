@@ -5,12 +5,14 @@ this module says who hears of what. Every method returns its effects in order; `
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 
+from whimbrel.client.core.backoff import retry_s
 from whimbrel.client.core.connecting import Connecting
 from whimbrel.client.core.credential import Credential
 from whimbrel.client.core.effects import Changed, Effect, End, HangUp, Send
-from whimbrel.client.core.link import Link, Loss, Stage
+from whimbrel.client.core.link import Link, Loss, Stage, loss_of_disconnect
 from whimbrel.client.core.polling import Pace, Poll, without
 from whimbrel.client.core.readings import Readings
 from whimbrel.client.core.requests import Request, Requests
@@ -60,13 +62,12 @@ class Session:
     ) -> None:
         ids = count(1)
         self._new_id: Callable[[], int] = lambda: next(ids)
-        self._timing = timing
         self._device = device
         self._client = client
-        self._jitter = jitter
-        self._credential = Credential(timing, renewable=renewable, retry_s=self._retry_s)
+        retries = partial(retry_s, timing, jitter)
+        self._credential = Credential(timing, renewable=renewable, retry_s=retries)
         self._connecting = Connecting(timing, preference, jitter)
-        self._readings = Readings(self._new_id, self._retry_s, self._connecting.renew)
+        self._readings = Readings(self._new_id, retries, self._connecting.renew)
         self._requests = Requests()
         self._pace = Pace(timing, jitter)
         self.user: str | None = None
@@ -79,8 +80,8 @@ class Session:
     @property
     def deadline(self) -> float | None:
         """When to call ``tick`` next; None: only a frame or the application moves things on."""
-        up = self._up
-        times = [self._connecting.deadline, self._credential.refresh_at, self._readings.deadline if up else None]
+        reading_at = self._readings.deadline if self._up else None
+        times = [self._connecting.deadline, self._credential.refresh_at, reading_at]
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -294,9 +295,7 @@ class Session:
                 self._connecting.leave(link, frame.after_ms / 1000, now)
                 return []
             case Disconnect():
-                why = frame.reason or frame.slug
-                loss = Loss(frame.code, why, frame.after_ms / 1000, refused=True, reconnect=frame.reconnect)
-                return [HangUp(link.id), *self.lost(link.id, loss, now)]
+                return [HangUp(link.id), *self.lost(link.id, loss_of_disconnect(frame), now)]
             case AckedFrame():
                 return self._readings.remark(frame.channel, Acked(frame.channel, frame.offset))
             case Join():
@@ -349,7 +348,3 @@ class Session:
     def _refuse_when_closed(self) -> None:
         if self.state is State.CLOSED:
             raise Closed(*self.ended_by)
-
-    def _retry_s(self, tries: int) -> float:
-        ceiling = min(self._timing.backoff_cap_s, self._timing.retry_s * 2.0 ** min(tries - 1, 30))
-        return ceiling * (0.5 + self._jitter() / 2)
