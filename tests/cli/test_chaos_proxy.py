@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.dev import Development
-from tests.support.waiting import Collected, within
+from tests.support.waiting import DEADLINE_S, Collected, within
 from whimbrel.cli.chaos import ChaosProxy, Network
 from whimbrel.cli.chaos.link import Passage
 from whimbrel.client import Client, Publication, Timing
@@ -148,6 +148,23 @@ async def test_leaving_ends_what_is_open_without_a_complaint(world: World) -> No
         peer.writer.write(UPGRADE)
         await within(peer.reader.readuntil(b"\r\n\r\n"))
     assert await world.verdicts() == ["cut"]
+    assert await peer.ended() == b"reset"
+
+
+async def test_leaving_waits_for_nobody_who_comes_in_that_moment(world: World) -> None:
+    came = asyncio.Event()
+
+    class Visited(ChaosProxy):
+        def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.set()  # so that who waits for it has the next turn, before the visitor
+            super()._accept(reader, writer)
+
+    async with asyncio.timeout(DEADLINE_S), Visited(world.proxy.edge) as proxy:
+        host, port = proxy.url.removeprefix("http://").split(":")
+        coming = asyncio.create_task(asyncio.open_connection(host, int(port)))
+        await came.wait()
+    peer = Peer(*await coming)
+    world.peers.append(peer)
     assert await peer.ended() == b"reset"
 
 

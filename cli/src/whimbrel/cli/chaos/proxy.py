@@ -131,6 +131,8 @@ class ChaosProxy:
         hit = self._draw.random() < self._network.share
         link = Link(self if hit else _Fine(), reader, writer)
         self._links.add(link)
+        if self._server is None or not self._server.is_serving():
+            link.reset("cut")  # it was accepted while the proxy left
         try:
             await self._judge(link, reader, writer, self._network if hit else GOOD)
         except (OSError, asyncio.IncompleteReadError):
