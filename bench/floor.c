@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include "wire.h"
 
+#include <signal.h>
 #include <sys/timerfd.h>
 
 enum { REQUEST_BYTES = 16384, FRAME_BYTES = 512, DATA_BYTES = 100, MISSED = 1000, KEPT = 64, FILES = 1 << 20 };
@@ -52,7 +53,9 @@ static size_t publication(char *to, int series, uint64_t number, int64_t due) {
 }
 
 static void put(struct client *client, const char *text, size_t size) {
-    if (write(client->fd, text, size) != (ssize_t)size) die("a client does not keep up");
+    ssize_t taken = write(client->fd, text, size);
+    if (taken < 0 && (errno == EPIPE || errno == ECONNRESET)) return; /* it went: that is read from it next */
+    if (taken != (ssize_t)size) die("a client does not keep up");
 }
 
 static size_t framed(char *to, const char *text, size_t size) {
@@ -191,6 +194,7 @@ int main(void) {
     struct epoll_event events[EVENTS];
     struct sockaddr_in address = address_of("127.0.0.1", 0);
     socklen_t size = sizeof address;
+    signal(SIGPIPE, SIG_IGN); /* a client may go at any time */
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (bind(listener, (struct sockaddr *)&address, size) || listen(listener, 4096)) die("listen: %s", strerror(errno));
     getsockname(listener, (struct sockaddr *)&address, &size);

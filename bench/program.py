@@ -12,6 +12,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 BUILT: Final = ROOT / ".cache/bench"
 ANSWER_S: Final = 120.0  # longer than any command takes
+ENDED: Final = "a program of the benchmark ended; what it said stands above"
 
 
 class Broken(Exception):
@@ -66,8 +67,10 @@ class Program:
         return self._process.pid
 
     def tell(self, text: bytes) -> None:
-        """Send what has no answer."""
+        """Send what has no answer. Raises Broken."""
         assert self._process.stdin is not None
+        if self._process.stdin.is_closing():
+            raise Broken(ENDED)
         self._process.stdin.write(text)
 
     async def ask(self, command: str) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Program:
         except TimeoutError:
             raise Broken(f"no answer within {ANSWER_S:g} s") from None
         if not line:
-            raise Broken("a program of the benchmark ended; what it said stands above")
+            raise Broken(ENDED)
         answer: dict[str, Any] = json.loads(line)
         return answer
 

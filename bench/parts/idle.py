@@ -54,7 +54,7 @@ async def heartbeats(stand: Stand) -> list[Row]:
         counts[server.name] = NAIVE_CLIENTS if server is stand.naive else clients
         lines = [with_inbox(server, f"idle-{number}", CHANNEL) for number in range(counts[server.name])]
         await loads[server.name].open(server.port, lines, transport=server.transport)
-    await stand.floor.pings(clients / PING_S, math.ceil(PING_S * (stand.rounds + 2)))
+    await stand.floor.pings(clients / PING_S, math.ceil(PING_S * (stand.rounds + 1)))
     shares: dict[str, list[float]] = {server.name: [] for server in stand.servers}
     meters = {server.name: Meter({"server": server.meter.pids["server"]}) for server in stand.servers}
     await asyncio.sleep(PING_S)  # until who came first is pinged as often as who came last
