@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
 
+from tests.support.bus import Connect as Connect
+from tests.support.bus import connecting
 from tests.support.nats import NatsServer
 from tests.support.nats import nats_server as nats_server
-from tests.support.waiting import within
 from whimbrel.runtime.logs import Logger
-from whimbrel.runtime.nats import Connection
-
-Connect = Callable[..., Awaitable[Connection]]
 
 
 @pytest.fixture
@@ -28,18 +26,8 @@ def log() -> Logger:
 
 @pytest.fixture
 async def connect(server: NatsServer, log: Logger) -> AsyncIterator[Connect]:
-    """Return a function that connects as a user of the configuration."""
-    connections: list[Connection] = []
-
-    async def connected(user: str = "router") -> Connection:
-        connection = Connection(server.url(user), name=user, log=log, inbox_prefix=f"_INBOX.{user}")
-        connections.append(connection)
-        await within(connection.open())
-        return connection
-
-    yield connected
-    for connection in connections:
-        await connection.close(timeout=0.2)
+    async with connecting(server, log) as connected:
+        yield connected
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

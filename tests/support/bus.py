@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from whimbrel.runtime.service import Service
 SERVICE_KEY: Final = "a-service-key-for-tests"
 LOG: Final = Logger(logging.getLogger("whimbrel.test"))
 
-Connect = Callable[[str], Awaitable[Connection]]
+Connect = Callable[..., Awaitable[Connection]]
 
 
 @dataclass
@@ -33,12 +34,13 @@ def server(nats_server: Callable[[], NatsServer]) -> NatsServer:
     return nats_server()
 
 
-@pytest.fixture
-async def connect(server: NatsServer) -> AsyncIterator[Connect]:
+@asynccontextmanager
+async def connecting(server: NatsServer, log: Logger) -> AsyncIterator[Connect]:
+    """Yield a function that connects as a user of the configuration, the router where none is named."""
     connections: list[Connection] = []
 
-    async def connected(user: str) -> Connection:
-        connection = Connection(server.url(user), name=user, log=LOG, inbox_prefix=f"_INBOX.{user}")
+    async def connected(user: str = "router") -> Connection:
+        connection = Connection(server.url(user), name=user, log=log, inbox_prefix=f"_INBOX.{user}")
         connections.append(connection)
         await within(connection.open())
         return connection
@@ -46,6 +48,12 @@ async def connect(server: NatsServer) -> AsyncIterator[Connect]:
     yield connected
     for connection in connections:
         await connection.close(timeout=0.2)
+
+
+@pytest.fixture
+async def connect(server: NatsServer) -> AsyncIterator[Connect]:
+    async with connecting(server, LOG) as connected:
+        yield connected
 
 
 def client(service: Service, key: str = SERVICE_KEY) -> httpx.AsyncClient:

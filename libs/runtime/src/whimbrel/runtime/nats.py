@@ -6,6 +6,7 @@ the next message follows). Publishing during an outage raises BusUnavailable at 
 
 import asyncio
 import contextlib
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -142,7 +143,7 @@ class Connection:
                     reconnected_cb=self._on_up,
                     connect_timeout=CONNECT_TIMEOUT_S,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_WAIT_S * (1 + _random()),  # type: ignore[arg-type]
+                    reconnect_time_wait=RECONNECT_WAIT_S * (1 + random.random()),  # type: ignore[arg-type]
                     ping_interval=PING_INTERVAL_S,
                     max_outstanding_pings=MAX_OUTSTANDING_PINGS,
                 )
@@ -158,7 +159,7 @@ class Connection:
             self._went_down()
             self.rebuilds += 1
             await client.discard()
-            await asyncio.sleep(RECONNECT_WAIT_S * (1 + _random()))
+            await asyncio.sleep(RECONNECT_WAIT_S * (1 + random.random()))
 
     async def _on_up(self) -> None:
         self._came_up()
@@ -345,7 +346,3 @@ class Connection:
         if request.reply:
             with contextlib.suppress(BusUnavailable):
                 self.send(request.reply, b"", headers={ERROR_CODE: str(code), ERROR_TEXT: reason})
-
-
-def _random() -> float:
-    return secrets.randbelow(1000) / 1000
