@@ -59,19 +59,19 @@ def an_open_session(
     return session
 
 
-def the_open(effects: list[Effect]) -> Open:
+def the_open(effects: Sequence[Effect]) -> Open:
     """Return the one Open among ``effects``."""
     [found] = [effect for effect in effects if isinstance(effect, Open)]
     return found
 
 
-def frames(effects: list[Effect]) -> list[dict[str, Any]]:
+def frames(effects: Sequence[Effect]) -> list[dict[str, Any]]:
     """Return the frames that ``effects`` send."""
     sent = [json.loads(effect.message) for effect in effects if isinstance(effect, Send)]
     return [frame for message in sent for frame in (message if isinstance(message, list) else [message])]
 
 
-def close_code(effects: list[Effect]) -> int | None:
+def close_code(effects: Sequence[Effect]) -> int | None:
     """Return the code with which ``effects`` close, None where they do not."""
     codes = [int(effect.code) for effect in effects if isinstance(effect, Close)]
     return codes[0] if codes else None

@@ -152,7 +152,7 @@ def test_a_refreshed_token_is_announced_again_before_it_expires() -> None:
     session = an_open_session(who=alice(expires=NOON + 20))
     assert frames(session.tick(now=1, wall=NOON)) == [{"type": "expiring", "in": 20}]
     session.refreshed(Identified(alice(expires=NOON + 100), None), 3, wall=NOON)
-    assert session.tick(now=2, wall=NOON + 69) == []
+    assert not session.tick(now=2, wall=NOON + 69)
     assert frames(session.tick(now=3, wall=NOON + 70)) == [{"type": "expiring", "in": 30}]
 
 

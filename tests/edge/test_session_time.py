@@ -30,8 +30,8 @@ def test_services_that_do_not_answer_in_time_are_no_fault_of_the_client() -> Non
 
 def test_a_silent_client_is_pinged_then_closed() -> None:
     session = an_open_session(ping=25, pong=10)
-    assert session.tick(now=24, wall=NOON) == []
-    assert session.tick(now=25, wall=NOON) == [Send(PING)]
+    assert not session.tick(now=24, wall=NOON)
+    assert session.tick(now=25, wall=NOON) == (Send(PING),)
     assert session.deadline(now=25, wall=NOON) == 35
     assert close_code(session.tick(now=35, wall=NOON)) == 4001
 
@@ -40,17 +40,17 @@ def test_any_frame_counts_as_life() -> None:
     session = an_open_session(ping=25, pong=10)
     session.tick(now=25, wall=NOON)
     say(session, {"type": "pong"}, now=34)
-    assert session.tick(now=35, wall=NOON) == []
+    assert not session.tick(now=35, wall=NOON)
     assert session.deadline(now=35, wall=NOON) == 34 + 25
 
 
 def test_an_expiring_token_is_announced_once_then_closes() -> None:
     session = an_open_session(who=alice(expires=NOON + 60))
-    assert session.tick(now=1, wall=NOON + 29) == []
+    assert not session.tick(now=1, wall=NOON + 29)
     assert session.deadline(now=1, wall=NOON + 29) == 2
     assert frames(session.tick(now=1, wall=NOON + 31)) == [{"type": "expiring", "in": 29}]
-    assert session.tick(now=1, wall=NOON + 32) == []
-    assert session.tick(now=1, wall=NOON + 84) == []
+    assert not session.tick(now=1, wall=NOON + 32)
+    assert not session.tick(now=1, wall=NOON + 84)
     assert session.deadline(now=1, wall=NOON + 84) == 2
     assert close_code(session.tick(now=1, wall=NOON + 85)) == 4010
 

@@ -59,6 +59,19 @@ async def test_what_came_in_the_same_segment_as_the_upgrade_is_served(edge: Edge
     assert (await peer.hear())["type"] == "connected"
 
 
+async def test_who_answers_is_pinged_again_after_as_much_silence(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, ping_s=0.1, pong_s=60) as edge:
+        alice = await edge.session(a_name("alice"))
+        heard = (edge.pod.counters.frames_in, edge.pod.counters.bytes_in)
+        for _ in range(2):  # who is looked at only when the answer is overdue would wait a minute for the second
+            assert await alice.hear() == {"type": "ping"}
+            alice.wire.send(masked(b'{"type":"pong"}'))
+        assert await alice.hear() == {"type": "ping"}
+        assert (edge.pod.counters.frames_in - heard[0], edge.pod.counters.bytes_in - heard[1]) == (2, 42)
+        [socket] = edge.pod.connections
+        assert socket.session.tally.received == 3  # type: ignore[attr-defined]
+
+
 async def test_an_ack_reaches_the_users_other_devices(edge: Edge) -> None:
     user, order = a_name("alice"), f"orders:{a_name('o')}"
     phone, laptop = await edge.session(user, order), await edge.session(user, order)

@@ -56,6 +56,19 @@ class Intake(Liveness, ABC):
             return self._too_fast(frames, owed)
         return self._take(frames, now=now, wall=wall)
 
+    def answered(self, size: int, *, now: float) -> bool:
+        """Take a bare `pong` that came alone, in ``size`` bytes: as ``received`` and ``receive`` do, in a third of the
+        time. False where there is more to do than to note it, which they then do; nothing was noted.
+        """
+        terms = self.terms
+        paid = pay(self._paid, size / terms.bytes_per_s + 1.0 / terms.frames_per_s, now=now)
+        if paid - now > BURST_S or self.state is State.CLOSED:
+            return False
+        self._paid = paid
+        self.heard(now=now)
+        self.tally.received += 1
+        return True
+
     def alive(self, *, now: float) -> list[Effect]:
         """Note a sign of life of the client, a frame of the transport itself."""
         self.heard(now=now)

@@ -3,6 +3,7 @@
 Times are seconds of a monotonic clock, ``wall`` is Unix seconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import ceil
@@ -45,6 +46,8 @@ class Due(Enum):
 
 AGE_SPREAD: Final = 0.25  # of the most: who came together leaves over a quarter of an hour of each hour
 BEAT: Final = 0.04  # of the ping interval, a second of 25: pings wait that long at most, and go out together
+ONLY_PING: Final = (Due.PING,)  # of 10,000 silent clients, 400 times a second
+_SILENT: Final = (Due.SILENT,)
 _NEVER: Final = 0.0
 
 
@@ -106,18 +109,20 @@ class Liveness:
         token = now - wall + (expires + EXPIRY_GRACE_S if self._warned else expires - EXPIRY_NOTICE_S)
         return heartbeat if heartbeat < token else token
 
-    def due(self, terms: Terms, *, expires: float, now: float, wall: float) -> list[Due]:
+    def due(self, terms: Terms, *, expires: float, now: float, wall: float) -> Sequence[Due]:
         """Return what is due in an open session whose token ends at ``expires`` (Unix s), and note it as done."""
         left = expires - wall
+        if left > EXPIRY_NOTICE_S or (self._warned and left > -EXPIRY_GRACE_S):
+            return self._beat(terms, now)
         if left <= -EXPIRY_GRACE_S:
-            return [Due.EXPIRED]
-        due: list[Due] = []
-        if left <= EXPIRY_NOTICE_S and not self._warned:
-            self._warned = True
-            due.append(Due.NOTICE)
-        if self._pinged and now >= self._pinged + terms.pong:
-            due.append(Due.SILENT)
-        elif not self._pinged and now >= self._heard + terms.ping:
-            self._pinged = now
-            due.append(Due.PING)
-        return due
+            return (Due.EXPIRED,)
+        self._warned = True
+        return (Due.NOTICE, *self._beat(terms, now))
+
+    def _beat(self, terms: Terms, now: float) -> Sequence[Due]:
+        if self._pinged:
+            return _SILENT if now >= self._pinged + terms.pong else ()
+        if now < self._heard + terms.ping:
+            return ()
+        self._pinged = now
+        return ONLY_PING

@@ -6,7 +6,7 @@ Methods take ``now`` (seconds of a monotonic clock) or ``wall`` (Unix seconds) w
 in order. ``deadline`` says when to call ``tick`` next. A session does not know what carries it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -14,7 +14,7 @@ from whimbrel.edge.core.effects import Close, Effect, Execute, Identified, Ident
 from whimbrel.edge.core.entry import MAX_WAITING, Entry
 from whimbrel.edge.core.identity import Identity
 from whimbrel.edge.core.intake import NOTHING_OWED, Intake
-from whimbrel.edge.core.liveness import Due, Terms
+from whimbrel.edge.core.liveness import ONLY_PING, Due, Terms
 from whimbrel.edge.core.quotas import Quotas
 from whimbrel.edge.core.replies import connected_frames, disconnect_frame, error_frame, subscribed_frames
 from whimbrel.edge.core.rights import action_of, permit, still_permitted
@@ -47,6 +47,7 @@ from whimbrel.protocol.namespaces import Namespace
 
 PING: Final = encode(Ping())
 PONG: Final = encode(Pong())
+_SEND_PING: Final = (Send(PING),)  # one object for all clients
 LEAVING: Final = "the pod is leaving"
 MAX_IN_FLIGHT: Final = 64  # requests of one session that wait for the bus; an honest page has a handful
 RETIRE_MS: Final = 1000  # over which those who grew old together come back
@@ -269,23 +270,25 @@ class Session(Intake):
         due = self.next_due(self.terms, expires=self.identity.expires, now=now, wall=wall)
         return min(due, self._ends) if self.aged(self.terms, share=1.0) < due else due
 
-    def tick(self, *, now: float, wall: float) -> list[Effect]:
+    def tick(self, *, now: float, wall: float) -> Sequence[Effect]:
         """Do what time asks for: the connect timeout, heartbeats, the token's end, and the connection's."""
-        if self.state is State.CLOSED:
-            return []
         if self.state is not State.OPEN:
-            return self._overdue() if self.late(self.terms, now=now) else []
+            overdue = self.state is not State.CLOSED and self.late(self.terms, now=now)
+            return self._overdue() if overdue else ()
         if now >= self.aged(self.terms, share=1.0) and now >= self._ends:
             why = f"a connection lives {self.terms.max_age:g} s at most"
             return self.close(CloseCode.CONNECTION_AGE, why, after_ms=int(self._share * RETIRE_MS))
         expires = self._known.expires
+        every = self.due(self.terms, expires=expires, now=now, wall=wall)
+        if Due.PING in every and self._paid <= now:
+            self._paid = NOTHING_OWED
+        if every is ONLY_PING:
+            return _SEND_PING
         effects: list[Effect] = []
-        for due in self.due(self.terms, expires=expires, now=now, wall=wall):
+        for due in every:
             match due:
                 case Due.PING:
-                    effects.append(Send(PING))
-                    if self._paid <= now:
-                        self._paid = NOTHING_OWED
+                    effects += _SEND_PING
                 case Due.NOTICE:
                     effects.append(Send(encode(Expiring(in_s=max(0, int(expires - wall))))))
                 case Due.SILENT:

@@ -99,7 +99,7 @@ class Connection(Conversation):
         if effect.request == 0 and self.session.state is State.OPEN:
             self.pod.journal.begun(self)
             self.pod.tracing.connected(self)
-        self._schedule()
+        self._schedule(self.pod.now())
 
     def _attach(self, wanted: Wanted, live: LiveChannel, result: Opened) -> None:
         if self._behind is None:

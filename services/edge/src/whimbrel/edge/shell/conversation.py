@@ -61,7 +61,7 @@ class Conversation(asyncio.Protocol, ABC):
         if presented is not None:
             self.session.present(presented)
             self._watch(presented.identity)
-        self._schedule()
+        self._schedule(pod.now())
 
     @property
     def opened_at(self) -> float:
@@ -144,7 +144,7 @@ class Conversation(asyncio.Protocol, ABC):
     def _identified(self, effect: Identify, outcome: Identified | Rejected) -> None:
         if effect.refresh_id is not None:
             self._perform(self.session.refreshed(outcome, effect.refresh_id, wall=wall()))
-            self._schedule()
+            self._schedule(self.pod.now())
             return
         if isinstance(outcome, Identified):
             outcome = self.pod.admission.crowd(outcome.identity.user, self) or outcome
@@ -204,12 +204,13 @@ class Conversation(asyncio.Protocol, ABC):
         if self._closing:
             self.transport.abort()
             return
-        self._perform(self.session.tick(now=now, wall=wall()))
-        self._schedule()
+        if effects := self.session.tick(now=now, wall=wall()):
+            self._perform(effects)
+        self._schedule(now)
 
-    def _schedule(self) -> None:
+    def _schedule(self, now: float) -> None:
         if not self._closing:
-            self.pod.wheel.schedule(self, self.session.deadline(now=self.pod.now(), wall=wall()))
+            self.pod.wheel.schedule(self, self.session.deadline(now=now, wall=wall()))
 
     def tell_drain(self, *, after_ms: int) -> None:
         """Say when to move elsewhere; until then everything goes on."""

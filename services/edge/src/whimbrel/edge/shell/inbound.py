@@ -24,6 +24,7 @@ _FIN_PONG: Final = 0x8A
 _PLAIN: Final = frozenset({_FIN_TEXT, _FIN_CLOSE, _FIN_PING, _FIN_PONG})
 _PLAIN_CLOSES: Final = frozenset({b"", (1000).to_bytes(2, "big"), (1001).to_bytes(2, "big")})  # what browsers send
 _MASKED: Final = 0x80
+MASK_BYTES: Final = 4
 _SLICE: Final = 4096  # bytes given to the library at a time: at most 680 frames, 3 ms
 
 

@@ -5,15 +5,28 @@ from typing import ClassVar, Final, assert_never
 
 from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.hub import LiveChannel, Write
+from whimbrel.edge.core.session import PING, PONG
 from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.conversation import CLOSE_WAIT_S
 from whimbrel.edge.shell.fanout import text_message
-from whimbrel.edge.shell.inbound import Alive, Binary, Inlet, PeerClosed, Text, TooLarge, Violation, only_text
+from whimbrel.edge.shell.inbound import (
+    MASK_BYTES,
+    Alive,
+    Binary,
+    Inlet,
+    PeerClosed,
+    Text,
+    TooLarge,
+    Violation,
+    only_text,
+)
 from whimbrel.edge.shell.pod import Pod, wall
 from whimbrel.protocol.bodies import Transport
 from whimbrel.protocol.codes import CloseCode
 
 _FIN_CLOSE: Final = 0x88
+_PING_MESSAGE: Final = text_message(PING)
+_PONG_BYTES: Final = len(text_message(PONG)) + MASK_BYTES
 
 
 class WebSocket(Connection):
@@ -46,6 +59,16 @@ class WebSocket(Connection):
     def _take(self, data: bytes) -> None:
         now = self.pod.now()
         counters, session = self.pod.counters, self.session
+        if (  # as each silent client does every 25 s
+            len(data) == _PONG_BYTES
+            and self._inlet is None
+            and only_text(data, _PONG_BYTES) == PONG
+            and session.answered(_PONG_BYTES, now=now)
+        ):
+            counters.bytes_in += _PONG_BYTES
+            counters.frames_in += 1
+            self._schedule(now)
+            return
         tally = session.tally
         counters.bytes_in += len(data)
         counters.frames_in -= tally.received
@@ -58,7 +81,7 @@ class WebSocket(Connection):
         else:
             self._take_events(data, now)
         counters.frames_in += tally.received
-        if self in self.pod.slow and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
+        if self._outbox is not None and self.transport.get_write_buffer_size() > self.pod.settings.outbox_bytes:
             self.transport.pause_reading()  # who does not read our answers asks nothing more
 
     def _take_events(self, data: bytes, now: float) -> None:
@@ -110,7 +133,7 @@ class WebSocket(Connection):
     # Bytes out
 
     def _send(self, message: bytes) -> None:
-        data = text_message(message)
+        data = _PING_MESSAGE if message is PING else text_message(message)
         self.pod.counters.bytes_out += len(data)
         self._write(data)
 
