@@ -16,6 +16,7 @@ from whimbrel.edge.shell import journal
 from whimbrel.edge.shell.journal import Journal
 from whimbrel.protocol import subjects
 from whimbrel.protocol.sessions import PodBeat, SessionBatch, SessionRecord, SessionsAnswer, SessionsQuestion
+from whimbrel.runtime import jetstream
 from whimbrel.runtime.directget import DirectGet
 from whimbrel.runtime.kv import Bucket
 from whimbrel.runtime.nats import Connection
@@ -131,3 +132,24 @@ async def test_what_cannot_be_written_waits_and_beyond_the_bound_the_oldest_is_f
     assert kept.dropped == 2
     await kept.close()
     assert [each.session for each in kept._begun] == sessions[1:], "put back where it was"
+
+
+async def test_those_who_come_while_a_batch_is_written_share_the_next_one(
+    edge: Edge, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer, session = await named(edge, a_name("alice"))
+    [carried] = [each for name, each in edge.pod.journal._living.items() if name == session]
+    pods = Bucket(neighbours.router, DirectGet(neighbours.router), subjects.PODS)
+    kept = Journal(neighbours.router, pods, a_name("pod"), Hub(), LOG)
+    batches: list[SessionBatch] = []
+
+    async def publish(_connection: Connection, _subject: str, payload: bytes) -> None:
+        batches.append(SessionBatch.model_validate_json(payload))
+        kept.begun(carried)  # in a storm, always
+
+    monkeypatch.setattr(jetstream, "publish", publish)
+    for _ in range(3):
+        kept.begun(carried)
+    await within(kept._write())
+    assert [len(batch.begun) for batch in batches] == [3]
+    await peer.close()

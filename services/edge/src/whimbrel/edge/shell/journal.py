@@ -191,8 +191,10 @@ class Journal:
                 await self._try(self._beat(stopped=True))
 
     async def _write(self) -> None:
-        while self._begun or self._ended:
+        left = len(self._begun) + len(self._ended)  # what comes meanwhile has its own turn: it would come in drops
+        while left > 0:
             begun, ended = _take(self._begun, MAX_BATCH_BYTES // 2), _take(self._ended, MAX_BATCH_BYTES // 2)
+            left -= len(begun) + len(ended)
             self._writing = [record for record, _ in ended]
             lists = (b",".join(encoded for _, encoded in each) for each in (begun, ended))
             batch = b'{"pod":"%b","begun":[%b],"ended":[%b]}' % (self._pod.encode(), *lists)
