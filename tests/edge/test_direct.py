@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -165,6 +166,29 @@ async def test_a_socket_whose_client_has_gone_costs_the_others_nothing(pairs: Pa
     assert await received(pairs.ends[1], 2) == b"xx"
     assert await received(pairs.ends[2], 2) == b"xx"
     await eventually(lambda: pairs.members[0].transport.is_closing())
+
+
+async def test_two_threads_share_a_large_audience(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "SHARED", 2)
+    monkeypatch.setattr(direct, "_PROCESSORS", 2)
+    threads, both = set[int](), threading.Barrier(2, timeout=10)
+
+    def write(descriptor: int, data: bytes) -> int:
+        if threading.get_ident() not in threads:
+            threads.add(threading.get_ident())
+            both.wait()  # until the other one has a socket too
+        return os.write(descriptor, data)
+
+    monkeypatch.setattr(direct, "os", type("os", (), {"write": staticmethod(write)}))
+    heard: list[tuple[bytes, int]] = []
+    audience = (*pairs.audience, lambda data: heard.append((data, threading.get_ident())))
+    DirectWrites(pairs.hub).write(audience, MORE_THAN_THE_KERNEL_TAKES, 0, 4)
+    assert len(threads) == 2
+    assert heard == [(MORE_THAN_THE_KERNEL_TAKES, threading.get_ident())], (
+        "the loop's own thread calls what is the loop's"
+    )
+    got = await asyncio.gather(*(received(end, len(MORE_THAN_THE_KERNEL_TAKES)) for end in pairs.ends))
+    assert all(each == MORE_THAN_THE_KERNEL_TAKES for each in got), "everybody has all of it, once"
 
 
 async def test_few_audiences_are_remembered(pairs: Pairs) -> None:
