@@ -34,7 +34,7 @@ async def listening(
     """Have ``client`` listen for a frame while something happens: who polls hears what happens while it waits."""
     heard = asyncio.create_task(client.until(wanted))
     if not client.STREAMS:
-        await eventually(lambda: any(live.waiters for live in edge.pod.hub.channels.values()))
+        await eventually(lambda: edge.pod.counters.open["poll"])
     yield heard
     await within(heard)
 

@@ -250,11 +250,15 @@ async def test_a_fault_in_a_repeated_poll_costs_its_connection_and_leaves_nothin
     order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
     channels = await answered_once(edge, wire, token, order)
 
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError
+    wait_until, broken = FrontDoor.wait_until, [True]
+
+    def breaks_once(door: FrontDoor, at: float) -> None:
+        if broken and broken.pop():
+            raise ZeroDivisionError
+        wait_until(door, at)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Poll, "_wait", broken)
+        patch.setattr(FrontDoor, "wait_until", breaks_once)
         wire.send(poll(token, channels, wait=20))
         assert (await wire.answer()).status == 500
     await eventually(lambda: edge.nothing_left)

@@ -4,7 +4,8 @@ Members are opaque: a WebSocket is known by its bound ``write``, a stream of eve
 by what it does when it is woken.
 """
 
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, MutableMapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from whimbrel.edge.core.events import Batch
@@ -259,6 +260,16 @@ class Hub:
             for waiter in waiters:
                 waiter.hear(frames)
         self.woken.update(waiters)
+
+    def next_woken(self, most: int) -> Iterable[Waiter]:
+        """Take out and return those who were woken first, at most so many."""
+        woken = self.woken
+        if len(woken) <= most:
+            self.woken = {}
+            return woken
+        first = tuple(islice(woken, most))
+        self.woken = dict.fromkeys(islice(woken, most, None))
+        return first
 
     def mark(self, live: LiveChannel) -> None:
         """Have ``live`` flushed with the next flush."""

@@ -31,10 +31,11 @@ class Door(Protocol):
 class Composed:
     """A POST's answer for all who asked the same."""
 
-    __slots__ = ("_whole", "body")
+    __slots__ = ("_whole", "at", "body")
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, at: float) -> None:
         self.body = body
+        self.at = at  # loop seconds
         self._whole = b""
 
     def whole(self) -> bytes:

@@ -15,7 +15,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.trace import Tracer
@@ -31,7 +30,7 @@ from whimbrel.runtime.metrics import Doublings, Histogram, Metrics
 BATCH_BUCKETS: Final = 11  # up to 2,047
 LAG_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 SLICE: Final = 1000  # writes between two turns of the loop: about 7 ms
-ANSWERS: Final = 500  # to polls between two turns of the loop: about 8 ms
+ANSWERS: Final = 1000  # to polls between two turns of the loop: about 10 ms
 MAX_QUEUED: Final = 4096  # frames of one channel; beyond, a fan-out stops yielding
 _TEXT: Final = 0x81  # FIN, text
 
@@ -111,12 +110,11 @@ class Fanout:
 
     def _answer(self) -> None:
         """Answer the polls that wait: those who asked the same get the same bytes."""
-        woken, turn = self._hub.woken, dict[Any, Any]()
-        for waiter in tuple(islice(woken, ANSWERS)):
-            del woken[waiter]
+        turn: dict[Any, Any] = {}
+        for waiter in self._hub.next_woken(ANSWERS):
             waiter.answer(turn)
-        self._answering = bool(woken)
-        if woken:
+        self._answering = bool(self._hub.woken)
+        if self._answering:
             asyncio.get_running_loop().call_soon(self._answer)
 
     def _flush_traced(self, live: LiveChannel, frames: list[bytes]) -> None:

@@ -37,6 +37,8 @@ HOT: Final = tuple(
     )
     for end in (" ", "?")
 )
+_IDLE: Final = Phase.IDLE
+_ANSWERING: Final = Phase.ANSWERING
 MAX_PIPELINED_BYTES: Final = MAX_HEAD_BYTES + MAX_BODY_BYTES  # sent behind a request that is not answered yet
 MAX_REPEATED_HEAD_BYTES: Final = 4 * 1024  # kept with each connection that polls; longer ones are read every time
 
@@ -75,14 +77,15 @@ class FrontDoor(Visit):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until they make a request, then serve it."""
-        if self._phase is Phase.READING and self._request is None and not self._buffer:
+        if self._before is not None:
+            if self._phase is _IDLE and not self._buffer and self._repeats(data):
+                return
+        elif self._phase is Phase.READING and self._request is None and not self._buffer:
             asked = self.pod.upgrades.recall(data)
             if asked is not None:
                 self._request = asked.request
                 self._guarded(self._upgrade, asked)
                 return
-        if self._before is not None and self._phase is Phase.IDLE and not self._buffer and self._repeats(data):
-            return
         if self._phase is Phase.ENDED:
             return
         self._buffer = self._buffer + data if self._buffer else data
@@ -108,7 +111,7 @@ class FrontDoor(Visit):
             poll.cancel()
             self.failed()
             return True
-        self._phase = Phase.ANSWERING
+        self._phase = _ANSWERING
         self._request = self._repeated
         self._poll = poll
         return True

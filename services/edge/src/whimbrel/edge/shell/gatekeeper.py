@@ -87,10 +87,9 @@ class Gatekeeper:
         self.remembered += 1
         return identity.within(user.groups)
 
-    def remembers(self, digest: bytes) -> bool:
-        """Tell whether the token of this ``token_digest`` is still good as far as is known here."""
-        identity = self._verified.get(digest)
-        if identity is None or identity.expires <= time.time():
+    def trusts(self, identity: Identity) -> bool:
+        """Tell whether the token that proved ``identity`` is still good; what changes the user's rights is told."""
+        if identity.expires <= time.time():
             return False
         self.remembered += 1
         return True

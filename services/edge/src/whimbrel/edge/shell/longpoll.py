@@ -4,6 +4,7 @@ Part of the hot path: what is published is composed once for all who asked the s
 again on the same connection, and has everything, waits again without having its request read anew.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from whimbrel.edge.core.hub import LiveChannel, Turn
@@ -14,12 +15,14 @@ from whimbrel.edge.shell.door import POST_HEADERS, Composed, Door
 from whimbrel.edge.shell.httpwire import Request
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.poll import Poll
+from whimbrel.protocol.channels import Channel
 
 
 class LongPoll(Poll):
     """One poll after the other by the same caller on the same connection.
 
-    Between two of them it rests: it is told of what changes the caller's rights, so that it need not ask who that is.
+    Between two of them it rests: it stays where it is known, with its channels and its user, for the next poll will
+    most likely ask for the same. So it hears of what changes the caller's rights, and need not ask who that is.
     """
 
     __slots__ = ("_plain", "_resting")
@@ -39,23 +42,22 @@ class LongPoll(Poll):
         pod, identity = self.pod, self._identity
         if not self._resting or identity is None or pod.full or self._rules_version != pod.rules_version:
             return False
-        ask, lives = read_post(body), self._lives
+        ask = read_post(body)
         if ask.names != self._ask.names or ask.wait <= 0:
             return False
-        for live, position in zip(lives, ask.positions, strict=True):
+        for live, position in zip(self._lives, ask.positions):  # noqa: B905  # as many as there are names
             if live.gone or position is None or not at_head(live, position):
                 return False
         now = pod.now()
-        if not pod.gatekeeper.remembers(self._digest) or pod.quotas.requests.take(identity.user, now=now):
+        if not pod.gatekeeper.trusts(identity) or pod.quotas.requests.take(identity.user, now=now):
             return False
-        self.done = self._resting = False
-        self._heard.clear()
+        self._resting = False
         self._ask = ask
         self._positions = ask.channels
         self._until = now + ask.wait
         pod.connections.add(self)
         pod.counters.open["poll"] += 1
-        self._wait(lives)
+        self._door.wait_until(self._until)
         return True
 
     def _wait_for_news(self, lives: list[LiveChannel]) -> None:
@@ -68,6 +70,8 @@ class LongPoll(Poll):
 
     def answer(self, turn: Turn) -> None:
         """Look again; ``turn`` holds what was composed for others who asked the same."""
+        if self._resting:
+            return
         composed = turn.get(self._ask)
         if composed is None or self.done or self._heard or not self._plain:
             super().answer(turn)
@@ -82,35 +86,46 @@ class LongPoll(Poll):
         if body is None:
             return False
         if body:
-            composed = Composed(body)
+            composed = Composed(body, self.pod.now())
             if not self._heard and not ask.personal:
                 turn[ask] = composed
             self._repeat(composed)
         return True
 
     def _repeat(self, composed: Composed) -> None:
-        self._stop()
+        self._count_out()
         self._resting = True
+        self._heard.clear()
         self.pod.counters.accepted["poll"] += 1
         try:
             self._door.repeat(composed)
         except Exception as error:  # a fault of ours must cost one poll, not those behind it
             self._broke(error)
 
+    # While it rests nobody can be told anything
+
+    def hear(self, frames: Sequence[bytes]) -> None:
+        """Keep publications of an ephemeral channel."""
+        if not self._resting:
+            super().hear(frames)
+
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
         """Answer, and say what changed; who rests is asked again who it is."""
-        self._wake()
-        super().groups_changed(joined=joined, left=left)
-
-    def cancel(self) -> None:
-        """The client is gone, or asks for something else."""
-        self._wake()
-        super().cancel()
-
-    def _wake(self) -> None:
         if self._resting:
-            self._resting = False
-            self._leave()
+            self._end()
+        else:
+            super().groups_changed(joined=joined, left=left)
+
+    def acked(self, channel: Channel, offset: int, origin: str) -> None:
+        """Pass on that another device acknowledged."""
+        if not self._resting:
+            super().acked(channel, offset, origin)
+
+    def _count_out(self) -> None:
+        if self._resting:
+            self._resting = False  # it was counted out when it began to rest
+        else:
+            super()._count_out()
 
     def _tell(self, found: PollAnswer, identity: Identity) -> None:
         self._door.reply(HTTPStatus.OK, found.encode(), POST_HEADERS)

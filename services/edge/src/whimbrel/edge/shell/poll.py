@@ -328,20 +328,16 @@ class Poll:
             self._end()
 
     def _end(self) -> None:
-        self._stop()
-        self._leave()
-
-    def _stop(self) -> None:
-        """Wait no more."""
         self.done = True
+        self._count_out()
         pod = self.pod
         now = pod.now()
         for live in self._lives:
             live.unwait(self, now=now)
-        pod.forget(self)
-        pod.counters.open["poll"] -= 1
-
-    def _leave(self) -> None:
-        """Hear no more of the user."""
         if self._identity is not None:
-            self.pod.users.detach(self._identity.user, self, now=self.pod.now())
+            pod.users.detach(self._identity.user, self, now=now)
+
+    def _count_out(self) -> None:
+        """Be none of the pod's connections any more."""
+        self.pod.forget(self)
+        self.pod.counters.open["poll"] -= 1
