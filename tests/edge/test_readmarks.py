@@ -125,6 +125,22 @@ async def test_the_first_mark_is_written_at_once_and_later_ones_wait_for_their_t
     assert await stored(edge, user) == mark(3), "what waits is written at the end"
 
 
+async def test_what_another_pod_heard_is_forgotten_in_time_by_a_pod_that_slept(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readmarks, "TURN_S", 0.01)
+    monkeypatch.setattr(readmarks, "HEARD_S", 0.02)
+    marks = some_marks(edge)
+    running = asyncio.create_task(marks.run())
+    await asyncio.sleep(0)
+    assert not marks._awaits_turn, "who knows of no mark takes no turns"
+    marks.hear("alice", INBOX, mark(1))
+    assert marks._awaits_turn
+    await eventually(lambda: not marks._awaits_turn)
+    running.cancel()
+    await asyncio.wait([running])
+
+
 async def test_a_device_without_a_position_starts_behind_what_another_one_acknowledged(
     neighbours: Neighbours,
 ) -> None:

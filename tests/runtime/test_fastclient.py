@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 from tests.runtime.conftest import Connect
 from tests.support.nats import NatsServer
 from tests.support.waiting import Collected, within
-from whimbrel.runtime import fastclient, jetstream
+from whimbrel.runtime import fastclient, jetstream, nats
 from whimbrel.runtime.errors import BusUnavailable
 from whimbrel.runtime.nats import Delivery
 from whimbrel.runtime.subscriptions import Registry
@@ -246,6 +246,26 @@ async def test_what_is_sent_along_does_not_wait_for_ever(connect: Connect) -> No
     assert await heard.until(1) == [b"1"]
     connection.send_along("ctl.a", b"2")
     assert await heard.until(2) == [b"1", b"2"]
+
+
+async def test_the_server_is_pinged_on_whole_beats_and_given_up_when_two_are_not_answered(
+    connect: Connect, server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: Collected[float] = Collected()
+    gone = asyncio.Event()
+
+    def until_beat(interval: float, *, now: float) -> float:
+        beats.append(interval)
+        return 0.001
+
+    monkeypatch.setattr(fastclient, "until_beat", until_beat)
+    connection = await connect()
+    connection.on_disconnected.append(gone.set)
+    assert set(await beats.until(10)) == {nats.PING_INTERVAL_S}
+    assert connection.connected, "answered in time"
+    server.pause()
+    await within(gone.wait())
+    server.resume()
 
 
 async def test_a_flush_that_timed_out_does_not_end_the_read_loop(connect: Connect, server: NatsServer) -> None:

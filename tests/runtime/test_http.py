@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Annotated, cast
 
 import httpx
@@ -184,6 +186,20 @@ async def test_an_open_request_is_finished_when_the_server_stops(log: Logger) ->
     await within(serving)
     with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
         probe.connect(("127.0.0.1", port))
+
+
+async def test_an_answer_bears_the_date_of_its_second() -> None:
+    sock = http.bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    serving = asyncio.create_task(http.serve(ops_app(Health(), Metrics()), sock))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        before = int(time.time())
+        answer = await within(client.get("/live"))
+        dates = [value for name, value in answer.headers.multi_items() if name == "date"]
+    serving.cancel()
+    await asyncio.wait([serving])
+    [date] = dates
+    assert before <= parsedate_to_datetime(date).timestamp() <= time.time()
 
 
 async def test_a_cancelled_server_frees_its_port() -> None:

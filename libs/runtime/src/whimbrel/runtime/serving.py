@@ -8,14 +8,15 @@ import socket
 import ssl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.server import ServerState
 
 from whimbrel.runtime.errors import StartRefused
-from whimbrel.runtime.vitals import until_beat
 
 BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnect storm; the kernel caps it (somaxconn)
 # libuv accepts one connection per listening descriptor and turn of the loop. In a storm each turn then takes every step
@@ -23,8 +24,6 @@ BACKLOG: Final = 4096  # connects waiting for one turn of the loop in a reconnec
 # sixteen 209), by a grant 174 and 138. Who comes alone costs three system calls in vain, 1 µs.
 ACCEPTED_PER_TURN: Final = 4
 KEEP_ALIVE_S: Final = 75  # longer than the interval of clients that poll, so that they keep their connection
-
-DATE_S: Final = 1.0  # the date header has seconds
 TLS_SHUTDOWN_S: Final = 2.0  # for the peer's close_notify; then the connection is cut
 
 
@@ -62,6 +61,22 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _State(ServerState):
+    """What the connections of a server share. The date is made for each answer, 3 µs: uvicorn makes it each second, and
+    every wake-up of an idle process costs it 100 µs.
+    """
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every answer."""
+        return [(b"date", formatdate(usegmt=True).encode())]
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Take none: uvicorn says so when it begins."""
+        assert not headers
+
+
 class _Server(uvicorn.Server):
     """uvicorn that leaves signals alone: the service decides when it stops. It listens here, for uvicorn knows no bound
     on the time of a TLS handshake (asyncio's is a minute).
@@ -69,6 +84,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
         super().__init__(config)
+        self.server_state = _State()
         self._tls = tls
         self._ended = asyncio.Event()
 
@@ -78,13 +94,10 @@ class _Server(uvicorn.Server):
         self._ended.set()
 
     async def main_loop(self) -> None:
-        """Keep the date of answers right. uvicorn's own loop looks ten times a second whether it is to end, and two
-        servers in an idle process were half of what it costs.
+        """Wait for the end. uvicorn's own loop looks ten times a second whether it is to end, and two servers in an
+        idle process were half of what it costs.
         """
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(until_beat(DATE_S, now=asyncio.get_running_loop().time())):
-                    await self._ended.wait()
+        await self._ended.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on ``sockets``."""

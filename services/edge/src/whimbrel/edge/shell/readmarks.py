@@ -69,6 +69,8 @@ class ReadMarks:
 
     def hear(self, user: str, channel: Channel, mark: ReadMark) -> None:
         """Note what another pod may write within WRITE_EVERY_S: a device here must not be told otherwise meanwhile."""
+        if not self._heard:
+            self._moved.set()
         if len(self._heard) < MAX_UNWRITTEN:
             key = subjects.readmark_key(user, channel)
             self._heard[key] = _newer(mark, self._heard.get(key)) or mark
@@ -79,7 +81,7 @@ class ReadMarks:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(TURN_S):
+                    async with asyncio.timeout(TURN_S if self._awaits_turn else None):
                         await self._moved.wait()
                 self._moved.clear()
                 now = loop.time()
@@ -90,6 +92,11 @@ class ReadMarks:
                 await self._write([key for key in self._unwritten if key not in self._written_at])
         finally:
             await self._write(list(self._unwritten))
+
+    @property
+    def _awaits_turn(self) -> bool:
+        """Whether there is anything to look at without being told."""
+        return bool(self._unwritten or self._written_at or self._heard or self._heard_before)
 
     def _forget_heard(self) -> None:
         same = [key for key, mark in self._heard_before.items() if self._heard.get(key) is mark]
