@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from tests.edge.edges import Edge, eventually
+from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import NAMESPACES, Neighbours, a_name
 from tests.edge.peers import Wire, poll, request
 from tests.edge.pollers import data, positions, waiting
+from tests.support.waiting import within
 from whimbrel.edge.shell.asks import REPEATED_BYTES, read_post
+from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.frontdoor import MAX_REPEATED_HEAD_BYTES, FrontDoor
 from whimbrel.edge.shell.poll import Poll
 from whimbrel.protocol.namespaces import Groups, Namespace
@@ -193,10 +195,63 @@ async def test_who_rests_between_two_polls_is_watched_until_it_asks_for_somethin
     await answered_once(edge, wire, token, order)
     watched = edge.pod.users._users[user]
     assert len(watched.devices) == 1
-    assert not edge.pod.connections, "it does not wait"
+    assert not edge.pod.counters.open["poll"], "it does not wait"
     wire.send(request("GET", "/v1/transports", authorization=f"Bearer {token}"))
     assert (await wire.answer()).status == 200
     assert not watched.devices
+
+
+async def test_a_namespace_that_closes_while_a_poll_rests_is_refused_to_the_next(edge: Edge) -> None:
+    order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
+    channels = await answered_once(edge, wire, token, order)
+    try:
+        await edge.neighbours.rule("orders", Namespace(durable=True, subscribe=Groups(groups=("staff",))))
+        await eventually(lambda: edge.pod.rules["orders"].subscribe != "authenticated")
+        assert not edge.pod.connections
+        wire.send(poll(token, channels, wait=20))
+        [told] = (await wire.answer()).json["frames"]
+        assert told["error"]["slug"] == "permission_denied"
+    finally:
+        await edge.neighbours.rule("orders", NAMESPACES["orders"])
+        await eventually(lambda: edge.pod.rules["orders"].subscribe == "authenticated")
+
+
+async def test_who_rests_is_told_nothing_of_what_happens_meanwhile(edge: Edge) -> None:
+    user, chat = a_name("alice"), f"typing:{a_name('c')}"
+    token, wire, device = edge.neighbours.token(user), await edge.wire(), await edge.session(user)
+    channels = await answered_once(edge, wire, token, chat)
+    await edge.neighbours.publish(chat, "not heard")
+    await edge.neighbours.publish(f"user:{user}", "to be acknowledged")
+    publication = await device.until(lambda frame: frame["type"] == "publication")
+    assert (await device.ask("ack", channel="inbox", offset=publication["offset"]))["type"] == "ok"
+    wire.send(poll(token, channels, wait=20))
+    await waiting(edge)
+    await edge.neighbours.publish(chat, "heard")
+    assert await data(wire) == ["heard"]
+    await device.close()
+
+
+async def test_who_polls_keeps_its_place_in_a_full_pod(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, max_connections=1) as edge:
+        order, token, wire = f"orders:{a_name('o')}", neighbours.token(a_name("alice")), await edge.wire()
+        channels = await answered_once(edge, wire, token, order)
+        assert (await edge.ask(poll(neighbours.token(a_name("bob")), {order: None}))).status == 503
+        wire.send(poll(token, channels, wait=20))
+        await waiting(edge)
+        await neighbours.publish(order, "second")
+        channels = (await wire.answer()).json["channels"]
+        wire.send(poll(token, {**channels, "inbox": None}))  # which is no repeat
+        assert (await wire.answer()).status == 200
+
+
+async def test_nobody_waits_for_a_poll_that_rests_when_the_pod_leaves(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours) as edge:
+        order, token, wire = f"orders:{a_name('o')}", neighbours.token(a_name("alice")), await edge.wire()
+        channels = await answered_once(edge, wire, token, order)
+        await within(drain(edge.pod, 3600))
+        wire.send(poll(token, channels, wait=0.1))
+        answer = await wire.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 async def test_a_group_joined_between_two_polls_is_told_by_the_next(edge: Edge) -> None:

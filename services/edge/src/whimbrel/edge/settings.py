@@ -52,7 +52,9 @@ class Settings(ServiceSettings):
         3600, gt=0, description="Seconds after which a connection is closed with 4007; drawn from the last quarter."
     )
     max_connections: int = Field(
-        50_000, gt=0, description="Sockets and waiting polls of this pod; more are answered 503 and go to another pod."
+        50_000,
+        gt=0,
+        description="Sockets of this pod, and clients who poll; more are answered 503 and go to another pod.",
     )
     max_sockets: int = Field(
         60_000, gt=0, description="TCP connections of this pod, silent ones included; more are reset at once."

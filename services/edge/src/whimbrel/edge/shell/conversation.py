@@ -212,6 +212,9 @@ class Conversation(asyncio.Protocol, ABC):
         if not self._closing:
             self.pod.wheel.schedule(self, self.session.deadline(now=now, wall=wall()))
 
+    def leaving(self) -> None:
+        """Stay until it is time to move."""
+
     def tell_drain(self, *, after_ms: int) -> None:
         """Say when to move elsewhere; until then everything goes on."""
         self._perform(self.session.leaving(after_ms))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from whimbrel.edge.shell.httpwire import Refusal, answer
+from whimbrel.edge.shell.httpwire import Refusal, answer, cors_headers
 
 POST_HEADERS: Final[Mapping[str, str]] = {"content-type": "application/json", "cache-control": "no-store"}
 
@@ -36,10 +36,12 @@ class Composed:
     def __init__(self, body: bytes, at: float) -> None:
         self.body = body
         self.at = at  # loop seconds
-        self._whole = b""
+        self._whole: dict[str | None, bytes] = {}  # by origin
 
-    def whole(self) -> bytes:
-        """Return the HTTP answer as it is without CORS where the connection is kept."""
-        if not self._whole:
-            self._whole = answer(HTTPStatus.OK, self.body, POST_HEADERS)
-        return self._whole
+    def whole(self, origin: str | None) -> bytes:
+        """Return the HTTP answer to a page of ``origin``, or a client without, whose connection is kept."""
+        whole = self._whole.get(origin)
+        if whole is None:
+            headers = {**POST_HEADERS, **cors_headers(origin)}
+            whole = self._whole[origin] = answer(HTTPStatus.OK, self.body, headers)
+        return whole

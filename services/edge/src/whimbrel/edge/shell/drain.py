@@ -38,6 +38,8 @@ class Plan(NamedTuple):
 async def drain(pod: Pod, drain_s: float) -> None:
     """Send the clients elsewhere; return when all are gone, at the latest shortly before ``drain_s`` are over."""
     pod.draining = True
+    for connection in tuple(pod.connections):
+        connection.leaving()
     if not pod.connections:
         return
     plan, began = Plan.of(drain_s), pod.now()

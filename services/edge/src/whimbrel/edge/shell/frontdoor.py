@@ -96,13 +96,12 @@ class FrontDoor(Visit):
 
     def _repeats(self, data: bytes) -> bool:
         """Take a poll that differs from the one before in its body alone, as most do; False where it is another."""
-        head = self._head
-        poll = self._before
-        if not data.startswith(head) or len(data) != len(head) + self._body_bytes or self._stalled:
+        head, poll = self._head, self._before
+        size = len(head)
+        if poll is None or len(data) != size + self._body_bytes or not data.startswith(head) or self._stalled:
             return False
-        assert poll is not None
         try:
-            if not poll.again(data[len(head) :]):
+            if not poll.again(data[size:]):
                 return False
         except Refusal:
             return False  # told in the ordinary way
@@ -149,9 +148,9 @@ class FrontDoor(Visit):
             head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
             self._request, self._body_bytes = read_head(head)
             self._origin = check_origin(self._request, self.pod.settings.allowed_origins)
-            short = len(head) <= MAX_REPEATED_HEAD_BYTES
+            repeats = len(head) <= MAX_REPEATED_HEAD_BYTES and self._request.keep_alive
             # Never the head of one request with the length or the origin of another.
-            self._head, self._repeated = (head, self._request) if short else (b"", None)
+            self._head, self._repeated = (head, self._request) if repeats else (b"", None)
             self._forget_before()
         if len(self._buffer) < self._body_bytes:
             return False
@@ -175,9 +174,9 @@ class FrontDoor(Visit):
         elif request.path == "/v1/sse":
             arrivals.open_stream(self, request)
         else:
+            self._forget_before()
             if self.pod.full and not self.pod.draining:
                 raise arrivals.overloaded("the pod serves as many clients as it may")
-            self._forget_before()
             kind = LongPoll if request.method == "POST" else IntervalPoll
             self._poll = kind(self.pod, self, request)
             self._poll.begin(request.bearer)

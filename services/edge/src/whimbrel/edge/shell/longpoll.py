@@ -4,7 +4,6 @@ Part of the hot path: what is published is composed once for all who asked the s
 again on the same connection, and has everything, waits again without having its request read anew.
 """
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from whimbrel.edge.core.hub import LiveChannel, Turn
@@ -15,23 +14,22 @@ from whimbrel.edge.shell.door import POST_HEADERS, Composed, Door
 from whimbrel.edge.shell.httpwire import Request
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.poll import Poll
-from whimbrel.protocol.channels import Channel
 
 
 class LongPoll(Poll):
     """One poll after the other by the same caller on the same connection.
 
-    Between two of them it rests: it stays where it is known, with its channels and its user, for the next poll will
-    most likely ask for the same. So it hears of what changes the caller's rights, and need not ask who that is.
+    Between two of them it rests: it stays where it is known, with the pod, its channels and its user, for the next poll
+    will most likely ask for the same. Whatever changes what the caller may do, or the pod, ends its rest; so there is
+    little left to be asked.
     """
 
-    __slots__ = ("_plain", "_resting")
+    __slots__ = ("_plain",)
 
     def __init__(self, pod: Pod, door: Door, request: Request) -> None:
         """Raises Refusal where the request is malformed."""
         super().__init__(pod, door, read_post(request.body))
         self._plain = False  # it waits for exactly what it asked for
-        self._resting = False
 
     def again(self, body: bytes) -> bool:
         """Wait anew, as the next poll of the same caller: with the same head on the same connection.
@@ -40,7 +38,7 @@ class LongPoll(Poll):
         Refusal (400).
         """
         pod, identity = self.pod, self._identity
-        if not self._resting or identity is None or pod.full or self._rules_version != pod.rules_version:
+        if not self._resting or identity is None:
             return False
         ask = read_post(body)
         if ask.names != self._ask.names or ask.wait <= 0:
@@ -55,7 +53,6 @@ class LongPoll(Poll):
         self._ask = ask
         self._positions = ask.channels
         self._until = now + ask.wait
-        pod.connections.add(self)
         pod.counters.open["poll"] += 1
         self._door.wait_until(self._until)
         return True
@@ -70,10 +67,8 @@ class LongPoll(Poll):
 
     def answer(self, turn: Turn) -> None:
         """Look again; ``turn`` holds what was composed for others who asked the same."""
-        if self._resting:
-            return
         composed = turn.get(self._ask)
-        if composed is None or self.done or self._heard or not self._plain:
+        if composed is None or self._resting or self.done or self._heard or not self._plain:
             super().answer(turn)
         else:
             self._repeat(composed)
@@ -93,39 +88,16 @@ class LongPoll(Poll):
         return True
 
     def _repeat(self, composed: Composed) -> None:
-        self._count_out()
         self._resting = True
-        self._heard.clear()
-        self.pod.counters.accepted["poll"] += 1
+        if self._heard:
+            self._heard = []
+        counters = self.pod.counters
+        counters.open["poll"] -= 1
+        counters.accepted["poll"] += 1
         try:
             self._door.repeat(composed)
         except Exception as error:  # a fault of ours must cost one poll, not those behind it
             self._broke(error)
-
-    # While it rests nobody can be told anything
-
-    def hear(self, frames: Sequence[bytes]) -> None:
-        """Keep publications of an ephemeral channel."""
-        if not self._resting:
-            super().hear(frames)
-
-    def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
-        """Answer, and say what changed; who rests is asked again who it is."""
-        if self._resting:
-            self._end()
-        else:
-            super().groups_changed(joined=joined, left=left)
-
-    def acked(self, channel: Channel, offset: int, origin: str) -> None:
-        """Pass on that another device acknowledged."""
-        if not self._resting:
-            super().acked(channel, offset, origin)
-
-    def _count_out(self) -> None:
-        if self._resting:
-            self._resting = False  # it was counted out when it began to rest
-        else:
-            super()._count_out()
 
     def _tell(self, found: PollAnswer, identity: Identity) -> None:
         self._door.reply(HTTPStatus.OK, found.encode(), POST_HEADERS)

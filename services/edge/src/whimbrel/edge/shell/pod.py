@@ -69,7 +69,10 @@ class Slow(Protocol):
 
 
 class Connected(Protocol):
-    """A socket or a waiting poll, as far as the pod concerns it."""
+    """A socket, or one poll after the other of a client, as far as the pod concerns it."""
+
+    def leaving(self) -> None:
+        """The pod begins to leave."""
 
     def tell_drain(self, *, after_ms: int) -> None:
         """Say when to move elsewhere; until then everything goes on."""
@@ -111,7 +114,6 @@ class Pod:
         self.users = gatekeeper.users
         self.admission = Admission(settings, gatekeeper.users)
         self.rules = rules
-        self.rules_version = 0
         self.counters = counters
         self.journal = journal
         self.tracing = tracing
@@ -177,7 +179,6 @@ class Pod:
 
     def rules_changed(self) -> None:
         """Have every session follow a change of the namespaces."""
-        self.rules_version += 1
         renewed = self.openings.renew()
         for connection in tuple(self.connections):
             connection.rules_changed(renewed)

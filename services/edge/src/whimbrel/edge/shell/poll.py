@@ -50,7 +50,7 @@ class Poll:
         "_lives",
         "_looking",
         "_positions",
-        "_rules_version",
+        "_resting",
         "_uninvited",
         "_until",
         "_waits",
@@ -66,10 +66,10 @@ class Poll:
         self._positions: Mapping[str, Position | None] = ask.channels
         self._identity: Identity | None = None
         self._digest = b""  # of the token
-        self._rules_version = pod.rules_version
         self._lives: list[LiveChannel] = []  # of the channels asked for, once the poll waits for them
         self._looking = False  # a task reads what the rings do not hold
         self._waits = False
+        self._resting = False  # answered, and still known wherever it was: the same caller will most likely ask again
         self._heard: list[bytes] = []  # frames without a position that came while waiting
         self._uninvited: Set[str] = frozenset()  # groups' channels that are being opened without having been asked for
         self._announced: list[bytes] = []  # what the answer tells of them
@@ -243,11 +243,12 @@ class Poll:
 
     def hear(self, frames: Sequence[bytes]) -> None:
         """Keep publications of an ephemeral channel."""
-        self._heard += frames[: self._ask.limit - len(self._heard)]
+        if not self._resting:
+            self._heard += frames[: self._ask.limit - len(self._heard)]
 
     def answer(self, turn: Turn) -> None:
         """Look again; ``turn`` holds what was composed for others who asked the same."""
-        if self.done or self._looking:
+        if self.done or self._looking or self._resting:
             return
         try:
             if not self._answered_at_once(turn):
@@ -272,6 +273,11 @@ class Poll:
     def tell_drain(self, *, after_ms: int) -> None:
         """Wait on: nothing can be told before the answer."""
 
+    def leaving(self) -> None:
+        """Wait on; who rests will be answered as the others where it asks again."""
+        if self._resting:
+            self._end()
+
     def drain(self) -> None:
         """Answer with what there is: the next poll goes to another pod."""
         self._until = self.pod.now()  # where it is not yet known who asks
@@ -279,6 +285,8 @@ class Poll:
 
     def groups_changed(self, *, joined: tuple[str, ...], left: tuple[str, ...]) -> None:
         """Answer, and say what changed: the next poll comes with the new rights. A repeat changes nothing."""
+        if self._resting:
+            self._end()  # who that is will be asked again
         if self.done or self._identity is None:
             return
         identity = self._identity.changed(joined=joined, left=left)
@@ -300,11 +308,14 @@ class Poll:
 
     def rules_changed(self, renewed: Set[Channel]) -> None:
         """Answer with what there is: the next poll comes under the new rules."""
-        self._finish_as_it_is()
+        if self._resting:
+            self._end()
+        else:
+            self._finish_as_it_is()
 
     def acked(self, channel: Channel, offset: int, origin: str) -> None:
         """Pass on that another device acknowledged."""
-        for live in self._lives:
+        for live in () if self._resting else self._lives:
             if live.channel == channel:
                 self._heard.append(encode(AckedFrame(channel=live.name.decode(), offset=offset)))
                 self._finish_as_it_is()
@@ -328,16 +339,13 @@ class Poll:
             self._end()
 
     def _end(self) -> None:
-        self.done = True
-        self._count_out()
         pod = self.pod
         now = pod.now()
+        if not self._resting:
+            pod.counters.open["poll"] -= 1
+        self.done, self._resting = True, False
+        pod.forget(self)
         for live in self._lives:
             live.unwait(self, now=now)
         if self._identity is not None:
             pod.users.detach(self._identity.user, self, now=now)
-
-    def _count_out(self) -> None:
-        """Be none of the pod's connections any more."""
-        self.pod.forget(self)
-        self.pod.counters.open["poll"] -= 1

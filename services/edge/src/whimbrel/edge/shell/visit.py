@@ -58,7 +58,7 @@ class Visit(asyncio.Protocol, ABC):
         self._phase = Phase.READING
         self._buffer = b""  # what came and is not served yet
         self._due = 0.0  # when patience ends; the wheel may come earlier
-        self._head = b""  # of the request before, which most repeat byte for byte
+        self._head = b""  # of the request before, which most repeat byte for byte, where the client goes on
         self._request: Request | None = None  # whose body is still coming, or which is being answered
         self._poll: Poll | None = None
         self._before: Poll | None = None  # the poll with that head which was answered last
@@ -172,13 +172,11 @@ class Visit(asyncio.Protocol, ABC):
 
     def repeat(self, composed: Composed) -> None:
         """Answer the request as many others are answered."""
-        request = self._request
-        assert request is not None
-        if self._origin is not None or not request.keep_alive or self.pod.draining or not self._head or self._buffer:
+        if not self._head or self._buffer or self.pod.draining:
             self.reply(HTTPStatus.OK, composed.body, POST_HEADERS)
             return
         # As ``_answer``, with nothing to look up. The wheel comes earlier, for no poll waits longer than that.
-        data = composed.whole()
+        data = composed.whole(self._origin)
         self._before, self._poll, self._request = self._poll, None, None
         self._phase = _IDLE
         self._due = composed.at + KEEP_ALIVE_S
