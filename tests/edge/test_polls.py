@@ -244,6 +244,21 @@ async def test_who_polls_keeps_its_place_in_a_full_pod(neighbours: Neighbours) -
         assert (await wire.answer()).status == 200
 
 
+async def test_repeated_polls_count_towards_the_rate_of_their_user(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, requests_per_s=1) as edge:  # and five at once
+        edge.stop_clock()
+        order, token, wire = f"orders:{a_name('o')}", neighbours.token(a_name("alice")), await edge.wire()
+        channels = await answered_once(edge, wire, token, order)  # by two requests
+        for number in range(3):
+            wire.send(poll(token, channels, wait=20))
+            await waiting(edge)
+            await neighbours.publish(order, number)
+            channels = (await wire.answer()).json["channels"]
+        wire.send(poll(token, channels, wait=20))
+        refused = await wire.answer()
+        assert (refused.status, refused.json["code"]) == (429, 109)
+
+
 async def test_nobody_waits_for_a_poll_that_rests_when_the_pod_leaves(neighbours: Neighbours) -> None:
     async with an_edge(neighbours) as edge:
         order, token, wire = f"orders:{a_name('o')}", neighbours.token(a_name("alice")), await edge.wire()
