@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -96,7 +97,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(descriptor)
         return os.write(descriptor, data)
 
-    monkeypatch.setattr(direct, "os", type("os", (), {"write": staticmethod(write)}))
+    monkeypatch.setattr(direct, "os", SimpleNamespace(write=write, sched_getaffinity=os.sched_getaffinity))
     return seen
 
 
@@ -170,7 +171,6 @@ async def test_a_socket_whose_client_has_gone_costs_the_others_nothing(pairs: Pa
 
 async def test_two_threads_share_a_large_audience(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "SHARED", 2)
-    monkeypatch.setattr(direct, "_PROCESSORS", 2)
     threads, both = set[int](), threading.Barrier(2, timeout=10)
 
     def write(descriptor: int, data: bytes) -> int:
@@ -179,7 +179,7 @@ async def test_two_threads_share_a_large_audience(pairs: Pairs, monkeypatch: pyt
             both.wait()  # until the other one has a socket too
         return os.write(descriptor, data)
 
-    monkeypatch.setattr(direct, "os", type("os", (), {"write": staticmethod(write)}))
+    monkeypatch.setattr(direct, "os", SimpleNamespace(write=write, sched_getaffinity=lambda _: {0, 1}))
     heard: list[tuple[bytes, int]] = []
     audience = (*pairs.audience, lambda data: heard.append((data, threading.get_ident())))
     DirectWrites(pairs.hub).write(audience, MORE_THAN_THE_KERNEL_TAKES, 0, 4)

@@ -219,16 +219,19 @@ async def test_a_namespace_that_closes_while_a_poll_rests_is_refused_to_the_next
 async def test_who_rests_is_told_nothing_of_what_happens_meanwhile(edge: Edge) -> None:
     user, chat = a_name("alice"), f"typing:{a_name('c')}"
     token, wire, device = edge.neighbours.token(user), await edge.wire(), await edge.session(user)
-    channels = await answered_once(edge, wire, token, chat)
-    await edge.neighbours.publish(chat, "not heard")
     await edge.neighbours.publish(f"user:{user}", "to be acknowledged")
     publication = await device.until(lambda frame: frame["type"] == "publication")
+    channels = await answered_once(edge, wire, token, chat, "inbox")
+    other = await edge.session(user)
+    await edge.neighbours.publish(chat, "not heard")
     assert (await device.ask("ack", channel="inbox", offset=publication["offset"]))["type"] == "ok"
+    await other.until(lambda frame: frame["type"] == "acked")  # who comes behind it is told
     wire.send(poll(token, channels, wait=20))
     await waiting(edge)
     await edge.neighbours.publish(chat, "heard")
     assert await data(wire) == ["heard"]
     await device.close()
+    await other.close()
 
 
 async def test_who_polls_keeps_its_place_in_a_full_pod(neighbours: Neighbours) -> None:

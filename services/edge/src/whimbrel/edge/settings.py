@@ -54,7 +54,8 @@ class Settings(ServiceSettings):
     max_connections: int = Field(
         50_000,
         gt=0,
-        description="Sockets of this pod, and clients who poll; more are answered 503 and go to another pod.",
+        description="Sockets and polls of this pod; who was answered by a publication keeps its place until it polls "
+        "again. More are answered 503 and go to another pod.",
     )
     max_sockets: int = Field(
         60_000, gt=0, description="TCP connections of this pod, silent ones included; more are reset at once."

@@ -34,7 +34,7 @@ class Subscribed(Protocol):
 
 
 class Waiter(Protocol):
-    """Who waits for the next publications of some channels, once."""
+    """Who waits for publications of some channels."""
 
     def hear(self, frames: Sequence[bytes]) -> None:
         """Keep the publications of an ephemeral channel: no ring has them."""

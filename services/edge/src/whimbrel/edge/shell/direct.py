@@ -28,7 +28,6 @@ WORTH_IT: Final = 64  # writers; for fewer the caches hold the transports
 KNOWN: Final = 16  # audiences whose descriptors are remembered, 8 bytes per writer
 NONE: Final = -1
 SHARED: Final = 250  # writers, 2 ms: from so many on a pass is worth a second thread, which takes 0.05 ms to come
-_PROCESSORS: Final = len(os.sched_getaffinity(0))
 
 
 class DirectWrites:
@@ -36,7 +35,10 @@ class DirectWrites:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._helper = ThreadPoolExecutor(1, "fan-out") if _PROCESSORS > 1 else None
+        self._helper: ThreadPoolExecutor | None = None
+        if len(os.sched_getaffinity(0)) > 1:
+            self._helper = ThreadPoolExecutor(1, "fan-out")
+            self._helper.submit(int).result()  # a thread that cannot be had must not be missed in the middle of a pass
         self._changes = hub.changes
         self._known: dict[
             int, tuple[Sequence[Write], list[int]]
@@ -50,8 +52,10 @@ class DirectWrites:
             _put(turns, data, left)
         else:
             beside = self._helper.submit(_put, turns, data, left)
-            _put(turns, data, left)
-            beside.result()
+            try:
+                _put(turns, data, left)
+            finally:
+                beside.result()
         for at, written in left:
             try:  # noqa: SIM105  # a context manager would cost as much as the write
                 audience[at](data[written:])

@@ -73,10 +73,7 @@ class Gatekeeper:
 
     def recall(self, token: str, *, now: float) -> Identity | None:
         """Return who ``token`` belongs to if both services need not be asked: what a poll does many times a minute."""
-        return self.recall_digest(token_digest(token), now=now)
-
-    def recall_digest(self, digest: bytes, *, now: float) -> Identity | None:
-        """Return what ``recall`` does for the token of this ``token_digest``."""
+        digest = token_digest(token)
         identity = self._verified.get(digest)
         if identity is None or identity.expires <= time.time():
             return None

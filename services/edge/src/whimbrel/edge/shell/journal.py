@@ -187,7 +187,8 @@ class Journal:
         """Write the rest, and that the pod has left as it should."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                await self._try(self._write())
+                while (self._begun or self._ended) and await self._try(self._write()):
+                    pass  # what ended meanwhile goes as well
                 await self._try(self._beat(stopped=True))
 
     async def _write(self) -> None:
@@ -212,15 +213,18 @@ class Journal:
         beat = PodBeat(pod=self._pod, at=now, started_at=self._started_at, sessions=len(self._living), stopped=stopped)
         await self._pods.put(self._pod, beat.model_dump_json().encode(), ttl_s=KEPT_S)
 
-    async def _try(self, writing: Any) -> None:
+    async def _try(self, writing: Any) -> bool:
+        """Tell whether it was written."""
         try:
             await writing
             self._troubled = False
+            return True
         except (BusFault, JetStreamRefused) as error:
             self._noted.set()  # what could not be written is tried again
             if not self._troubled:
                 self._log.warning("journal.delayed", waiting=len(self._begun) + len(self._ended), error=str(error))
             self._troubled = True
+            return False
 
     def expose(self, metrics: Metrics) -> None:
         """Publish the counters."""

@@ -19,7 +19,6 @@ from whimbrel.edge.core.replies import unsubscribed_frame
 from whimbrel.edge.core.rights import permit
 from whimbrel.edge.core.subscription import NotOpened, Opened
 from whimbrel.edge.shell.door import Door
-from whimbrel.edge.shell.gatekeeper import token_digest
 from whimbrel.edge.shell.httpwire import Refusal
 from whimbrel.edge.shell.pod import Pod
 from whimbrel.edge.shell.refusals import OUR_FAULT, refuse
@@ -34,7 +33,7 @@ LEAVING_WAIT_S: Final = 1.0  # of a pod that leaves: who finds no other pod yet 
 
 
 class Poll:
-    """One poll under way.
+    """One poll under way, or at rest between two of the same caller.
 
     Besides what it asks for it waits for the channels of the user's groups: the answer, whatever brings it about, tells
     of those that the client does not know yet.
@@ -43,7 +42,6 @@ class Poll:
     __slots__ = (
         "_announced",
         "_ask",
-        "_digest",
         "_door",
         "_heard",
         "_identity",
@@ -65,7 +63,6 @@ class Poll:
         self._ask = ask
         self._positions: Mapping[str, Position | None] = ask.channels
         self._identity: Identity | None = None
-        self._digest = b""  # of the token
         self._lives: list[LiveChannel] = []  # of the channels asked for, once the poll waits for them
         self._looking = False  # a task reads what the rings do not hold
         self._waits = False
@@ -105,8 +102,7 @@ class Poll:
             raise Refusal(HTTPStatus.UNAUTHORIZED, ErrorCode.UNAUTHORIZED, why)
         pod = self.pod
         now = pod.now()
-        self._digest = token_digest(token)
-        identity = pod.gatekeeper.recall_digest(self._digest, now=now)
+        identity = pod.gatekeeper.recall(token, now=now)
         if identity is None:
             self._door.admit()
         self._until = now + (min(self._ask.wait, LEAVING_WAIT_S) if pod.draining else self._ask.wait)
@@ -334,7 +330,7 @@ class Poll:
         self._tell(found, self._identity)
 
     def cancel(self) -> None:
-        """The client is gone."""
+        """The client is gone, or asks for something else."""
         if not self.done:
             self._end()
 
