@@ -13,19 +13,10 @@
  * Publications are known by their data (counts.h); missing and repeated ones are counted, also across `cut` and `open`.
  * A poll is repeated with the positions of its answer (`poll`: the JSON of its channels; `nchan-poll`: its validators).
  * Pings are answered.
- *
- * It looks at its sockets LOOK_NS after it last found something: asleep in epoll_wait it would be woken by each message of
- * a server that is slower than itself, and the kernel charges a wake-up to whoever writes. Clients are elsewhere: what
- * wakes them costs a server nothing.
  */
 #define _GNU_SOURCE
 #include "clients.h"
 #include "streams.h"
-
-#include <sys/prctl.h>
-#include <time.h>
-
-enum { LOOK_NS = 100000 }; /* as network cards gather what comes before they interrupt */
 
 static struct client *clients;
 static size_t count, begun, window;
@@ -263,7 +254,6 @@ static void obey(char *line) {
 
 int main(void) {
     struct epoll_event events[EVENTS];
-    prctl(PR_SET_TIMERSLACK, 1UL);
     if ((poller = epoll_create1(EPOLL_CLOEXEC)) < 0) die("epoll_create1: %s", strerror(errno));
     watch(poller, STDIN_FILENO, EPOLLIN, NULL);
     for (;;) {
@@ -279,6 +269,5 @@ int main(void) {
             else if (client->state != CLOSED) on_readable(client);
         }
         answer_if_awaited();
-        if (ready > 0) nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
 }
