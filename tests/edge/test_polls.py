@@ -1,6 +1,8 @@
 """Polls on one connection after the other, and many at a time: each gets its own, whatever they share."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -145,18 +147,25 @@ async def test_who_left_a_group_between_two_polls_is_refused_its_channel(edge: E
     assert told["error"]["slug"] == "permission_denied"
 
 
-async def test_a_namespace_that_closes_between_two_polls_is_refused(edge: Edge) -> None:
-    token, wire, order = edge.neighbours.token(a_name("alice")), await edge.wire(), f"orders:{a_name('o')}"
-    channels = await positions(wire, token, order)
+@asynccontextmanager
+async def only_for_staff(edge: Edge) -> AsyncIterator[None]:
+    """Close the namespace of orders to all others meanwhile."""
     try:
         await edge.neighbours.rule("orders", Namespace(durable=True, subscribe=Groups(groups=("staff",))))
         await eventually(lambda: edge.pod.rules["orders"].subscribe != "authenticated")
-        wire.send(poll(token, channels, wait=20))
-        [told] = (await wire.answer()).json["frames"]
-        assert told["error"]["slug"] == "permission_denied"
+        yield
     finally:
         await edge.neighbours.rule("orders", NAMESPACES["orders"])
         await eventually(lambda: edge.pod.rules["orders"].subscribe == "authenticated")
+
+
+async def test_a_namespace_that_closes_between_two_polls_is_refused(edge: Edge) -> None:
+    token, wire, order = edge.neighbours.token(a_name("alice")), await edge.wire(), f"orders:{a_name('o')}"
+    channels = await positions(wire, token, order)
+    async with only_for_staff(edge):
+        wire.send(poll(token, channels, wait=20))
+        [told] = (await wire.answer()).json["frames"]
+        assert told["error"]["slug"] == "permission_denied"
 
 
 async def answered_once(edge: Edge, wire: Wire, token: str, *names: str) -> dict[str, object]:
@@ -204,16 +213,11 @@ async def test_who_rests_between_two_polls_is_watched_until_it_asks_for_somethin
 async def test_a_namespace_that_closes_while_a_poll_rests_is_refused_to_the_next(edge: Edge) -> None:
     order, token, wire = f"orders:{a_name('o')}", edge.neighbours.token(a_name("alice")), await edge.wire()
     channels = await answered_once(edge, wire, token, order)
-    try:
-        await edge.neighbours.rule("orders", Namespace(durable=True, subscribe=Groups(groups=("staff",))))
-        await eventually(lambda: edge.pod.rules["orders"].subscribe != "authenticated")
+    async with only_for_staff(edge):
         assert not edge.pod.connections
         wire.send(poll(token, channels, wait=20))
         [told] = (await wire.answer()).json["frames"]
         assert told["error"]["slug"] == "permission_denied"
-    finally:
-        await edge.neighbours.rule("orders", NAMESPACES["orders"])
-        await eventually(lambda: edge.pod.rules["orders"].subscribe == "authenticated")
 
 
 async def test_who_rests_is_told_nothing_of_what_happens_meanwhile(edge: Edge) -> None:

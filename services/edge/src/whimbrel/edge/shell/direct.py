@@ -10,9 +10,9 @@ known here is forgotten. The event loop closes a descriptor only after its conne
 nothing at all in the middle of a pass. TLS and compression have no descriptor here.
 
 The kernel does its part without the interpreter's lock. So a second thread goes through a large audience beside the
-first, where there is a second processor: 5,000 subscribers have a message after 51 ms, not 73 (p99; the bare C loop, in
-one thread, takes 64), and the loop is free again so much earlier. It costs the same CPU time, 9.9 µs per write beside
-9.8 (means of two interleaved runs).
+first, where the process may use a second processor: 5,000 subscribers have a message after 54 ms, not 67 (p99; the bare
+C loop, in one thread, takes 63), and the loop is free again so much earlier. It costs 10.7 µs of CPU per write, where
+one thread takes 10.5 (means of two interleaved runs).
 """
 
 import os
