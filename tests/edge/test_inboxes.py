@@ -22,7 +22,7 @@ IN_A_CENTURY = "2126-01-01T00:00:00.000Z"
 
 
 async def message(edge: Edge, user: str, data: Any, **fields: Any) -> int:
-    """Publish into an inbox what the notifier would; return its offset."""
+    """Publish into an inbox what the notifier would; return its offset, once the edge can tell of it."""
     body = encode_body("note", fields.pop("event_id", a_name("e")), "t", json.dumps(data).encode(), **fields)
     return await into_inbox(edge, user, body)
 
@@ -32,7 +32,10 @@ async def withdrawal(edge: Edge, user: str, **named: str) -> int:
 
 
 async def into_inbox(edge: Edge, user: str, body: bytes) -> int:
-    ack = await jetstream.publish(edge.neighbours.notifier, subjects.publish_subject(inbox_of(user)), body)
+    inbox = inbox_of(user)
+    ack = await jetstream.publish(edge.neighbours.notifier, subjects.publish_subject(inbox), body)
+    live = edge.pod.hub.channels.get(inbox)
+    await eventually(lambda: live is None or live.ring is None or live.ring.head >= ack.seq)  # the stream knew first
     return ack.seq
 
 
