@@ -9,8 +9,8 @@ from tests.edge.peers import request
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def interval(token: str, *channels: str, method: str = "GET", **headers: str) -> bytes:
-    query = "&".join(f"channel={name}" for name in channels)
+def interval(token: str, *channels: str, wait: int = 0, method: str = "GET", **headers: str) -> bytes:
+    query = "&".join([f"wait={wait}", *(f"channel={name}" for name in channels)])
     return request(method, f"/v1/poll?{query}", authorization=f"Bearer {token}", **headers)
 
 
@@ -22,7 +22,7 @@ async def test_an_interval_poll_goes_on_from_its_etag_and_is_304_where_nothing_i
     nothing = await edge.ask(interval(token, order, if_none_match=first.headers["etag"]))
     assert (nothing.status, nothing.body, nothing.headers["etag"]) == (304, b"", first.headers["etag"])
     await edge.neighbours.publish(f"group:{group}", "for members")
-    news = await edge.ask(interval(token, order, if_none_match=first.headers["etag"]))
+    news = await edge.ask(interval(token, order, wait=20, if_none_match=first.headers["etag"]))
     assert [frame["data"] for frame in news.json["frames"]] == ["for members"]
     for answer in (first, nothing, news):
         assert answer.headers["cache-control"] == "private, no-cache"
