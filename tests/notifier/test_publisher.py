@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from tests.notifier.events import EPOCH, a_message, an_event
+from tests.notifier.platform import Platform
 from whimbrel.notifier.core import retry
 from whimbrel.notifier.core.audience import Target
 from whimbrel.notifier.core.composition import Publication, publications
@@ -103,7 +104,8 @@ class Scene:
             await task
 
 
-STORED = b'{"stream":"HISTORY_1", "seq":9}'
+STORED = b'{"stream":"HISTORY_1","seq":9}'
+REPEATED = b'{"stream":"HISTORY_1","seq":9,"duplicate": true}'
 REFUSED = (
     b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"},"stream":"H","seq":0}'
 )
@@ -121,8 +123,14 @@ def test_a_publication_is_done_when_its_stream_says_so() -> None:
 def test_a_duplicate_is_as_good_as_stored() -> None:
     scene = Scene()
     scene.publish()
-    scene.bus.answer(b'{"stream":"HISTORY_1","seq":9,"duplicate":true}')
+    scene.bus.answer(REPEATED)
     assert (scene.owner.told, scene.counts.stored, scene.counts.duplicates) == (["published"], 0, 1)
+
+
+async def test_the_server_acknowledges_a_repeat_in_these_very_bytes(platform: Platform) -> None:
+    headers = {"Nats-Msg-Id": "shop/1"}
+    told = [(await platform.team.request("events.shop.order.1", b"1", headers=headers, timeout=5)) for _ in range(2)]
+    assert [each.payload.replace(b"EVENTS", b"HISTORY_1").replace(b":1", b":9") for each in told] == [STORED, REPEATED]
 
 
 def test_without_an_answer_it_is_sent_again_after_a_while() -> None:
@@ -231,7 +239,7 @@ def test_what_a_publication_makes_superfluous_is_told_once_with_its_sequence() -
     scene.publisher.on_stored.append(lambda publication, sequence: told.append((publication.key, sequence)))
     for headers, answer in (
         ({"whimbrel-topic": "a"}, STORED),
-        ({"whimbrel-topic": "a"}, STORED[:-1] + b',"duplicate":true}'),  # it was told when it was stored
+        ({"whimbrel-topic": "a"}, REPEATED),  # it was told when it was stored
         ({}, STORED),  # it makes nothing superfluous
     ):
         (one,) = publications(an_event(None, headers), [Target(inbox_of("alice"), True)], a_message(), epoch=EPOCH)

@@ -20,6 +20,7 @@ from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection
 
 REPEAT_LOG_S: Final = 10.0  # of the same trouble
+REPEATED: Final = b'"duplicate":'  # stands in an acknowledgement only where it is true
 _NEVER: Final = float("inf")
 
 
@@ -155,7 +156,7 @@ class Publisher:
         payload = delivery.payload
         if payload.startswith(b"{") and b'"error":' not in payload:
             del self._under_way[number]
-            if b'"duplicate":true' in payload:
+            if REPEATED in payload:
                 self._counts.duplicates += 1
             elif entry.publication.channel is not None:  # dead letters are counted by their events
                 self._counts.stored += 1
