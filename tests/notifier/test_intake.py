@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from whimbrel.notifier.core.intake import (
     FENCE_S,
+    KEEP_THE_PIN,
     LARGEST_BYTES,
     MAX_ACK_PENDING,
     MAX_HELD,
@@ -52,10 +53,30 @@ def test_more_is_asked_for_when_half_is_used_up() -> None:
     assert intake.pull(now=0, held=0, held_bytes=0) == Pull(MAX_HELD // 2, MAX_HELD_BYTES)
 
 
-def test_who_is_full_asks_for_one_event_now_and_then_to_keep_the_pin() -> None:
+@pytest.mark.parametrize(("held", "held_bytes"), [(MAX_HELD, 0), (1, MAX_HELD_BYTES)])
+def test_who_is_full_keeps_the_pin_and_asks_for_no_event(held: int, held_bytes: int) -> None:
     intake = an_intake()
-    assert intake.pull(now=0, held=MAX_HELD, held_bytes=MAX_HELD_BYTES) is None
-    assert intake.pull(now=PULL_S, held=MAX_HELD, held_bytes=MAX_HELD_BYTES) == Pull(1, LARGEST_BYTES)
+    assert intake.pull(now=0, held=held, held_bytes=held_bytes) is None
+    assert intake.pull(now=PULL_S, held=held, held_bytes=held_bytes) == KEEP_THE_PIN
+    intake.ended(1)
+    assert intake.pull(now=PULL_S, held=held, held_bytes=held_bytes) is None
+    assert intake.pull(now=PULL_S, held=held - 1, held_bytes=0) == Pull(MAX_HELD - held + 1, MAX_HELD_BYTES)
+
+
+def test_of_events_that_cannot_be_sent_no_more_bytes_are_taken_than_the_bound_and_one_request() -> None:
+    intake = an_intake()
+    size = LARGEST_BYTES // 2
+    held, number, now = 0, 0, 0.0
+    while now < 60:
+        while (pull := intake.pull(now=now, held=held, held_bytes=held * size)) is not None:
+            served = min(pull.batch, pull.max_bytes // size)  # a server with any number of events
+            for _ in range(served):
+                number += 1
+                intake.delivered(delivered(number, number))
+            held += served
+            intake.ended(pull.batch - served)
+        now += PULL_S / 4
+    assert held * size <= MAX_HELD_BYTES + LARGEST_BYTES
 
 
 def test_an_idle_partition_asks_anew_whenever_a_request_expires() -> None:
@@ -128,8 +149,13 @@ def test_as_many_events_are_doubtful_as_can_have_been_under_way_when_a_notifier_
     assert not intake.is_doubtful
 
 
-@given(st.lists(st.sampled_from(["deliver", "finish", "expire", "wait"]), max_size=200))
-def test_never_more_than_the_bound_is_held_and_asked_for_and_never_does_asking_cease(steps: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(["deliver", "finish", "expire", "wait"]), max_size=200),
+    st.sampled_from([0, MAX_HELD_BYTES // 8]),
+)
+def test_never_more_than_the_bound_is_held_and_asked_for_and_never_does_asking_cease(
+    steps: list[str], size: int
+) -> None:
     intake = an_intake()
     now, held, asked, last, number = 0.0, 0, 0, 0.0, 0
     for step in steps:
@@ -148,8 +174,8 @@ def test_never_more_than_the_bound_is_held_and_asked_for_and_never_does_asking_c
                 if now >= last + PULL_S:
                     intake.ended(asked)
                     asked = 0
-        pull = intake.pull(now=now, held=held, held_bytes=0)
+        pull = intake.pull(now=now, held=held, held_bytes=held * size)
         if pull is not None:
             asked, last = asked + pull.batch, now
-        assert held + asked <= MAX_HELD + 1
+        assert held + asked <= MAX_HELD + 1  # one of them asks for less than an event
         assert intake.may_publish(now=now)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.notifier.platform import Platform
 from tests.support.waiting import Collected, within
-from whimbrel.notifier.core.intake import Delivered, Pull
+from whimbrel.notifier.core.intake import KEEP_THE_PIN, Delivered, Pull
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
 from whimbrel.protocol import subjects
@@ -89,6 +89,20 @@ async def test_a_foreign_pin_is_refused(platform: Platform, pullers: tuple[Pulle
     await one.next()
     other.consumer.pull(Pull(1, 1_000_000), "somebody-else")
     assert (await other.next()).status() == wire.PIN_MISMATCH
+
+
+async def test_who_asks_for_less_than_an_event_is_told_so_and_gets_none(
+    platform: Platform, pullers: tuple[Puller, Puller]
+) -> None:
+    one, _ = pullers
+    one.consumer.claim()
+    await publish(platform, 2)
+    pin = (await one.next()).header(wire.PIN_HEADER) or ""
+    one.consumer.pull(KEEP_THE_PIN, pin)
+    refusal = await one.next()
+    assert (refusal.status(), refusal.header(wire.UNSERVED_HEADER)) == (wire.CLOSED, "1")
+    one.consumer.pull(Pull(1, 1_000_000), pin)
+    assert number(await one.next()) == 1
 
 
 async def test_reset_keeps_the_pin_and_delivers_again_from_the_last_acknowledgement_on(

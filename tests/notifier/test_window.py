@@ -12,6 +12,7 @@ from whimbrel.notifier.core.window import MAX_PUBLICATIONS, Window
 class Pub(NamedTuple):
     key: str
     sequence: int
+    size: int = 100
 
 
 def test_publications_of_different_channels_go_at_once() -> None:
@@ -61,6 +62,20 @@ def test_no_more_than_the_bound_is_under_way() -> None:
     assert window.sendable() == []
     window.done(first)
     assert window.sendable() == [Pub("c", 1)]
+
+
+def test_no_more_bytes_than_the_bound_are_under_way_but_one_publication_always_is() -> None:
+    window: Window[Pub] = Window(max_under_way_bytes=250)
+    window.add(1, [Pub("a", 1), Pub("b", 1), Pub("c", 1), Pub("large", 1, size=1000)])
+    a, b = window.sendable()
+    window.done(a)
+    (c,) = window.sendable()
+    window.done(b)
+    assert window.sendable() == []
+    window.done(c)
+    (large,) = window.sendable()
+    window.done(large)
+    assert window.finished() == [1]
 
 
 def test_a_window_is_full_by_publications_not_by_events() -> None:

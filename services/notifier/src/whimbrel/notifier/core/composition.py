@@ -36,7 +36,7 @@ class Publication:
 
     ``place`` is where it stands in an inbox. ``stored_at_ns`` is when its event was stored: it cannot have been
     published before. ``doubtful``: it may have been published so long ago that its stream has forgotten the
-    Nats-Msg-Id.
+    Nats-Msg-Id. ``size`` is that of the body at first, in bytes: what the window has counted stays what it was.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Publication:
         "key",
         "place",
         "sequence",
+        "size",
         "stored_at_ns",
         "subject",
     )
@@ -71,6 +72,7 @@ class Publication:
         self.key = key
         self.subject = subject
         self.body = body
+        self.size = len(body)
         self.headers = headers
         self.channel = channel
         self.durable = durable

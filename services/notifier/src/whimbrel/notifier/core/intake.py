@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, Self
 
 MAX_HELD: Final = 256  # events of one partition in memory: taken, waiting or asked for
-MAX_HELD_BYTES: Final = 8 * 1024 * 1024  # … and their size, where they are large
+MAX_HELD_BYTES: Final = 4 * 1024 * 1024  # … and their size, where they are large; one request may go over it
 MAX_ACK_PENDING: Final = 1000  # of the consumer: how many events can have been under way when a notifier died
 LARGEST_BYTES: Final = 512 * 1024  # one event with its headers and subject, above the server's own limit
 
@@ -60,6 +60,9 @@ class Pull(NamedTuple):
     max_bytes: int
 
 
+KEEP_THE_PIN: Final = Pull(1, 1)  # an event with its subject has more bytes: the server says so, and takes note
+
+
 class Intake:
     """Counts of one partition between two resets. Times are those of one clock that never goes back, in seconds."""
 
@@ -75,19 +78,21 @@ class Intake:
         self._overdue = 0
 
     def pull(self, *, now: float, held: int, held_bytes: int) -> Pull | None:
-        """Return what to ask for now that ``held`` events are in memory; None: nothing yet.
+        """Return what to ask for now that ``held`` events of ``held_bytes`` are in memory; None: nothing yet.
 
-        Full or not, something is asked for every PULL_S: that is what keeps the pin. Raises OutOfStep when it was not
-        kept, because the process stood still: to renew it now would be to publish what another has in hand.
+        Full or not, something is asked for every PULL_S: that is what keeps the pin. Who is full asks for less than any
+        event has. Raises OutOfStep when the pin was not kept, because the process stood still: to renew it now would be
+        to publish what another has in hand.
         """
         if not self.may_publish(now=now):
             raise OutOfStep(f"nothing was asked for during {FENCE_S} s")
         room = MAX_HELD - held - self._asked
-        if self._asked and room < MAX_HELD // 2:
+        full = room <= 0 or held_bytes >= MAX_HELD_BYTES
+        if self._asked and (full or room < MAX_HELD // 2):
             return None
-        if room <= 0 and now < self._asked_at + PULL_S:
+        if full and now < self._asked_at + PULL_S:
             return None
-        pull = Pull(max(1, room), max(LARGEST_BYTES, MAX_HELD_BYTES - held_bytes))
+        pull = KEEP_THE_PIN if full else Pull(room, max(LARGEST_BYTES, MAX_HELD_BYTES - held_bytes))
         self._asked += pull.batch
         self._asked_at = now
         return pull

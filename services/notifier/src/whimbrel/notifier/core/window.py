@@ -18,16 +18,23 @@ from typing import Final, Generic, Protocol, TypeVar
 
 MAX_PUBLICATIONS: Final = 1024  # in the window of one partition; some 500 KiB at 300 B each
 MAX_UNDER_WAY: Final = 256  # sent and not acknowledged; enough to cover 10 ms at 25,000/s
+# … and their bodies: what eight partitions have under way is below what a connection lets wait (8 MiB, fastclient.py)
+MAX_UNDER_WAY_BYTES: Final = 512 * 1024
 
 
 class Sendable(Protocol):
-    """A publication, as far as the window must know it: ``key`` is its channel, ``sequence`` its event."""
+    """A publication, as far as the window must know it: ``key`` is its channel, ``sequence`` its event, ``size`` what
+    its body had in bytes when it was added.
+    """
 
     @property
     def key(self) -> str: ...
 
     @property
     def sequence(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 P = TypeVar("P", bound=Sendable)
@@ -36,14 +43,22 @@ P = TypeVar("P", bound=Sendable)
 class Window(Generic[P]):
     """Publications of one partition between their event's arrival and its acknowledgement."""
 
-    def __init__(self, *, max_publications: int = MAX_PUBLICATIONS, max_under_way: int = MAX_UNDER_WAY) -> None:
+    def __init__(
+        self,
+        *,
+        max_publications: int = MAX_PUBLICATIONS,
+        max_under_way: int = MAX_UNDER_WAY,
+        max_under_way_bytes: int = MAX_UNDER_WAY_BYTES,
+    ) -> None:
         self._max_publications = max_publications
         self._max_under_way = max_under_way
+        self._max_under_way_bytes = max_under_way_bytes
         self._left: dict[int, int] = {}  # event → publications not yet done, in order of arrival; one more while …
         self._sources: deque[tuple[int, Iterator[P]]] = deque()  # … others are to be drawn from here
         self._queues: dict[str, deque[P]] = {}  # channel → publications, the first one released
         self._released: deque[P] = deque()  # may be sent as soon as fewer are under way
         self._under_way = 0
+        self._under_way_bytes = 0
         self.publications = 0
 
     def __len__(self) -> int:
@@ -80,16 +95,21 @@ class Window(Generic[P]):
                 queue.append(publication)
 
     def sendable(self) -> list[P]:
-        """Return what is to be sent now; it counts as under way from here on."""
-        count = min(self._max_under_way - self._under_way, len(self._released))
-        if count <= 0:
-            return []
-        self._under_way += count
-        return [self._released.popleft() for _ in range(count)]
+        """Return what is to be sent now; it counts as under way from here on. One may always be, however large."""
+        found: list[P] = []
+        while self._released and self._under_way < self._max_under_way:
+            size = self._released[0].size
+            if self._under_way and self._under_way_bytes + size > self._max_under_way_bytes:
+                break
+            self._under_way += 1
+            self._under_way_bytes += size
+            found.append(self._released.popleft())
+        return found
 
     def done(self, publication: P) -> None:
         """Note that ``publication``, which was under way, is stored (or given up): the channel's next may go."""
         self._under_way -= 1
+        self._under_way_bytes -= publication.size
         self.publications -= 1
         self._left[publication.sequence] -= 1
         queue = self._queues[publication.key]

@@ -1,7 +1,8 @@
 """One tenure of a partition: from the reset of its consumer until it ends, whatever ends it.
 
 Everything happens within the delivery that causes it: an event is composed and sent in the turn of the loop in which it
-arrived, and acknowledged in the one in which its last publication was. There is no task and no queue per event.
+arrived, and acknowledged in the one in which its last publication was. There is no task and no queue per event. Of what
+is told live, which nobody acknowledges, no more is written than the server takes.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from whimbrel.notifier.core.errors import Reason
 from whimbrel.notifier.core.events import Message
 from whimbrel.notifier.core.intake import Delivered, Intake, OutOfStep, Verdict
 from whimbrel.notifier.core.repeats import Copy, may_repeat_since
-from whimbrel.notifier.core.window import Window
+from whimbrel.notifier.core.window import MAX_UNDER_WAY_BYTES, Window
 from whimbrel.notifier.shell import consumer as wire
 from whimbrel.notifier.shell.consumer import Consumer
 from whimbrel.notifier.shell.desk import Desk, NotYet
@@ -26,11 +27,12 @@ from whimbrel.notifier.shell.repeats import Repeats
 from whimbrel.notifier.shell.tracing import EventSpans
 from whimbrel.protocol import subjects
 from whimbrel.runtime.delivery import description, fields
-from whimbrel.runtime.errors import BusUnavailable
+from whimbrel.runtime.errors import BusFault, BusUnavailable
 from whimbrel.runtime.logs import Logger
 from whimbrel.runtime.nats import Connection, Delivery
 
 REASSURE_S: Final = wire.ACK_WAIT_S / 3  # how often a slow event is reported as being worked on
+MAX_LIVE_BYTES: Final = MAX_UNDER_WAY_BYTES // 2  # told live, and the server was not seen to have taken them
 
 
 class End(Enum):
@@ -96,6 +98,8 @@ class Tenure:
         self._waiting: deque[_Held] = deque()  # taken, not composed yet
         self._held: dict[int, _Held] = {}
         self._held_bytes = 0
+        self._live_bytes = 0
+        self._catching_up: asyncio.Task[None] | None = None
         self._advancing = False
         self._releasing = False
 
@@ -250,6 +254,8 @@ class Tenure:
         return True
 
     def _send(self) -> bool:
+        if self._catching_up is not None:
+            return False
         publications = self._window.sendable()
         for publication in publications:
             if publication.durable:
@@ -257,8 +263,22 @@ class Tenure:
             else:
                 self._bus.send(publication.subject, publication.body, headers=publication.headers)
                 self._counts.live += 1
+                self._live_bytes += publication.size
                 self._window.done(publication)
+        if self._live_bytes > MAX_LIVE_BYTES:
+            self._catching_up = asyncio.create_task(self._catch_up())
         return bool(publications)
+
+    async def _catch_up(self) -> None:
+        """Send nothing more until the server has taken what was written."""
+        try:
+            await self._bus.flush()
+        except BusFault as fault:
+            self._out_of_step(fault)
+        finally:
+            self._live_bytes = 0
+            self._catching_up = None
+        self._advance()
 
     def _finish(self) -> bool:
         finished = self._window.finished()
