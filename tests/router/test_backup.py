@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.bus import Connect
-from tests.support.nats import PARTITIONS
-from tests.support.waiting import within
+from tests.support.bus import SERVICE_KEY, Connect
+from tests.support.nats import PARTITIONS, NatsServer
+from tests.support.waiting import DEADLINE_S, within
 from whimbrel.protocol import subjects
 from whimbrel.router.shell.backup import MANIFEST, backup, restore
 from whimbrel.runtime import catalogue, jetstream
 from whimbrel.runtime.directget import DirectGet
-from whimbrel.runtime.errors import NoResponders, RequestTimeout, StartRefused
+from whimbrel.runtime.errors import JetStreamRefused, NoResponders, RequestTimeout, StartRefused
 from whimbrel.runtime.nats import Connection, Delivery
 
 MADE_AT, RESTORED_AT = 1_795_426_200, 1_795_430_000
@@ -184,3 +188,68 @@ async def test_a_restore_that_fails_leaves_nothing_and_may_be_repeated(
             await restored(installation, folder)
     await restored(installation, folder)
     assert await contents(installation) == before
+
+
+async def streams(bus: Connection) -> list[str]:
+    names: list[str] = (await jetstream.request(bus, "STREAM.NAMES", {})).get("streams") or []
+    return names
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "empty"])
+async def test_a_backup_with_a_damaged_file_is_refused_and_leaves_nothing(
+    installation: Connection, tmp_path: Path, damage: str
+) -> None:
+    folder = await saved(installation, tmp_path)
+    await destroy(installation)
+    file = folder / f"{subjects.EVENTS}.snapshot"
+    match damage:
+        case "gone":
+            file.unlink()
+        case "cut":
+            file.write_bytes(file.read_bytes()[:-100])
+        case "empty":
+            file.write_bytes(b"")
+    with pytest.raises((StartRefused, JetStreamRefused)):
+        await restored(installation, folder)
+    assert await streams(installation) == []
+
+
+async def test_a_restore_that_is_called_off_leaves_nothing(
+    installation: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await saved(installation, tmp_path)
+    await destroy(installation)
+    working = asyncio.create_task(restored(installation, folder))
+    ask = jetstream.request
+
+    async def request(bus: Connection, operation: str, *body: Any, **more: Any) -> Any:
+        if operation == f"STREAM.RESTORE.{subjects.EVENTS}":
+            working.cancel()  # as Ctrl-C does
+        return await ask(bus, operation, *body, **more)
+
+    monkeypatch.setattr(jetstream, "request", request)
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert await streams(installation) == []
+
+
+async def test_a_backup_for_which_the_disk_has_no_room_leaves_no_folder(
+    installation: Connection, server: NatsServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "whimbrel.router", "backup", str(folder)],
+        env={
+            **os.environ,
+            "WHIMBREL_ROUTER_NATS_URL": server.url("router"),
+            "WHIMBREL_ROUTER_SERVICE_KEY": SERVICE_KEY,
+        },
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),  # of a file, in bytes
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, "File too large" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert not folder.exists()

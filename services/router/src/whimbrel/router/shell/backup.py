@@ -48,7 +48,7 @@ class Manifest:
 async def backup(bus: Connection, folder: Path, *, now: float) -> AsyncIterator[str]:
     """Write everything into ``folder``, which is empty, and say what was written.
 
-    Raises JetStreamRefused, BusFault.
+    Raises JetStreamRefused, BusFault, OSError.
     """
     layout = await jetstream.layout(bus)
     handled = {
@@ -58,7 +58,7 @@ async def backup(bus: Connection, folder: Path, *, now: float) -> AsyncIterator[
     names = [config["name"] for config in catalogue.streams(partitions=layout.partitions, replicas=1)]
     written = []
     for name in sorted(names, key=lambda name: name == subjects.EVENTS):
-        snapshot = await _save(bus, name, folder / f"{name}.snapshot")
+        snapshot = await _save(bus, name, _file(folder, name))
         written.append({"name": name, "config": snapshot["config"], "state": snapshot["state"]})
         yield f"{name}: {snapshot['state']['messages']} messages"
     manifest = Manifest(FORMAT, LAYOUT_VERSION, now, written, handled)
@@ -70,7 +70,7 @@ async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -
     """Make all streams anew from ``folder``, with new epochs, and say what was restored: all of it, or nothing.
 
     Raises StartRefused where ``folder`` is no backup of this layout or where there are streams already;
-    JetStreamRefused, BusFault.
+    JetStreamRefused, BusFault, OSError.
     """
     manifest = _manifest(folder)
     for stream in manifest.streams:
@@ -86,11 +86,11 @@ async def restore(bus: Connection, folder: Path, *, now: float, replicas: int) -
             else:
                 metadata[catalogue.EPOCH] = secrets.token_hex(catalogue.EPOCH_BYTES)
             made.append(stream["name"])
-            await _load(bus, {**config, "metadata": metadata}, stream["state"], folder / f"{stream['name']}.snapshot")
+            await _load(bus, {**config, "metadata": metadata}, stream["state"], _file(folder, stream["name"]))
             yield f"{stream['name']}: {stream['state']['messages']} messages"
         for consumer, sequence in manifest.handled.items():
             await _reset(bus, consumer, sequence + 1)
-    except RuntimeFault:
+    except BaseException:  # Ctrl-C as well
         for name in made:  # who runs it again must not find half of it
             with suppress(RuntimeFault):
                 await jetstream.request(bus, f"STREAM.DELETE.{name}")
@@ -123,7 +123,13 @@ def _manifest(folder: Path) -> Manifest:
             f"the backup in {folder} has layout {manifest.layout} and this version needs {LAYOUT_VERSION}: restore it "
             "with the version that made it, then migrate"
         )
+    if missing := [stream["name"] for stream in manifest.streams if not _file(folder, stream["name"]).is_file()]:
+        raise StartRefused(f"{folder} holds no complete backup: {', '.join(missing)} is missing")
     return manifest
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.snapshot"
 
 
 async def _save(bus: Connection, name: str, file: Path) -> dict[str, Any]:

@@ -39,9 +39,12 @@ def save(settings: RouterSettings, folder: Path) -> int:
     except OSError as error:
         sys.stderr.write(f"whimbrel-router: {folder}: {error.strerror}; name a folder that does not exist.\n")
         return 2
-    code = _run(settings, lambda bus: backup.backup(bus, folder, now=time.time()))
-    if code:
-        shutil.rmtree(folder)  # who runs it again must not find half of it
+    code = 1
+    try:
+        code = _run(settings, lambda bus: backup.backup(bus, folder, now=time.time()))
+    finally:
+        if code:
+            shutil.rmtree(folder)  # who runs it again must not find half of it
     return code
 
 
@@ -65,6 +68,11 @@ def _run(settings: RouterSettings, work: Work) -> int:
         return 2
     except RuntimeFault as fault:
         sys.stderr.write(f"whimbrel-router: {fault}; nothing is lost, run it again.\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(
+            f"whimbrel-router: {error.filename or 'a file of the backup'}: {error.strerror}; nothing is lost.\n"
+        )
         return 1
     return 0
 
