@@ -97,6 +97,13 @@ def test_a_structured_event_is_unfolded_and_its_data_cut_out_as_written() -> Non
     assert event.traceparent == TRACEPARENT
 
 
+@pytest.mark.parametrize("name", ["time", "traceparent", "data_base64", "subject", "data"])
+def test_a_null_in_a_structured_event_is_as_good_as_nothing(name: str) -> None:
+    payload = b'{"specversion":"1.0","id":"e-1","source":"/shop","type":"t","%b":null}' % name.encode()
+    without = payload.replace(b',"%b":null' % name.encode(), b"")
+    assert parse(a_message(payload, STRUCTURED), epoch=EPOCH) == parse(a_message(without, STRUCTURED), epoch=EPOCH)
+
+
 def test_a_structured_event_may_name_its_audience_in_headers() -> None:
     payload = b'{"specversion":"1.0","id":"e-1","source":"/shop","type":"t"}'
     event = parse(a_message(payload, {**STRUCTURED, "whimbrel-users": "alice"}), epoch=EPOCH)

@@ -14,10 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from whimbrel.notifier.core.errors import MalformedRoutes
 from whimbrel.notifier.core.events import Event
 from whimbrel.notifier.core.templates import ChannelTemplate, Template
+from whimbrel.protocol.channels import NAME_PATTERN
 
 SUBJECT_TOKENS: Final = 4  # events.<domain>.<entity>.<id>
 
-_TOKEN: Final = re.compile(r"\*|[A-Za-z0-9_\-:=@~]+")
+_WORD: Final = r"(\*|[a-z0-9_-]+)"
+_SUBJECT: Final = re.compile(rf"events\.{_WORD}\.{_WORD}\.(\*|{NAME_PATTERN})")
 
 
 def _listed(value: Any) -> Any:
@@ -88,13 +90,27 @@ class Routes:
         )
 
 
+class _Loader(yaml.SafeLoader):
+    """Lets no key stand twice in a mapping: the last one would win, silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: list[Any] = []
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} stands here twice", problem_mark=key.start_mark
+                )
+            seen.append(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(text: str) -> Routes:
     """Read the file's ``text``.
 
     Raises MalformedRoutes, which names the place and the way out.
     """
     try:
-        plain = yaml.safe_load(text)
+        plain = _Loader(text).get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -136,10 +152,11 @@ def _tokens(pattern: str, place: str) -> tuple[str | None, str | None, str | Non
     tokens = pattern.split(".")
     if tokens[-1] == ">" and 1 < len(tokens) <= SUBJECT_TOKENS:
         tokens[-1:] = ["*"] * (SUBJECT_TOKENS + 1 - len(tokens))
-    if len(tokens) != SUBJECT_TOKENS or tokens[0] != "events" or not all(map(_TOKEN.fullmatch, tokens)):
+    match = _SUBJECT.fullmatch(".".join(tokens))
+    if match is None:
         raise MalformedRoutes(
             f"{place}.subject: {pattern!r} can match no event; write events.<domain>.<entity>.<id>, "
             "with * for any one of the three, or > for the rest"
         )
-    domain, entity, entity_id = (None if token == "*" else token for token in tokens[1:])
+    domain, entity, entity_id = (None if token == "*" else token for token in match.groups())
     return domain, entity, entity_id

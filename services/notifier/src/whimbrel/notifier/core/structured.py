@@ -18,7 +18,8 @@ _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)  # only the e
 def unfold(content_type: str, payload: bytes, value: Any) -> tuple[Mapping[str, str], bytes, Any]:
     """Return the attributes, the JSON text of `data` (`null` where there is none) and the same parsed.
 
-    ``payload`` is JSON, known to be valid, and ``value`` the same parsed. Raises Undeliverable.
+    ``payload`` is JSON, known to be valid, and ``value`` the same parsed. A null attribute counts as none, as
+    CloudEvents wants it. Raises Undeliverable.
     """
     if content_type.partition(";")[0].strip() != MODE:
         raise _refusal(f"content-type {content_type[:80]!r} is not supported: send {MODE}, one event per message")
@@ -27,10 +28,10 @@ def unfold(content_type: str, payload: bytes, value: Any) -> tuple[Mapping[str, 
     for name in REQUIRED:
         if not isinstance(value.get(name), str):
             raise _refusal(f"attribute {name!r} of the structured event is missing or not a string")
-    if "data_base64" in value:
+    if value.get("data_base64") is not None:
         raise _refusal("data_base64 is not supported: clients receive JSON, put it in data")
     attributes = {name: text for name, text in value.items() if isinstance(text, str) and name != "data"}
-    if not isinstance(value.get("time", ""), str):
+    if not isinstance(value.get("time"), str | None):
         raise _refusal("attribute 'time' of the structured event is not a string")
     return attributes, member(payload.decode(), "data"), value.get("data")
 
