@@ -112,6 +112,8 @@ def test_what_cannot_be_routed_is_listed_shown_replayed_and_dropped(development:
     first, second = listed("--subject", "events.nowhere.>", "--code", "unroutable")
     assert (first["subject"], first["code"]) == ("events.nowhere.thing.1", "unroutable")
     assert "unroutable" in development.whimbrel("dlq", "list").stdout
+    half = development.whimbrel("dlq", "list", "--subject", "events.nowhere.>", "--limit", "1").stdout
+    assert f"dlq list --after {first['sequence']} --limit 1 --subject 'events.nowhere.>'" in half
     shown = development.whimbrel("dlq", "show", str(first["sequence"])).stdout
     assert all(word in shown for word in ("events.nowhere.thing.1", first["reason"], "ce-type: t"))
 

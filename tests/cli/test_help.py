@@ -96,6 +96,22 @@ def test_what_cannot_be_meant_of_an_inbox_is_refused_before_anything_is_asked(wr
     assert (refused.exit_code, hint in refused.output) == (2, True), refused.output
 
 
+@pytest.mark.parametrize(
+    ("command", "url"),
+    [
+        (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1@127.0.0.1:port"),
+        (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1/2@127.0.0.1:4222"),
+        (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1@127.0.0.1:1"),
+        (("status", "--service-key", "k", "--router"), "http://operator:hush-1@127.0.0.1:1"),
+    ],
+)
+def test_no_password_of_an_address_is_shown(command: tuple[str, ...], url: str) -> None:
+    refused = CliRunner().invoke(main, [*command, url])
+    assert refused.exit_code in (2, 3)
+    assert "127.0.0.1" in refused.output
+    assert "hush" not in refused.output
+
+
 def test_a_user_who_is_named_wins_over_the_token_of_the_environment() -> None:
     named = ["inbox", "--user", "alice", "--service-key", "k", "--auth", "http://127.0.0.1:1"]
     refused = CliRunner().invoke(main, named, env={"WHIMBREL_TOKEN": "bob's"})

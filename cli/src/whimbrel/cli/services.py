@@ -6,7 +6,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from whimbrel.cli.exits import Failure, Unreachable
-from whimbrel.cli.target import Target
+from whimbrel.cli.target import Target, without_password
 from whimbrel.protocol.bodies import Problem, TokenReply, TokenRequest
 from whimbrel.protocol.versions import PATH_PREFIX
 
@@ -51,19 +51,20 @@ def _request(
     target: Target, service: str, method: str, path: str, key: str | None = None, **options: Any
 ) -> httpx.Response:
     base = target.need(service).rstrip("/")
+    shown = without_password(base)
     bearer = target.need("service_key") if key is None else key
     headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
     try:
         response = httpx.request(method, f"{base}{PATH_PREFIX}{path}", headers=headers, timeout=TIMEOUT_S, **options)
     except (httpx.ConnectError, httpx.TimeoutException) as error:
         why = f"within {TIMEOUT_S:g} s" if isinstance(error, httpx.TimeoutException) else f"({error})"
-        raise Unreachable(f"{service} does not answer at {base} {why}", "is it running?") from error
+        raise Unreachable(f"{service} does not answer at {shown} {why}", "is it running?") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Failure(f"{service} at {base}: {error}") from error
+        raise Failure(f"{service} at {shown}: {error}") from error
     if response.is_success:
         return response
     try:
         problem = Problem.model_validate_json(response.content)
         raise Failure(f"{service} says no: {problem.detail} ({problem.code} {problem.slug})")
     except ValidationError:
-        raise Failure(f"{base} answered HTTP {response.status_code}: is that {service}?") from None
+        raise Failure(f"{shown} answered HTTP {response.status_code}: is that {service}?") from None

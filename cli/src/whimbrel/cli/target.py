@@ -1,6 +1,7 @@
 """Which installation a command talks to: options, else the environment, else what `whimbrel dev` runs here."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,13 @@ def _check_url(name: str, value: str) -> None:
         except ValueError:  # of the port
             understood = False
         if not understood:
-            raise BadSetting(f"--{name} {value!r} is not an address", f"write {schemes[0]}://HOST:PORT")
+            shown = without_password(value)
+            raise BadSetting(f"--{name} {shown!r} is not an address", f"write {schemes[0]}://HOST:PORT")
+
+
+def without_password(urls: str) -> str:
+    """Return addresses, comma separated, as they may be shown: without user and password."""
+    return re.sub(r"//[^,]*@", "//", urls)
 
 
 def read_dev_file(store: Path | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`whimbrel dlq`: events that could not be delivered."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ class Sought:
     subject: str | None
 
     def behind(self, after: int, limit: int) -> dict[str, Any]:
-        """Return the parameters of a request."""
+        """Return the parameters of a request, named as the options of `dlq list`."""
         return {"after": after, "limit": limit} | {
             name: value for name, value in (("code", self.code), ("subject", self.subject)) if value is not None
         }
@@ -78,7 +79,8 @@ def list_(after: int, limit: int, code: str | None, subject: str | None, target:
         [(each.sequence, each.time[:19], each.subject, each.code, each.reason) for each in letters],
     )
     if not complete:
-        output.say(output.dim(f"more: {invocation(f'dlq list --after {at}', target.store)}"))
+        options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in sought.behind(at, limit).items())
+        output.say(output.dim(f"more: {invocation(f'dlq list {options}', target.store)}"))
 
 
 @command.command("show")

@@ -18,7 +18,7 @@ from whimbrel.cli.exits import BadSetting, Failure, Unreachable
 from whimbrel.cli.invocation import invocation
 from whimbrel.cli.output import Output
 from whimbrel.cli.spans import seconds_of
-from whimbrel.cli.target import Target, talks_to
+from whimbrel.cli.target import Target, talks_to, without_password
 from whimbrel.protocol.channels import NAME_PATTERN, Channel
 from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.limits import MAX_EVENT_BYTES, MAX_TOPIC_CHARS, MAX_TTL_S
@@ -211,16 +211,12 @@ async def _connect(url: str, complaints: list[str]) -> Client:
                 name="whimbrel publish",
             )
     except (TimeoutError, nats.errors.TimeoutError):
-        where = _without_password(url)
+        where = without_password(url)
         raise Unreachable(f"NATS does not answer at {where} within {TIMEOUT_S:g} s", "is it running?") from None
     except (OSError, nats.errors.Error, ValueError) as error:
         why = complaints[0] if complaints else str(error) or type(error).__name__
-        raise Unreachable(f"NATS does not take us at {_without_password(url)}: {why}") from error
+        raise Unreachable(f"NATS does not take us at {without_password(url)}: {why}") from error
     finally:
         if not bus.is_connected:
             await bus.close()  # nats-py leaves the socket of an attempt that came to nothing
     return bus
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^@/]*@", "//", url)
