@@ -142,6 +142,12 @@ def test_a_service_key_that_can_be_guessed_is_refused(key: str) -> None:
         http.service_key(key)
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", KEY.replace("e", "é")])
+def test_a_service_key_that_nobody_could_send_is_refused(key: str) -> None:
+    with pytest.raises(StartRefused, match="cannot stand in a header"):
+        http.service_key(key)
+
+
 def test_every_error_code_has_a_status_and_a_close_code_needs_one() -> None:
     assert set(http.HTTP_STATUS) == set(ErrorCode)
     assert http.problem_response(CloseCode.OVERLOADED, "full", status=503, retry_ms=10).status_code == 503

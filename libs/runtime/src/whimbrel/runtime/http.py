@@ -176,10 +176,15 @@ class _OwnFaults:
 def service_key(expected: str) -> Callable[..., Coroutine[Any, Any, None]]:
     """Return a FastAPI dependency that lets only ``Authorization: Bearer <expected>`` pass, compared in constant time.
 
-    Raises StartRefused for a key shorter than MIN_SERVICE_KEY_CHARS.
+    Raises StartRefused for a key shorter than MIN_SERVICE_KEY_CHARS, and for one that nobody could send.
     """
     if len(expected) < MIN_SERVICE_KEY_CHARS:
         raise StartRefused(f"the service key has fewer than {MIN_SERVICE_KEY_CHARS} characters")
+    if not (expected.isascii() and expected.isprintable() and " " not in expected):
+        raise StartRefused(
+            "the service key cannot stand in a header: use ASCII without blanks (a Secret made of a file may end with "
+            "a line break)"
+        )
     digest = hashlib.sha256(expected.encode()).digest()
 
     async def check(authorization: Annotated[str | None, Header()] = None) -> None:
