@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
-from playwright.async_api import Page, WebSocket, expect
+from playwright.async_api import Page, Route, WebSocket, expect
 
 from orders.events import BOARD, Event, Press
 from tests.browser.conftest import SCREENSHOTS, OpenWindow
@@ -93,6 +93,32 @@ async def test_each_event_arrives_once_live_and_after_an_absence(
     await expect(page.get_by_test_id("repeated")).to_have_text("0")
     await expect(page.get_by_test_id("missed")).to_have_text("0")
     await picture(page, f"back-by-{transport}")
+
+
+async def test_what_is_told_while_the_shop_answers_is_not_lost_to_an_older_answer(
+    page: Page, shop: Development, press: Press
+) -> None:
+    answered, told = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        answered.set()
+        await told.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/orders", late)
+    await page.goto(page_of(shop))
+    await page.get_by_test_id("sign-in-alice").click()
+    await expect(page.get_by_test_id("state")).to_have_text("Connected")
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        await answered.wait()
+    order = {"order": "late", "customer": "alice", "item": "Wool socks", "total": 18, "status": "placed", "version": 1}
+    await press.publish(Event("events.shop.order.late", "order.placed", "late-1", "late", order, channels=[BOARD]))
+    await expect(page.locator('[data-testid="log"] [data-event-id="late-1"]')).to_have_count(1)
+    await expect(page.locator(".card")).not_to_have_count(0)
+    told.set()
+    await expect(page.locator(".card").nth(3)).to_be_visible()  # the shop's own are there
+    await expect(page.locator('.card[data-order="late"]')).to_have_count(1)
 
 
 async def test_transports_change_while_events_come(page: Page, shop: Development, press: Press) -> None:

@@ -19,7 +19,10 @@ import { followTyping } from "./typing.js";
 import { Watch } from "./watch.js";
 import { describe, orderOf } from "./words.js";
 
-/** @import { ChannelPublication } from "/whimbrel/subscription.js" */
+/**
+ * @import { ChannelPublication } from "/whimbrel/subscription.js"
+ * @import { Order } from "./board.js"
+ */
 
 const BOARD = "orders:board";
 const VIP = "group:vip";
@@ -65,15 +68,24 @@ async function open(user) {
     return { away, at };
   };
 
+  /** @type {Set<Order[]>} what is told while the shop is asked, whose answer may be older */
+  const asking = new Set();
   const load = async () => {
+    /** @type {Order[]} */
+    const told = [];
+    asking.add(told);
     board.load((await shop.board()).orders);
+    asking.delete(told);
+    for (const order of told) board.apply(order, false);
     watch.next();
   };
   client.subscribe(BOARD, {
     publication: (publication) => {
       const { away } = book(publication, describe(publication));
       const order = orderOf(publication);
-      if (order) board.apply(order, away);
+      if (!order) return;
+      for (const told of asking) told.push(order);
+      board.apply(order, away);
     },
     state: ({ state }) => state === "subscribed" && load(),
     reset: () => {
