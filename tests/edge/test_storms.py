@@ -23,7 +23,7 @@ from whimbrel.protocol.positions import Position
 from whimbrel.runtime import jetstream
 from whimbrel.runtime.delivery import Delivery
 from whimbrel.runtime.directget import Batch, DirectGet
-from whimbrel.runtime.errors import NoResponders
+from whimbrel.runtime.errors import NoResponders, RequestRefused
 from whimbrel.runtime.nats import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -99,6 +99,36 @@ async def test_a_message_has_a_bound_and_the_rest_follows() -> None:
     users = [f"user-{number}" for number in range(3 * MAX_BATCH + 1)]
     assert await within(asyncio.gather(*(asking.ask(user) for user in users))) == users
     assert [len(each) for each in service.asked] == [MAX_BATCH, MAX_BATCH, MAX_BATCH, 1]
+
+
+class Talkative(Service):
+    """Can answer no more than three questions in one message."""
+
+    async def request(self, *asked: Any, **more: Any) -> Delivery:
+        reply = await super().request(*asked, **more)
+        if len(self.asked[-1]) > 3:
+            raise RequestRefused(413, "an answer of 400000 bytes: ask for less at once")
+        return reply
+
+
+async def test_who_has_too_much_to_say_of_all_is_asked_about_fewer_at_once() -> None:
+    service = Talkative()
+    service.may_answer.set()
+    asking = batches(service)
+    users = [f"user-{number}" for number in range(10)]
+    assert await within(asyncio.gather(*(asking.ask(user) for user in users))) == users
+    assert [len(each) for each in service.asked] == [10, 5, 2, 3, 5, 2, 3]
+
+
+async def test_questions_of_which_each_answer_may_be_long_go_in_smaller_messages() -> None:
+    service = Service()
+    service.may_answer.set()
+    asking: Batches[str, str] = Batches(
+        service, "a.service", lambda them: json.dumps(list(them)).encode(), json.loads, most=4
+    )
+    users = [f"user-{number}" for number in range(9)]
+    assert await within(asyncio.gather(*(asking.ask(user) for user in users))) == users
+    assert [len(each) for each in service.asked] == [4, 4, 1]
 
 
 async def test_a_storm_reads_the_heads_of_its_channels_together(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

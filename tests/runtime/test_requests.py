@@ -52,6 +52,20 @@ async def test_a_fault_of_the_responder_is_told_without_its_text_and_a_refusal_w
     assert connection.faults == 1
 
 
+async def test_an_answer_that_no_message_can_hold_is_refused_as_too_large(connect: Connect) -> None:
+    connection = await connect()
+
+    async def answer(payload: bytes) -> bytes:
+        return bytes(connection.client.max_payload + int(payload))
+
+    await connection.respond("rpc.router.test", answer)
+    with pytest.raises(RequestRefused, match="ask for less at once") as refused:
+        await connection.request("rpc.router.test", b"1", timeout=5)
+    assert (refused.value.code, connection.faults) == (413, 0)
+    fits = await connection.request("rpc.router.test", b"0", timeout=5)
+    assert len(fits.payload) == connection.client.max_payload
+
+
 async def test_a_responder_takes_no_more_than_its_limit(connect: Connect) -> None:
     connection = await connect()
     release = asyncio.Event()

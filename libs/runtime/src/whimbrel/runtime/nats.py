@@ -32,6 +32,7 @@ MAX_OUTSTANDING_PINGS: Final = 2
 STUCK_S: Final = 30.0  # nats-py has not reconnected by then: begin again with a new client
 FLUSH_TIMEOUT_S: Final = 10
 MAX_RESPONDING: Final = 256  # requests in work per responder; more are refused, so that the requester can go elsewhere
+TOO_LARGE: Final = 413  # how a request is refused whose answer no message can hold
 REPEAT_LOG_S: Final = 10.0  # during an outage, one line as often as this
 
 
@@ -316,7 +317,8 @@ class Connection:
         """Answer requests on ``subject`` with what ``handler`` returns for their payload.
 
         At most ``limit`` are in work at a time, more are refused with 503; a handler that raises answers 500 and is
-        logged, but RequestRefused answers with its own code and reason.
+        logged, but RequestRefused answers with its own code and reason. An answer that no message can hold is refused
+        with TOO_LARGE.
         """
 
         def receive(request: Delivery) -> None:
@@ -332,6 +334,8 @@ class Connection:
     async def _answer(self, request: Delivery, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         try:
             answer = await handler(request.payload)
+            if request.reply and len(answer) > self.client.max_payload:
+                raise RequestRefused(TOO_LARGE, f"an answer of {len(answer)} bytes: ask for less at once")
             if request.reply:
                 self.send(request.reply, answer)
         except RequestRefused as refusal:

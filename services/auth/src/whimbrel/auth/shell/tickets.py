@@ -13,7 +13,7 @@ from whimbrel.protocol.rpc import Claims, RedeemRequest, TokenVerdict, VerifyRep
 from whimbrel.runtime.errors import RequestRefused
 from whimbrel.runtime.kv import Bucket, RevisionConflict
 
-MAX_TICKETS: Final = 256  # in one request: as many as an edge joins
+MAX_TICKETS: Final = 256  # in one request; an edge joins fewer, for the answer has to fit into one message
 LAG_S: Final = 0.1  # a replica that answers reads is up to 20 ms behind right after a write
 SPENT_S: Final = 60  # how long a spent ticket is told apart from one that never was: past its own end
 

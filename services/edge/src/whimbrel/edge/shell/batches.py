@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from whimbrel.runtime.errors import BusFault
-from whimbrel.runtime.nats import Connection
+from whimbrel.runtime.errors import BusFault, RequestRefused
+from whimbrel.runtime.nats import TOO_LARGE, Connection
 
 Q = TypeVar("Q", bound=str)
 A = TypeVar("A")
@@ -45,11 +45,15 @@ class Batches(Generic[Q, A]):
         subject: str,
         encode: Callable[[Sequence[Q]], bytes],
         decode: Callable[[bytes], Sequence[A]],
+        *,
+        most: int = MAX_BATCH,
     ) -> None:
+        """``most`` questions go in one message."""
         self._connection = connection
         self._subject = subject
         self._encode = encode
         self._decode = decode
+        self._most = most
         self._waiting: deque[_Waiting[Q, A]] = deque()  # nobody in here for longer than PATIENCE_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_at = 0.0  # when the next message may go
@@ -84,7 +88,7 @@ class Batches(Generic[Q, A]):
     def _next_batch(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []
         size = 0
-        while self._waiting and len(batch) < MAX_BATCH:
+        while self._waiting and len(batch) < self._most:
             size += len(self._waiting[0].question)
             if batch and size > MAX_BATCH_BYTES:
                 break
@@ -102,6 +106,11 @@ class Batches(Generic[Q, A]):
             answers = await self._request(payload, until=batch[0].asked_at + PATIENCE_S)
             pairs = list(zip(batch, answers, strict=True))
         except (BusFault, ValueError) as error:
+            if _is_too_large(error) and len(batch) > 1:
+                middle = len(batch) // 2
+                await self._exchange(batch[:middle])
+                await self._exchange(batch[middle:])
+                return
             _fail(batch, ServiceUnavailable(f"{self._subject}: {error}"))
             return
         for each, answer in pairs:
@@ -114,10 +123,14 @@ class Batches(Generic[Q, A]):
             try:
                 reply = await self._connection.request(self._subject, payload, timeout=TIMEOUT_S)
                 return self._decode(reply.payload)
-            except BusFault:
-                if loop.time() >= until:
+            except BusFault as fault:
+                if loop.time() >= until or _is_too_large(fault):
                     raise
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
+
+
+def _is_too_large(fault: Exception) -> bool:
+    return isinstance(fault, RequestRefused) and fault.code == TOO_LARGE
 
 
 def _fail(batch: Sequence[_Waiting[Q, A]], error: ServiceUnavailable) -> None:

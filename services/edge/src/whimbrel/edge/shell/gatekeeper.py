@@ -29,6 +29,7 @@ REMEMBERED: Final = 50_000  # verified tokens, about 400 bytes each; the least r
 YOUNG_S: Final = RESUME_GRANT_S / 4  # a grant younger than that is given back as it came: signing costs 14 µs
 RETRY_MS: Final = 1000
 MAX_TICKET_CHARS: Final = 64  # auth makes them of 32
+MAX_TICKETS: Final = 32  # asked about at once: spent by it, so the answer must fit, and each may hold 6 KiB of claims
 NO_ANSWER: Final = "auth or router does not answer; nothing is wrong with the token"
 
 _REFUSALS: Final[Mapping[str, tuple[CloseCode, ErrorCode]]] = {
@@ -67,6 +68,7 @@ class Gatekeeper:
             subjects.AUTH_REDEEM,
             lambda tickets: RedeemRequest(tickets=tuple(tickets)).model_dump_json().encode(),
             lambda reply: VerifyReply.model_validate_json(reply).verdicts,
+            most=MAX_TICKETS,
         )
         self.resumed = 0  # connects that asked neither auth nor router
         self.remembered = 0  # tokens that auth was not asked about again
