@@ -26,8 +26,8 @@ def test_a_durable_target_gets_a_publication_with_an_id_that_is_the_same_each_ti
 
 
 def test_an_ephemeral_target_is_told_live_and_has_no_id() -> None:
-    (one,) = publications(an_event(), [TYPING], a_message(), epoch=EPOCH, doubtful=True)
-    assert (one.subject, one.headers, one.durable, one.doubtful) == ("live.typing.42", {}, False, False)
+    (one,) = publications(an_event(), [TYPING], a_message(), epoch=EPOCH)
+    assert (one.subject, one.headers, one.durable) == ("live.typing.42", {}, False)
 
 
 def test_the_trace_travels_only_where_there_is_one() -> None:

@@ -1,6 +1,7 @@
 """What the desk makes of a message: publications, a dead letter, or not yet anything."""
 
 import logging
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -49,17 +50,18 @@ def test_an_undeliverable_event_is_a_dead_letter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("redelivered", "age_s", "doubtful"),
-    [(True, DUPLICATE_WINDOW_S + 1, True), (True, DUPLICATE_WINDOW_S - 1, False), (False, 1e6, False)],
+    ("redelivered", "age_s", "forgotten_in_s"),
+    [(True, DUPLICATE_WINDOW_S + 1, -1), (True, DUPLICATE_WINDOW_S - 1, 1), (False, 1e6, math.inf)],
 )
 @pytest.mark.parametrize("payload", [b"{}", b"{"])
-def test_what_a_dead_notifier_may_have_sent_long_ago_is_in_doubt(
-    redelivered: bool, age_s: float, doubtful: bool, payload: bytes
+def test_what_a_dead_notifier_may_have_sent_is_forgotten_in_time(
+    redelivered: bool, age_s: float, forgotten_in_s: float, payload: bytes
 ) -> None:
     scene = Scene()
+    scene.now = 500
     scene.unix_time = STORED_AT + age_s
     (one,) = scene.desk.compose(a_message(payload), redelivered=redelivered).publications
-    assert one.doubtful is doubtful
+    assert one.forgotten_at == 500 + forgotten_in_s
 
 
 def test_an_unknown_namespace_is_waited_for_once_and_then_no_more() -> None:
@@ -92,9 +94,9 @@ def test_a_fault_of_ours_costs_one_event_and_not_the_partition(caplog: pytest.Lo
     assert [record.message for record in caplog.records] == ["event.failed"]
 
 
-@pytest.mark.parametrize(("restored_at", "doubtful"), [(int(STORED_AT) - 1, False), (int(STORED_AT) + 1, True)])
-def test_after_a_restore_what_came_before_it_is_looked_up_before_it_is_sent(restored_at: int, doubtful: bool) -> None:
+@pytest.mark.parametrize(("restored_at", "in_doubt"), [(int(STORED_AT) - 1, False), (int(STORED_AT) + 1, True)])
+def test_after_a_restore_what_came_before_it_is_looked_up_before_it_is_sent(restored_at: int, in_doubt: bool) -> None:
     scene = Scene(restored_at=restored_at)
     scene.unix_time = STORED_AT + 1000
     (publication,) = scene.desk.compose(a_message(), redelivered=False).publications
-    assert publication.doubtful is doubtful
+    assert (publication.forgotten_at <= scene.now) is in_doubt

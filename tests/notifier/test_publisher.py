@@ -1,6 +1,7 @@
 """Publications are sent until their stream has them, and never twice where that would show."""
 
 import logging
+import math
 from collections.abc import Callable
 
 from tests.notifier.events import EPOCH, a_message, an_event
@@ -89,9 +90,9 @@ class Scene:
             chance=lambda: 0.5,
         )
 
-    def publish(self, *, doubtful: bool = False) -> None:
+    def publish(self, *, forgotten_at: float = math.inf) -> None:
         (one,) = publications(
-            an_event(), [Target(Channel("orders", "42"), True)], a_message(), epoch=EPOCH, doubtful=doubtful
+            an_event(), [Target(Channel("orders", "42"), True)], a_message(), epoch=EPOCH, forgotten_at=forgotten_at
         )
         self.publisher.publish(one, self.owner)
 
@@ -205,17 +206,29 @@ def test_what_is_abandoned_is_forgotten() -> None:
     assert (scene.owner.told, len(scene.bus.sent), len(scene.publisher)) == ([], 1, 0)
 
 
-async def test_a_doubtful_publication_is_looked_up_first() -> None:
+async def test_what_a_notifier_that_died_sent_long_ago_is_looked_up_first() -> None:
     scene = Scene()
     scene.archive.stored = True
-    scene.publish(doubtful=True)
+    scene.publish(forgotten_at=99)
     await scene.look_up()
     assert (scene.owner.told, scene.bus.sent, scene.counts.found_stored) == (["published"], [], 1)
     assert scene.archive.as_of == 50.0
     scene.archive.stored = False
-    scene.publish(doubtful=True)
+    scene.publish(forgotten_at=99)
     await scene.look_up()
     assert len(scene.bus.sent) == 1
+
+
+async def test_what_a_notifier_that_died_sent_is_forgotten_while_its_successor_waits_for_the_stream() -> None:
+    scene = Scene()
+    scene.publish(forgotten_at=110)
+    assert (len(scene.bus.sent), scene.archive.asked) == (1, 0), "a stream would still know it"
+    scene.archive.stored = True
+    for _ in range(3):
+        scene.bus.answer(b"", b"NATS/1.0 503\r\n\r\n")  # it has no leader
+        scene.pass_time(retry.PUBLISH.cap_s)
+    await scene.look_up()
+    assert (scene.archive.asked, scene.owner.told) == (1, ["published"])
 
 
 async def test_what_was_first_sent_long_ago_is_looked_up_before_it_is_sent_again() -> None:

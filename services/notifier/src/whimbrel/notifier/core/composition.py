@@ -1,5 +1,6 @@
 """What is sent for an event: one publication per target, or one dead letter."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -35,15 +36,16 @@ class Publication:
     """A message on its way to a stream, or live to an ephemeral channel.
 
     ``place`` is where it stands in an inbox. ``stored_at_ns`` is when its event was stored: it cannot have been
-    published before. ``doubtful``: it may have been published so long ago that its stream has forgotten the
-    Nats-Msg-Id. ``size`` is that of the body at first, in bytes: what the window has counted stays what it was.
+    published before. ``forgotten_at``: from then on (clock seconds) its stream may have forgotten the Nats-Msg-Id under
+    which it was sent; infinity where it never was. ``size`` is that of the body at first, in bytes: what the window has
+    counted stays what it was.
     """
 
     __slots__ = (
         "body",
         "channel",
-        "doubtful",
         "durable",
+        "forgotten_at",
         "headers",
         "key",
         "place",
@@ -64,7 +66,7 @@ class Publication:
         headers: Mapping[str, str],
         channel: Channel | None,
         durable: bool = True,
-        doubtful: bool = False,
+        forgotten_at: float = math.inf,
         place: Place | None = None,
     ) -> None:
         self.sequence = sequence
@@ -76,7 +78,7 @@ class Publication:
         self.headers = headers
         self.channel = channel
         self.durable = durable
-        self.doubtful = doubtful
+        self.forgotten_at = forgotten_at
         self.place = place
 
     def become(self, letter: "Publication") -> None:
@@ -86,6 +88,7 @@ class Publication:
         self.headers = letter.headers
         self.channel = None
         self.place = None
+        self.forgotten_at = letter.forgotten_at
 
     @property
     def id(self) -> str:
@@ -100,7 +103,7 @@ def publications(
     *,
     epoch: str,
     traceparent: str = "",
-    doubtful: bool = False,
+    forgotten_at: float = math.inf,
     now: float = 0.0,
 ) -> Iterator[Publication]:
     """Return one publication per target, all with the same body but in inboxes; ``traceparent`` travels with each if
@@ -134,7 +137,7 @@ def publications(
             headers=headers,
             channel=channel,
             durable=durable,
-            doubtful=doubtful and durable,
+            forgotten_at=forgotten_at,
             place=inbox_place if in_inbox else None,
         )
 
@@ -143,7 +146,7 @@ def publications(
 
 
 def dead_letter(
-    message: Message, reason: Reason, text: str, *, epoch: str, max_bytes: int, doubtful: bool = False
+    message: Message, reason: Reason, text: str, *, epoch: str, max_bytes: int, forgotten_at: float = math.inf
 ) -> Publication:
     """Return the dead letter of ``message``: payload and headers as they came, and why.
 
@@ -175,7 +178,7 @@ def dead_letter(
         body=payload,
         headers=headers,
         channel=None,
-        doubtful=doubtful,
+        forgotten_at=forgotten_at,
     )
 
 

@@ -56,7 +56,7 @@ class Archive:
         A reading is kept for the next question: after a long absence a thousand events may ask about one channel.
         Raises BusUnavailable, RequestTimeout, NoResponders, JetStreamRefused.
         """
-        known = self._readings.get(publication.key)
+        known = self._readings.get(publication.subject)
         if known is None or known.since_ns > publication.stored_at_ns or known.read_at < as_of:
             known = await self._read(publication)
         return publication.id in known.ids or _overtaken(publication, known)
@@ -81,7 +81,7 @@ class Archive:
         if self._remembered > MAX_REMEMBERED:
             self._readings.clear()
             self._remembered = len(reading.ids)
-        self._readings[publication.key] = reading
+        self._readings[publication.subject] = reading
         return reading
 
     async def _page(self, stream: str, subject: str, since: dict[str, Any]) -> tuple[list[bytes], int]:

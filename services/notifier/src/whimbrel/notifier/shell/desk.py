@@ -1,5 +1,6 @@
 """Turns one delivered event into what has to be sent for it, by the routes and namespaces of now."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -69,21 +70,18 @@ class Desk:
 
         Raises NotYet.
         """
-        stored_at = message.stored_at_ns / 1e9
-        redelivered = redelivered or stored_at < self._restored_at
-        doubtful = redelivered and self._unix_time() - stored_at > DUPLICATE_WINDOW_S
         try:
             event = events.parse(message, epoch=self._epoch)
             targets = audience.targets(event, self._routes, self._namespaces())
         except UnknownNamespace as fault:
             self._be_patient(fault)
-            return self._dead(message, fault, doubtful)
+            return self._dead(message, fault, redelivered)
         except Undeliverable as fault:
-            return self._dead(message, fault, doubtful)
+            return self._dead(message, fault, redelivered)
         except Exception as error:  # a fault of ours: were it raised, this one event would stop its partition for ever
             self._log.exception("event.failed", error, sequence=message.sequence)
             why = Undeliverable(Reason.INTERNAL, "the notifier failed on this event: its log says why")
-            return self._dead(message, why, doubtful)
+            return self._dead(message, why, redelivered)
         spans = tracing.begin(self._tracer, event, targets, event.id) if event.traceparent else None
         return Composed(
             composition.publications(
@@ -92,22 +90,37 @@ class Desk:
                 message,
                 epoch=self._epoch,
                 traceparent="" if spans is None else spans.traceparent,
-                doubtful=doubtful,
+                forgotten_at=self._forgotten_at(message, redelivered),
                 now=self._unix_time(),
             ),
             spans=spans,
         )
 
     def dead_letter(
-        self, message: Message, reason: Reason, text: str, *, doubtful: bool = False, bare: bool = False
+        self, message: Message, reason: Reason, text: str, *, redelivered: bool, bare: bool = False
     ) -> Publication:
         """Return the dead letter of ``message``; a ``bare`` one says only why, and where the event is."""
         return composition.dead_letter(
-            message, reason, text, epoch=self._epoch, max_bytes=0 if bare else self._max_bytes, doubtful=doubtful
+            message,
+            reason,
+            text,
+            epoch=self._epoch,
+            max_bytes=0 if bare else self._max_bytes,
+            forgotten_at=self._forgotten_at(message, redelivered),
         )
 
-    def _dead(self, message: Message, fault: Undeliverable, doubtful: bool) -> Composed:
-        return Composed([self.dead_letter(message, fault.reason, fault.message, doubtful=doubtful)], fault.reason)
+    def _dead(self, message: Message, fault: Undeliverable, redelivered: bool) -> Composed:
+        return Composed([self.dead_letter(message, fault.reason, fault.message, redelivered=redelivered)], fault.reason)
+
+    def _forgotten_at(self, message: Message, redelivered: bool) -> float:
+        """Return from when on streams may have forgotten what a notifier that died sent of ``message`` (clock seconds).
+
+        Not whether they have by now: a publication may wait for long before it is sent.
+        """
+        stored_at = message.stored_at_ns / 1e9
+        if not redelivered and stored_at >= self._restored_at:
+            return math.inf
+        return self._clock() + DUPLICATE_WINDOW_S - (self._unix_time() - stored_at)
 
     def _be_patient(self, fault: UnknownNamespace) -> None:
         """Raise NotYet while the namespace of ``fault`` has not been unknown for PATIENCE_S."""

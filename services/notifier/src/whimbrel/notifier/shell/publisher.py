@@ -42,12 +42,11 @@ class Owner(Protocol):
 class _UnderWay:
     """A publication that is not stored yet. ``due``: when to act, because the acknowledgement or the wait is over."""
 
-    __slots__ = ("due", "first_at", "owner", "publication", "sent_at", "tries", "waiting")
+    __slots__ = ("due", "owner", "publication", "sent_at", "tries", "waiting")
 
     def __init__(self, publication: Publication, owner: Owner, now: float) -> None:
         self.publication = publication
         self.owner = owner
-        self.first_at = now
         self.sent_at = owner.began_at
         self.due = now
         self.tries = 0
@@ -111,7 +110,7 @@ class Publisher:
         publication = entry.publication
         if not entry.owner.may_publish():
             return
-        if publication.doubtful or self._clock() > entry.first_at + retry.DUPLICATE_WINDOW_S:
+        if self._clock() > publication.forgotten_at:
             entry.due = _NEVER
             task = asyncio.create_task(self._look_up(number, entry))
             self._look_ups.add(task)
@@ -129,6 +128,7 @@ class Publisher:
         else:
             entry.waiting = False
             entry.sent_at = self._clock()
+            publication.forgotten_at = min(publication.forgotten_at, entry.sent_at + retry.DUPLICATE_WINDOW_S)
             entry.due = entry.sent_at + retry.PUBLISH_TIMEOUT_S
 
     async def _look_up(self, number: int, entry: _UnderWay) -> None:
@@ -144,8 +144,7 @@ class Publisher:
             del self._under_way[number]
             entry.owner.published(entry.publication)
         else:
-            entry.publication.doubtful = False
-            entry.first_at = self._clock()
+            entry.publication.forgotten_at = _NEVER
             self._send(number, entry)
 
     def _acknowledged(self, delivery: Delivery) -> None:

@@ -319,5 +319,7 @@ class Tenure:
             return
         held.dead = held.dead or reason
         bare = publication.channel is None  # a dead letter was refused: leave out all but the reason
-        publication.become(self._desk.dead_letter(held.message, held.dead, f"{publication.key}: {text}", bare=bare))
+        why = f"{publication.key}: {text}"
+        letter = self._desk.dead_letter(held.message, held.dead, why, redelivered=held.redelivered, bare=bare)
+        publication.become(letter)
         self._publisher.publish(publication, self)
