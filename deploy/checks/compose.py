@@ -47,9 +47,10 @@ def _service(
         yield f"is killed before it has drained: {found.drain_s:g} s of a grace of {grace_s} s"
     if f":{found.ops_port}/ready" not in str(service.get("healthcheck")):
         yield f"its health is not asked at port {found.ops_port}"
+    host, port = settings.address_of(found)
     for published in service.get("ports", []):
-        if int(published.rsplit(":", 1)[1]) != found.port or found.host != "0.0.0.0":
-            yield f"publishes {published}, while the service listens on {found.host}:{found.port}"
+        if int(published.rsplit(":", 1)[1]) != port or host != "0.0.0.0":
+            yield f"publishes {published}, while the service listens on {host}:{port}"
 
 
 def _files(folder: Path, document: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from deploy.checks import bus
 from deploy.checks.rendered import Objects, Workload, label, workloads
-from whimbrel.runtime.settings import ServiceSettings
+from whimbrel.runtime.settings import ListeningSettings, ServiceSettings
 
 SERVICES: Final = ("edge", "auth", "router", "notifier")
 STANDS_FOR_A_SECRET: Final = "a-secret-of-some-40-letters-and-digits-00"
@@ -54,7 +54,7 @@ def read(service: str, environment: Mapping[str, str]) -> ServiceSettings | str:
     settings: type[ServiceSettings] = next(
         item
         for item in vars(module).values()
-        if isinstance(item, type) and issubclass(item, ServiceSettings) and item is not ServiceSettings
+        if isinstance(item, type) and issubclass(item, ServiceSettings) and item.__module__ == module.__name__
     )
     prefix = settings.model_config.get("env_prefix", "").upper()
     known = {f"{prefix}{name}".upper() for name in settings.model_fields}
@@ -94,8 +94,14 @@ def _listens(settings: ServiceSettings, workload: Workload) -> Iterator[str]:
         yield f"declares ops port {ops}, while the service listens on {settings.ops_port}"
     if settings.ops_host != "0.0.0.0":
         yield f"answers probes on {settings.ops_host} only"
+    host, listens_on = address_of(settings)
     for name, number in ports.items():
-        if number != settings.port:
-            yield f"declares port {name} {number}, while the service listens on {settings.port}"
-        if settings.host != "0.0.0.0":
-            yield f"listens on {settings.host} only"
+        if number != listens_on:
+            yield f"declares port {name} {number}, while the service listens on {listens_on}"
+        if host != "0.0.0.0":
+            yield f"listens on {host} only"
+
+
+def address_of(settings: ServiceSettings) -> tuple[str, int]:
+    """Return host and port on which a service is asked; of one that listens nowhere a port that nobody can mean."""
+    return (settings.host, settings.port) if isinstance(settings, ListeningSettings) else ("nowhere", 0)

@@ -42,10 +42,11 @@ def environment(objects: Objects, service: str, server: NatsServer, keys: Path, 
     found = environment_of(workload.containers[-1])
     moved = {
         f"{prefix}NATS_URL": server.url(service),
-        f"{prefix}PORT": "0",
         f"{prefix}OPS_PORT": str(ops_port),
         f"{prefix}DRAIN_S": "1",
     }
+    if f"{prefix}HOST" in found:
+        moved[f"{prefix}PORT"] = "0"
     files = {"keys.json": keys, "namespaces.yaml": DEPLOY / "config", "routes.yaml": DEPLOY / "config"}
     mounted = {
         name: str(files[Path(value).name] / Path(value).name)

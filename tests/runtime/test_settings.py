@@ -6,10 +6,10 @@ import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from whimbrel.runtime.settings import ServiceSettings, load
+from whimbrel.runtime.settings import ListeningSettings, ServiceSettings, load
 
 
-class EdgeSettings(ServiceSettings):
+class EdgeSettings(ListeningSettings):
     model_config = SettingsConfigDict(env_prefix="WHIMBREL_TESTED_")
 
     port: int = Field(8080, ge=0, le=65535)
@@ -71,6 +71,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
             "WHIMBREL_TESTED_PORT: input should be a valid integer, unable to parse string as an integer, not 'http'.",
         ),
         ("PORT", "70000", "WHIMBREL_TESTED_PORT: input should be less than or equal to 65535, not '70000'."),
+        ("DRAIN_S", "inf", "WHIMBREL_TESTED_DRAIN_S: input should be a finite number, not 'inf'."),
         ("LOG_FORMAT", "xml", "WHIMBREL_TESTED_LOG_FORMAT: input should be 'text' or 'json', not 'xml'."),
         ("SERVICE_KEY", "secret", "WHIMBREL_TESTED_SERVICE_KEY: string should have at most 4 characters."),
     ],
@@ -95,6 +96,18 @@ def test_a_setting_that_does_not_exist_is_refused_and_the_known_ones_are_named(
     said = capsys.readouterr().err
     assert said.startswith("WHIMBREL_TESTED_PROT: no such setting; known are WHIMBREL_TESTED_DRAIN_S, ")
     assert "OTHER" not in said
+
+
+def test_a_service_that_listens_nowhere_cannot_be_told_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class QuietSettings(ServiceSettings):
+        model_config = SettingsConfigDict(env_prefix="WHIMBREL_TESTED_")
+
+    monkeypatch.setenv("WHIMBREL_TESTED_HOST", "0.0.0.0")
+    with pytest.raises(SystemExit):
+        load(QuietSettings)
+    assert capsys.readouterr().err.startswith("WHIMBREL_TESTED_HOST: no such setting")
 
 
 def test_neither_the_password_of_the_bus_nor_a_key_is_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,6 @@ def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) ->
     drain_s = MOVING_S if service == "edge" and setup.edges > 1 else DRAIN_S
     fields = {
         "NATS_URL": ",".join(setup.nats_urls(service)),
-        "HOST": HOST,
         "OPS_HOST": HOST,
         "OPS_PORT": str(setup.ports[f"{name}-ops"]),
         "INSTANCE": name,
@@ -149,7 +148,7 @@ def _service(setup: Setup, service: str, name: str, extra: Mapping[str, str]) ->
         **extra,
     }
     if name in setup.ports:
-        fields["PORT"] = str(setup.ports[name])
+        fields |= {"HOST": HOST, "PORT": str(setup.ports[name])}
     env = {f"{prefix}{field}": value for field, value in fields.items()}
     return Part(name, (sys.executable, "-m", f"whimbrel.{service}"), env, f"{setup.url(f'{name}-ops')}/ready")
 

@@ -18,15 +18,13 @@ def _instance() -> str:
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told. A subclass names its ``env_prefix`` and its default ports."""
+    """What every service can be told. A subclass names its ``env_prefix`` and its default port."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, allow_inf_nan=False)
 
     nats_url: str = Field(
         "nats://127.0.0.1:4222", repr=False, description="NATS servers, comma separated; may hold user:password@."
     )
-    host: str = Field("127.0.0.1", description="Address on which the service listens; 0.0.0.0 in a container.")
-    port: int = Field(0, ge=0, le=65535, description="Port on which the service listens; 0 takes a free one.")
     ops_host: str = Field("127.0.0.1", description="Address of /live, /ready and /metrics.")
     ops_port: int = Field(0, ge=0, le=65535, description="Port of /live, /ready and /metrics; 0 takes a free one.")
     instance: str = Field(
@@ -37,6 +35,13 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
     drain_s: float = Field(10, ge=0, description="Seconds that a stopping service has to finish its work.")
+
+
+class ListeningSettings(ServiceSettings):
+    """What a service can be told that is asked over HTTP; the subclass names the port."""
+
+    host: str = Field("127.0.0.1", description="Address on which the service listens; 0.0.0.0 in a container.")
+    port: int = Field(ge=0, le=65535, description="Port on which the service listens; 0 takes a free one.")
 
 
 def load(cls: type[S]) -> S:

@@ -6,12 +6,12 @@ from typing import Final
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from whimbrel.runtime.settings import ServiceSettings
+from whimbrel.runtime.settings import ListeningSettings
 
 DEFAULT_ISSUER: Final = "whimbrel"
 
 
-class AuthSettings(ServiceSettings):
+class AuthSettings(ListeningSettings):
     """Settings of the auth service."""
 
     model_config = SettingsConfigDict(env_prefix="WHIMBREL_AUTH_")

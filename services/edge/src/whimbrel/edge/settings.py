@@ -10,14 +10,14 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from whimbrel.edge.core.brownout import Bounds
 from whimbrel.edge.core.liveness import Terms
 from whimbrel.protocol import limits
-from whimbrel.runtime.settings import ServiceSettings
+from whimbrel.runtime.settings import ListeningSettings
 
 # What browsers send (RFC 6454 §6.2): another spelling would match no request, a pattern would be taken for a name.
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _DEFAULT_PORT: Final = {"http": ":80", "https": ":443"}
 
 
-class Settings(ServiceSettings):
+class Settings(ListeningSettings):
     """Every limit of the edge, with its unit."""
 
     model_config = SettingsConfigDict(env_prefix="WHIMBREL_EDGE_", frozen=True, env_ignore_empty=True)

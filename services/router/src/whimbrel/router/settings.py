@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from whimbrel.runtime.settings import ServiceSettings
+from whimbrel.runtime.settings import ListeningSettings
 
 
-class RouterSettings(ServiceSettings):
+class RouterSettings(ListeningSettings):
     """Settings of the router."""
 
     model_config = SettingsConfigDict(env_prefix="WHIMBREL_ROUTER_")
