@@ -180,10 +180,10 @@ def service_key(expected: str) -> Callable[..., Coroutine[Any, Any, None]]:
     """
     if len(expected) < MIN_SERVICE_KEY_CHARS:
         raise StartRefused(f"the service key has fewer than {MIN_SERVICE_KEY_CHARS} characters")
-    if not (expected.isascii() and expected.isprintable() and " " not in expected):
+    if not (expected.isascii() and expected.isprintable() and expected == expected.strip()):
         raise StartRefused(
-            "the service key cannot stand in a header: use ASCII without blanks (a Secret made of a file may end with "
-            "a line break)"
+            "the service key cannot stand in a header: use ASCII without blanks at its ends (a Secret made of a file "
+            "may end with a line break)"
         )
     digest = hashlib.sha256(expected.encode()).digest()
 
