@@ -67,6 +67,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         ("GET", "/v1/dlq"),
         ("GET", "/v1/sessions/AbCd"),
         ("GET", "/v1/sessions?user=alice"),
+        ("GET", "/v1/gaps"),
     ],
 )
 async def test_every_path_needs_the_service_key(http: httpx.AsyncClient, method: str, path: str) -> None:
@@ -83,6 +84,8 @@ async def test_every_path_needs_the_service_key(http: httpx.AsyncClient, method:
         ("PUT", f"/v1/groups/vip/members/{'a' * 513}", None, 400),
         ("PUT", f"/v1/groups/{'g' * 129}/members/alice", None, 400),
         ("PUT", "/v1/groups/a/b/members/alice", None, 404),
+        ("PUT", "/v1/groups/staff%2Fmembers%2Fmallory/members/alice", None, 400),
+        ("DELETE", "/v1/groups/staff%2Fmembers%2Fmallory/members/alice", None, 400),
         ("POST", "/v1/groups/vip/members/alice", None, 405),
         ("GET", "/v1/dlq?limit=0", None, 400),
         ("GET", "/v1/dlq?limit=1001", None, 400),

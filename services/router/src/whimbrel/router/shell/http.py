@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request, Response
 
 from whimbrel.protocol.bodies import (
     DeadLetter,
@@ -18,6 +19,8 @@ from whimbrel.protocol.bodies import (
     SessionsReply,
     StatusReply,
 )
+from whimbrel.protocol.codes import ErrorCode
+from whimbrel.protocol.errors import Refused
 from whimbrel.protocol.gaps import Cause
 from whimbrel.protocol.limits import MAX_OFFSET
 from whimbrel.protocol.rpc import AuthorizeReply, AuthorizeRequest
@@ -40,6 +43,20 @@ Guard = Callable[..., Awaitable[None]]  # a FastAPI dependency that raises Refus
 GroupPath = Annotated[str, Path(min_length=1, max_length=MAX_GROUP_CHARS)]
 UserPath = Annotated[str, Path(min_length=1, max_length=MAX_USER_CHARS)]  # may hold slashes: a `sub` is any text
 LetterPath = Annotated[int, Path(ge=1, le=MAX_OFFSET)]
+
+
+async def _whole_group(request: Request, group: GroupPath) -> str:
+    """Return the group of a path that names a member.
+
+    Raises Refused where the group's own name has a slash: behind it another group and another user would be meant.
+    """
+    written = request.scope["raw_path"].decode("latin-1").removeprefix(f"{PATH_PREFIX}/groups/").partition("/")[0]
+    if unquote(written) != group:
+        raise Refused(ErrorCode.BAD_REQUEST, "a group whose name has a slash cannot be told from a path")
+    return group
+
+
+MemberGroup = Annotated[str, Depends(_whole_group)]
 
 MAX_SESSION_CHARS: Final = 64
 MEMBER: Final = "/groups/{group}/members/{user:path}"
@@ -67,11 +84,11 @@ def application(
         return MembersReply(group=group, members=await groups.members(group))
 
     @routes.put(MEMBER, status_code=204, response_class=Response)
-    async def join(group: GroupPath, user: UserPath) -> None:
+    async def join(group: MemberGroup, user: UserPath) -> None:
         await groups.join(Membership(user=user, group=group))
 
     @routes.delete(MEMBER, status_code=204, response_class=Response)
-    async def leave(group: GroupPath, user: UserPath) -> None:
+    async def leave(group: MemberGroup, user: UserPath) -> None:
         await groups.leave(Membership(user=user, group=group))
 
     @routes.get("/users/{user:path}/groups")
