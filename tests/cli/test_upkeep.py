@@ -1,11 +1,21 @@
 """`whimbrel migrate`, `backup` and `restore`: work on a store in which nothing runs."""
 
+import asyncio
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.commandline import whimbrel
 from tests.support.dev import Development
+from tests.support.waiting import within
+from whimbrel.cli.dev import upkeep
+from whimbrel.cli.dev.parts import Part
 from whimbrel.cli.dev.store import Store
+from whimbrel.cli.output import Output
 from whimbrel.protocol.versions import LAYOUT_VERSION
 
 
@@ -47,3 +57,35 @@ def test_a_store_with_streams_of_two_clusters_is_backed_up_only_if_one_is_named(
     assert refused.returncode == 1
     assert "has streams of so many servers: 1, 3" in refused.stderr
     assert "--nats-servers" in refused.stderr
+
+
+AT_WORK = """
+import os, pathlib, signal, sys
+def cleaned_up(*_):
+    pathlib.Path(sys.argv[1]).touch()
+    sys.exit(130)
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has begun to clean up
+signal.signal(signal.SIGTERM, cleaned_up)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+async def test_who_presses_ctrl_c_waits_until_the_work_has_cleaned_up(tmp_path: Path) -> None:
+    said: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    class Heard(Output):
+        def say(self, text: str, record: object = None) -> None:
+            said.set_result(int(text))
+
+    router = Part("router", (sys.executable, "-c", AT_WORK), {}, "")
+    working = asyncio.create_task(upkeep.run(router, (str(tmp_path / "clean"),), Heard(as_json=False)))
+    pid = await within(said)
+    working.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    ended = working.done()
+    os.kill(pid, signal.SIGTERM)
+    with pytest.raises(asyncio.CancelledError):
+        await within(working)
+    assert (ended, (tmp_path / "clean").exists()) == (False, True), "NATS is stopped next"

@@ -1,6 +1,7 @@
 """Work on the streams of a store in which nothing runs: NATS is started alone, and the router's own program works."""
 
 import asyncio
+import contextlib
 import os
 from typing import Final
 
@@ -12,6 +13,7 @@ from whimbrel.cli.exits import Failure
 from whimbrel.cli.output import Output
 
 READY_S: Final = 60.0
+CLEAN_UP_S: Final = 20.0  # that the work has after Ctrl-C, of which the terminal tells it too; it needs NATS for that
 
 
 def work_on(store: Store, servers: int, arguments: tuple[str, ...], output: Output) -> None:
@@ -35,12 +37,13 @@ async def _work(store: Store, buses: list[Part], router: Part, arguments: tuple[
                 await asyncio.gather(*(child.ready() for child in children))
         except TimeoutError:
             raise Failure(f"NATS is not ready within {READY_S:g} s; see {store.logs}") from None
-        await _run(router, arguments, output)
+        await run(router, arguments, output)
     finally:
         await asyncio.gather(*(child.stop() for child in children))
 
 
-async def _run(router: Part, arguments: tuple[str, ...], output: Output) -> None:
+async def run(router: Part, arguments: tuple[str, ...], output: Output) -> None:
+    """Run the program of ``router`` with ``arguments`` and say what it says. Raises Failure."""
     running = await asyncio.create_subprocess_exec(
         *router.command,
         *arguments,
@@ -50,10 +53,15 @@ async def _run(router: Part, arguments: tuple[str, ...], output: Output) -> None
         stderr=asyncio.subprocess.PIPE,
     )
     assert running.stdout is not None
-    async for line in running.stdout:
-        said = line.decode().rstrip()
-        output.say(said, {"said": said})
     assert running.stderr is not None
-    complaint = (await running.stderr.read()).decode().strip()
-    if await running.wait():
+    try:
+        async for line in running.stdout:
+            said = line.decode().rstrip()
+            output.say(said, {"said": said})
+        complaint = (await running.stderr.read()).decode().strip()
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLEAN_UP_S):
+                await running.wait()
+    if running.returncode:
         raise Failure(complaint.removeprefix("whimbrel-router: ").rstrip(".").rpartition("\n")[2])
