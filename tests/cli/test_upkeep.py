@@ -32,6 +32,7 @@ def test_a_store_is_backed_up_and_restored_into_another(
     folder, other = tmp_path / "backup", tmp_path / "other"
     written = whimbrel("backup", str(folder), "--store", str(running.store), check=False)
     assert written.stdout.splitlines()[-1] == f"the backup in {folder} is complete"
+    assert folder.stat().st_mode & 0o077 == 0, "inboxes and signing keys are nobody else's"
     again = whimbrel("backup", str(folder), "--store", str(running.store), check=False)
     assert (again.returncode, "name a folder that does not exist" in again.stderr) == (1, True)
     made = whimbrel("restore", str(folder), "--store", str(other), check=False)

@@ -35,7 +35,7 @@ def migrate(settings: RouterSettings) -> int:
 def save(settings: RouterSettings, folder: Path) -> int:
     """Write everything into a new ``folder``, while all goes on; return the exit code."""
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)  # it will hold inboxes, and the keys of resume grants
     except OSError as error:
         sys.stderr.write(f"whimbrel-router: {folder}: {error.strerror}; name a folder that does not exist.\n")
         return 2
