@@ -15,6 +15,7 @@ from whimbrel.edge import app
 from whimbrel.edge.settings import Settings
 from whimbrel.edge.shell.connection import Connection
 from whimbrel.edge.shell.pod import Pod
+from whimbrel.protocol.channels import Channel
 from whimbrel.runtime.service import Service
 
 HOSPITABLE = {  # storms and strain are what some tests are about; a busy machine is no strain of the pod's
@@ -78,6 +79,22 @@ class Edge:
         answer = await wire.answer()
         await wire.close()
         return answer
+
+    async def publish(self, channel: str, *data: Any) -> list[int]:
+        """Publish to a durable channel in order; return the offsets, once the pod can tell of them."""
+        offsets = await self.neighbours.publish(channel, *data)
+        await self.heard(Channel.parse(channel), offsets[-1])
+        return offsets
+
+    async def heard(self, channel: Channel, offset: int) -> None:
+        """Wait until the pod can tell of ``offset``: the stream acknowledges before what it republished is here."""
+        live = self.pod.hub.channels.get(channel)
+        await eventually(lambda: live is None or live.ring is None or live.ring.head >= offset)
+
+    async def in_group(self, user: str, group: str, *, joined: bool = True) -> None:
+        """Wait until the pod knows that ``user`` joined, or left."""
+        users = self.pod.users
+        await eventually(lambda: (group in (users.watch(user, now=self.pod.now()).groups or ())) is joined)
 
     @property
     def nothing_left(self) -> bool:

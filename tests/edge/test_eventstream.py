@@ -46,10 +46,10 @@ async def test_a_stream_begins_with_connected_and_the_inbox_is_always_there(edge
 async def test_a_post_carries_a_connect_frame_with_its_positions(edge: Edge) -> None:
     user, order = a_name("alice"), f"orders:{a_name('o')}"
     token = edge.neighbours.token(user)
-    await edge.neighbours.publish(order, 1)
+    await edge.publish(order, 1)
     first = await edge.stream(post_stream(token, channels={order: None}))
     standing = (await first.hear())["channels"][order]
-    await edge.neighbours.publish(order, 2, 3)
+    await edge.publish(order, 2, 3)
     position = {"epoch": standing["epoch"], "offset": standing["offset"]}
     second = await edge.stream(post_stream(None, token=token, channels={order: position}))
     recovered = (await second.hear())["channels"][order]
@@ -103,7 +103,7 @@ async def test_a_refused_channel_is_told_in_connected_and_the_others_are_served(
     stream, connected = await a_stream(edge, a_name("alice"), order, "nope:1", "user:bob", "orders:*")
     codes = {name: each.get("error", {}).get("code") for name, each in connected["channels"].items()}
     assert codes == {"inbox": None, order: None, "nope:1": 102, "user:bob": 103, "orders:*": 107}
-    await edge.neighbours.publish(order, "served")
+    await edge.publish(order, "served")
     assert await stream.data(1) == ["served"]
 
 
@@ -139,7 +139,7 @@ async def test_a_session_that_is_not_open_in_time_is_answered_503_instead_of_a_s
 async def test_publications_arrive_one_event_each_with_the_cursor_behind_them(edge: Edge) -> None:
     user, order = a_name("alice"), f"orders:{a_name('o')}"
     stream, _ = await a_stream(edge, user, order)
-    offsets = await edge.neighbours.publish(order, 1, 2, 3)
+    offsets = await edge.publish(order, 1, 2, 3)
     for number, offset in enumerate(offsets, 1):
         frame = await stream.hear()
         assert (frame["data"], frame["offset"]) == (number, offset)
@@ -151,12 +151,12 @@ async def test_publications_arrive_one_event_each_with_the_cursor_behind_them(ed
 async def test_an_event_source_that_reconnects_gets_what_it_missed_by_its_last_event_id(edge: Edge) -> None:
     user, order = a_name("alice"), f"orders:{a_name('o')}"
     stream, _ = await a_stream(edge, user, order)
-    await edge.neighbours.publish(order, 1)
-    await edge.neighbours.publish(f"user:{user}", "a")
+    await edge.publish(order, 1)
+    await edge.publish(f"user:{user}", "a")
     await stream.data(2)
     stream.wire.reset()
-    await edge.neighbours.publish(order, 2)
-    await edge.neighbours.publish(f"user:{user}", "b")
+    await edge.publish(order, 2)
+    await edge.publish(f"user:{user}", "b")
     _, connected = await a_stream(edge, user, order, last_event_id=stream.cursor)
     missed = {
         name: (each["recovered"], [publication["data"] for publication in each["publications"]])
@@ -168,7 +168,7 @@ async def test_an_event_source_that_reconnects_gets_what_it_missed_by_its_last_e
 async def test_a_new_event_source_carries_the_cursor_in_its_address(edge: Edge) -> None:
     user, order = a_name("alice"), f"orders:{a_name('o')}"
     stream, _ = await a_stream(edge, user, order)
-    await edge.neighbours.publish(order, 1)
+    await edge.publish(order, 1)
     asked = f"/v1/sse?cursor={stream.cursor}"
     again = await edge.stream(request("GET", asked, authorization=f"Bearer {edge.neighbours.token(user)}"))
     recovered = (await again.hear())["channels"][order]
@@ -194,7 +194,7 @@ async def test_more_than_fits_into_connected_follows_as_publications(edge: Edge)
     stream, _ = await a_stream(edge, user, order)
     stream.wire.reset()
     count = 200
-    *_, last = await edge.neighbours.publish(order, *([number, PAGE] for number in range(count)))
+    *_, last = await edge.publish(order, *([number, PAGE] for number in range(count)))
     again, connected = await a_stream(edge, user, order, last_event_id=stream.cursor)
     assert again.cursor == ""  # it would claim what has not come yet
     inside = [each["data"][0] for each in connected["channels"][order]["publications"]]
@@ -221,7 +221,7 @@ async def test_a_stream_and_a_websocket_of_one_channel_get_the_same(edge: Edge) 
     order = f"orders:{a_name('o')}"
     stream, _ = await a_stream(edge, a_name("alice"), order)
     peer = await edge.session(a_name("bob"), order)
-    await edge.neighbours.publish(order, 1, 2)
+    await edge.publish(order, 1, 2)
     heard = [await stream.until("publication") for _ in range(2)]
     assert heard == [await peer.hear() for _ in range(2)]
     assert edge.pod.counters.open["sse"] == edge.pod.counters.open["websocket"] == 1
@@ -233,11 +233,11 @@ async def test_a_stream_follows_the_groups_of_its_user(edge: Edge) -> None:
     await edge.neighbours.join(user, group)
     assert (await stream.until("subscribed"))["channel"] == f"group:{group}"
     assert set(decode_cursor(stream.cursor).of(user)) == {"inbox", f"group:{group}"}
-    await edge.neighbours.publish(f"group:{group}", "member")
+    await edge.publish(f"group:{group}", "member")
     assert await stream.data(1) == ["member"]
     await edge.neighbours.leave(user, group)
     assert (await stream.until("unsubscribed"))["channel"] == f"group:{group}"
-    await edge.neighbours.publish(f"user:{user}", "goodbye")
+    await edge.publish(f"user:{user}", "goodbye")
     await stream.data(1)
     assert set(decode_cursor(stream.cursor).of(user)) == {"inbox"}
 
@@ -247,7 +247,7 @@ async def test_a_group_joined_later_goes_on_from_the_cursor_though_nobody_names_
     stream, _ = await a_stream(edge, user, order)
     await edge.neighbours.join(user, group)
     await stream.until("subscribed")
-    await edge.neighbours.publish(f"group:{group}", "missed")
+    await edge.publish(f"group:{group}", "missed")
     _, connected = await a_stream(edge, user, order, last_event_id=stream.cursor)
     recovered = connected["channels"][f"group:{group}"]
     assert (recovered["recovered"], [each["data"] for each in recovered["publications"]]) == (True, ["missed"])
@@ -354,6 +354,6 @@ async def test_more_streams_than_a_slice_get_each_publication_in_order(edge: Edg
     order = f"orders:{a_name('o')}"
     streams = [(await a_stream(edge, a_name("alice"), order))[0] for _ in range(5)]
     for number in range(3):
-        await edge.neighbours.publish(order, number)
+        await edge.publish(order, number)
     for stream in streams:
         assert await stream.data(3) == [0, 1, 2]

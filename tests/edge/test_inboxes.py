@@ -34,8 +34,7 @@ async def withdrawal(edge: Edge, user: str, **named: str) -> int:
 async def into_inbox(edge: Edge, user: str, body: bytes) -> int:
     inbox = inbox_of(user)
     ack = await jetstream.publish(edge.neighbours.notifier, subjects.publish_subject(inbox), body)
-    live = edge.pod.hub.channels.get(inbox)
-    await eventually(lambda: live is None or live.ring is None or live.ring.head >= ack.seq)  # the stream knew first
+    await edge.heard(inbox, ack.seq)
     return ack.seq
 
 

@@ -15,6 +15,7 @@ from whimbrel.edge.shell.asks import REPEATED_BYTES, read_post
 from whimbrel.edge.shell.drain import drain
 from whimbrel.edge.shell.frontdoor import MAX_REPEATED_HEAD_BYTES, FrontDoor
 from whimbrel.edge.shell.poll import Poll
+from whimbrel.protocol.channels import Channel
 from whimbrel.protocol.namespaces import Groups, Namespace
 from whimbrel.protocol.rpc import TokenVerdict
 
@@ -141,7 +142,7 @@ async def test_who_left_a_group_between_two_polls_is_refused_its_channel(edge: E
     wire.send(poll(token, channels))
     assert list((await wire.answer()).json["channels"]) == [f"group:{group}"]
     await edge.neighbours.leave(user, group)
-    await eventually(lambda: group not in (edge.pod.users.watch(user, now=edge.pod.now()).groups or ()))
+    await edge.in_group(user, group, joined=False)
     wire.send(poll(token, channels, wait=20))
     [told] = (await wire.answer()).json["frames"]
     assert told["error"]["slug"] == "permission_denied"
@@ -228,6 +229,7 @@ async def test_who_rests_is_told_nothing_of_what_happens_meanwhile(edge: Edge) -
     channels = await answered_once(edge, wire, token, chat, "inbox")
     other = await edge.session(user)
     await edge.neighbours.publish(chat, "not heard")
+    await eventually(lambda: edge.pod.hub.channels[Channel.parse(chat)].delivered)
     assert (await device.ask("ack", channel="inbox", offset=publication["offset"]))["type"] == "ok"
     await other.until(lambda frame: frame["type"] == "acked")  # who comes behind it is told
     wire.send(poll(token, channels, wait=20))
@@ -281,7 +283,7 @@ async def test_a_group_joined_between_two_polls_is_told_by_the_next(edge: Edge) 
     token, wire = edge.neighbours.token(user), await edge.wire()
     channels = await answered_once(edge, wire, token, order)
     await edge.neighbours.join(user, group)
-    await eventually(lambda: group in (edge.pod.users.watch(user, now=edge.pod.now()).groups or ()))
+    await edge.in_group(user, group)
     wire.send(poll(token, channels, wait=1))
     assert f"group:{group}" in (await wire.answer()).json["channels"]
 

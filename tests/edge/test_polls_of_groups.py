@@ -16,6 +16,7 @@ async def test_an_answer_tells_of_a_group_that_the_client_does_not_know_yet_and_
     channels = await positions(wire, token, order)
     assert set(channels) == {order}
     await edge.neighbours.join(user, group)
+    await edge.in_group(user, group)
     wire.send(poll(token, channels, wait=20))
     await waiting_in(edge, f"group:{group}")
     await edge.neighbours.publish(f"group:{group}", "member")
