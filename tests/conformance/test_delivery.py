@@ -11,6 +11,7 @@ from tests.conformance.conftest import Opening
 from tests.edge.edges import Edge, eventually
 from tests.edge.neighbours import a_name
 from tests.support.waiting import within
+from whimbrel.protocol.channels import Channel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -149,6 +150,7 @@ async def test_an_ephemeral_channel_brings_what_happens_and_keeps_nothing(edge: 
         frame = heard.result()
         assert (frame["data"], "offset" in frame, "prev" in frame) == (1, False, False)
     await edge.neighbours.say_live(typing, 2)
+    await eventually(lambda: edge.pod.hub.channels[Channel.parse(typing)].delivered == 2)  # to nobody
     async with a_client(edge.port, token, typing, books=books) as client:
         async with listening(edge, client, lambda frame: frame["type"] == "publication") as heard:
             await edge.neighbours.say_live(typing, 3)
