@@ -45,9 +45,12 @@ wall: Final = time.time  # Unix seconds
 
 
 def session_ids() -> Iterator[str]:
-    """Return names that nobody can guess, 96 random bits each. The kernel is asked for many at a time."""
+    """Return names that nobody can guess, over 95 random bits each. The kernel is asked for many at a time.
+
+    None has a hyphen: one in front would be an option to a command that is given the name.
+    """
     while True:
-        drawn = base64.urlsafe_b64encode(os.urandom(IDS_DRAWN * ID_BYTES)).decode()
+        drawn = base64.b64encode(os.urandom(IDS_DRAWN * ID_BYTES), b"__").decode()
         for at in range(0, len(drawn), ID_CHARS):
             yield drawn[at : at + ID_CHARS]
 
