@@ -32,6 +32,7 @@ async def test_who_joins_a_group_hears_of_it_from_then_on_and_who_leaves_hears_n
         await edge.neighbours.publish(channel, "member")
         assert await client.until_received(channel, 1) == ["member"]
         await edge.neighbours.leave(user, group)
+        await edge.in_group(user, group, joined=False)
         if client.STREAMS:
             left = await client.until(of(channel, "unsubscribed"))
             assert left["code"] == 103
