@@ -169,6 +169,37 @@ async def test_the_next_request_of_a_connection_must_come_in_time_too_once_it_be
             assert await wire.ended() == b""
 
 
+async def test_the_body_of_the_next_request_must_come_in_time_too(neighbours: Neighbours) -> None:
+    async with an_edge(neighbours, request_timeout_s=0.2) as edge:
+        asked = poll(neighbours.token(a_name("alice")), {"inbox": None})
+        wire = await edge.wire()
+        wire.send(asked)
+        assert (await wire.answer()).status == 200
+        wire.send(asked[: asked.index(b"\r\n\r\n") + 4])
+        assert await wire.ended() == b""
+
+
+async def test_a_fault_in_its_turn_costs_one_client_and_not_the_time_of_the_others(
+    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticked = frontdoor.FrontDoor.tick
+    faulty: list[frontdoor.FrontDoor] = []
+
+    def tick(door: frontdoor.FrontDoor, *, now: float) -> None:
+        if not faulty:
+            faulty.append(door)
+            raise ZeroDivisionError
+        ticked(door, now=now)
+
+    monkeypatch.setattr(frontdoor.FrontDoor, "tick", tick)
+    async with an_edge(neighbours, request_timeout_s=0.2) as edge:
+        for _ in range(2):
+            wire = await edge.wire()
+            wire.send(b"GET ")
+            assert await wire.ended() == b""
+        assert faulty
+
+
 async def test_between_two_polls_a_connection_is_kept_longer_than_a_request_may_take(
     neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:

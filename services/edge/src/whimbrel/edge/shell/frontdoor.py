@@ -118,7 +118,7 @@ class FrontDoor(Visit):
     def _advance(self) -> None:
         while self._phase in (Phase.IDLE, Phase.READING) and self._buffer and not self._stalled:
             if not self._read():
-                if self._phase is Phase.IDLE and self._buffer:
+                if self._phase is Phase.IDLE and (self._buffer or self._request is not None):
                     self._phase = Phase.READING
                     self._wait(self.pod.settings.request_timeout_s)
                 return

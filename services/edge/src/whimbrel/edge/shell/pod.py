@@ -58,6 +58,8 @@ def session_ids() -> Iterator[str]:
 class Timed(Item, Protocol):
     """Whatever wants a look at a time that it scheduled with the wheel."""
 
+    transport: asyncio.Transport
+
     def tick(self, *, now: float) -> None:
         """Do what time asks for, and schedule the next look."""
 
@@ -244,7 +246,11 @@ class Pod:
                 await asyncio.sleep(self.wheel.until_turn(now=before))
                 now = self.now()  # the loop has read what clients sent before it comes here, however late it is
                 for timed in self.wheel.due(now=now):
-                    timed.tick(now=now)
+                    try:
+                        timed.tick(now=now)
+                    except Exception as error:  # a fault of ours must cost one connection, not the time of all
+                        self.log.exception("connection.failed", error)
+                        timed.transport.abort()
                 self._look_at_slow(now, elapsed=min(now - before, 2 * turn))  # nor did it write
                 before = now
         finally:
