@@ -35,9 +35,11 @@ export class Emitter {
    * @param {Events[Name]} value
    */
   emit(name, value) {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const listeners = this.#listeners.get(name);
+    // Those of now: a listener that leaves and comes again would be met again, for ever.
+    for (const listener of [...(listeners ?? [])]) {
       try {
-        listener(value);
+        if (listeners?.has(listener)) listener(value);
       } catch (error) {
         // As an EventTarget does it: the fault is reported to the host, and the others are called all the same.
         queueMicrotask(() => {
