@@ -13,6 +13,7 @@ from tests.edge.peers import CLOSE, Peer, masked, poll, upgrade
 from tests.support.waiting import within
 from whimbrel.edge.shell import drain as drains
 from whimbrel.edge.shell.drain import Plan, drain
+from whimbrel.edge.shell.sweeps import Sweeps
 
 CLIENTS = 8
 
@@ -126,3 +127,23 @@ def test_a_drain_is_over_before_its_deadline(drain_s: float) -> None:
     plan = Plan.of(drain_s)
     assert plan.window + plan.move + plan.closing <= drain_s
     assert plan.window >= drain_s / 2
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_edge_of_which_a_part_fails_drains_and_ends_with_the_fault(
+    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = asyncio.Event()
+
+    async def run(_: Sweeps) -> None:
+        await failing.wait()
+        raise ZeroDivisionError
+
+    async def serve() -> None:
+        async with an_edge(neighbours) as edge:
+            failing.set()
+            await within(edge.service.stopping.wait())
+
+    monkeypatch.setattr(Sweeps, "run", run)
+    with pytest.raises(ZeroDivisionError):
+        await serve()

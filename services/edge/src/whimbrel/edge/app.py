@@ -4,7 +4,7 @@ import asyncio
 import resource
 import socket
 from asyncio import FIRST_COMPLETED
-from typing import Final
+from typing import Any, Final
 
 from whimbrel.edge.core.hub import Hub
 from whimbrel.edge.settings import Settings
@@ -39,7 +39,10 @@ READERS: Final = 2  # connections for recovery: a direct get runs inside the ser
 
 
 async def run(service: Service) -> None:
-    """Serve until the process is asked to stop, then send the clients elsewhere."""
+    """Serve until the process is asked to stop or a part of it fails, then send the clients elsewhere.
+
+    Raises the fault of that part.
+    """
     settings = service.settings
     assert isinstance(settings, Settings)
     _allow_files(settings.max_sockets + OTHER_FILES, service)
@@ -106,8 +109,12 @@ async def run(service: Service) -> None:
     service.log.info("edge.serving", port=port, tls=tls is not None)
     service.health.ready()
     try:
-        await asyncio.wait([serving, asyncio.ensure_future(service.stopping.wait())], return_when=FIRST_COMPLETED)
+        parts: list[asyncio.Future[Any]] = [*upkeep, serving, asyncio.ensure_future(service.stopping.wait())]
+        ended, _ = await asyncio.wait(parts, return_when=FIRST_COMPLETED)
+        service.stopping.set()  # also where a part has failed: another process serves better than what is left of this
         await drain(pod, settings.drain_s)
+        for part in ended:
+            part.result()
     finally:
         for task in (*upkeep, serving):
             task.cancel()
