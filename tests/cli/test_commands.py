@@ -1,6 +1,7 @@
 """The commands against real services."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -125,7 +126,7 @@ def test_what_cannot_be_routed_is_listed_shown_replayed_and_dropped(development:
 
     development.whimbrel("dlq", "drop", "--code", "unroutable", "--yes")
     assert listed("--code", "unroutable") == []
-    assert development.whimbrel("dlq", "drop", "--all", "--yes").stdout == "no dead letters match\n"
+    assert development.whimbrel("dlq", "drop", "--all").stdout == "no dead letters match\n"
     gone = development.whimbrel("dlq", "replay", str(first["sequence"]), check=False)
     assert (gone.returncode, "there is no dead letter" in gone.stdout) == (1, True)
 
@@ -179,7 +180,7 @@ def test_connections_are_counted_by_transport(development: Development) -> None:
         (("publish", "events.shop.order.42", "--type", "t", "--data", "{"), 2, "--data is not JSON"),
         (("publish", "events.shop.order.42", "--type", "t", "--channels", "o.42"), 2, "is not a channel"),
         (("publish", "events.shop.order.42", "--type", "a\nb"), 2, "printable"),
-        (("publish", "events.shop.order.42", "--type", "t", "--nats", "nats://127.0.0.1:1"), 3, "NATS does not"),
+        (("publish", "events.shop.order.42", "--type", "t", "--nats", "nats://127.0.0.1:1"), 3, "is it running?"),
         (("token", "--user", "alice", "--service-key", "wrong"), 1, "auth says no"),
         (("token", "--user", "alice", "--auth", "http://127.0.0.1:1"), 3, "is it running?"),
         (("token", "--user", "alice", "--grant", "no channel"), 2, "no token can be made of this"),
@@ -194,9 +195,12 @@ def test_connections_are_counted_by_transport(development: Development) -> None:
         (("listen", "--user", "alice", "nowhere:1"), 1, "102 unknown_channel"),
         (("listen", "--token", "forged", "orders:42"), 1, "4501"),
         (("groups", "list"), 2, "say whose"),
+        (("groups", "add", "shop/staff", "alice"), 2, "'shop/staff' has a slash"),
+        (("groups", "list", "--group", "shop/staff"), 2, "'shop/staff' has a slash"),
+        (("kill", "leader"), 2, "one NATS server has no leader"),
         (("why",), 2, "say what: a session, or --user"),
         (("why", "p3Vw", "--user", "alice"), 2, "say what: a session, or --user"),
-        (("why", "p3Vw"), 1, "no pod knows session p3Vw"),
+        (("why", "p3Vw"), 1, "bore this name: ask for the sessions of its user"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_sentence_with_an_exit_code(
@@ -207,6 +211,12 @@ def test_what_is_wrong_is_said_in_one_sentence_with_an_exit_code(
     assert done.returncode == code
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_refusal_by_nats_is_told_from_its_absence(development: Development) -> None:
+    wrong = re.sub(r"//.*@", "//domain:wrong@", development.nats)
+    done = development.whimbrel("publish", "events.shop.order.42", "--type", "t", "--nats", wrong, check=False)
+    assert (done.returncode, "are user and password in --nats right?" in done.stderr) == (3, True)
 
 
 def test_addresses_can_be_told_by_options_and_environment(development: Development, tmp_path: Path) -> None:

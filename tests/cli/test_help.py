@@ -35,6 +35,7 @@ def test_help_lists_every_command_with_examples() -> None:
         assert f"\n  {name}" in shown
     assert "whimbrel listen --user alice orders:42" in shown
     assert "Exit codes" in shown
+    assert "..." not in shown.partition("Commands:")[2], "what a command is for fits in its line"
 
 
 @pytest.mark.parametrize("path", every_command(), ids=" ".join)

@@ -27,6 +27,7 @@ def test_a_store_is_backed_up_and_restored_into_another(
     running.whimbrel("listen", "--user", "alice", "orders:1", "--last", "1", "--count", "1")
     busy = whimbrel("backup", str(tmp_path / "busy"), "--store", str(running.store), check=False)
     assert (busy.returncode, "another `whimbrel dev` uses" in busy.stderr) == (1, True)
+    assert busy.stderr.endswith("; stop it\n")
     running.stop()
 
     folder, other = tmp_path / "backup", tmp_path / "other"

@@ -61,3 +61,8 @@ def test_a_session_without_an_end_is_judged_by_its_pod(
 ) -> None:
     reply = fates.of_begun("edge-1", BEGUN, beat, answered=answered, now=2000.0)
     assert (reply.fate, reply.slug) == (fate, slug)
+
+
+def test_the_time_of_another_process_reads_as_all_times_do() -> None:
+    reply = fates.of_begun("edge-1", BEGUN, a_beat(1990.0, started_at=1500.0), answered=True, now=2000.0)
+    assert reply.advice.endswith("since 1970-01-01 00:25:00 UTC.")

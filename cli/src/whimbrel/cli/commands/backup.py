@@ -21,7 +21,7 @@ from whimbrel.cli.target import STORE
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(folder: Path, store: Path, nats_servers: str | None, as_json: bool) -> None:
-    """Write all streams and buckets of a store into a new FOLDER.
+    """Write all streams of a store into a new FOLDER.
 
     For a store of `whimbrel dev`, which must not run. Elsewhere, while everything runs: `python -m whimbrel.router
     backup FOLDER`, with the router's settings.

@@ -34,10 +34,11 @@ def _told(field: str) -> str:
 @click.option("--seed", type=int, help="Makes --share hit the same connections again.")
 @talks_to("edge")
 def command(port: int, seed: int | None, target: Target, output: Output, **conditions: Any) -> None:
-    """Stand between clients and an edge as a bad network, until Ctrl-C.
+    """Stand between clients and an edge as a bad network.
 
-    Clients connect to this proxy's address in place of the edge's. What it is told at the start can be changed while
-    it runs: GET /-/chaos shows the conditions, PUT sets all of them, POST /-/chaos/cut resets every connection.
+    Until Ctrl-C. Clients connect to this proxy's address in place of the edge's. What it is told at the start can be
+    changed while it runs: GET /-/chaos shows the conditions, PUT sets all of them, POST /-/chaos/cut resets every
+    connection.
 
     \b
     whimbrel chaos-proxy --upgrade refuse           # a company's proxy that knows no WebSocket

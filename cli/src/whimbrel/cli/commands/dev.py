@@ -62,7 +62,7 @@ def command(
     servers = int(nats_servers)
     without = () if demo else ("demo",)
     with (
-        Store(store).claimed() as kept,
+        Store(store).claimed(otherwise="stop it, or run this one beside it with --ports 0 --store DIR") as kept,
         held(ports, edges=edges, nats_servers=servers, without=without) as chosen,
     ):
         kept.check_layout()

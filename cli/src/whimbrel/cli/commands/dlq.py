@@ -43,7 +43,9 @@ def _chosen(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group("dlq")
 def command() -> None:
-    """Show events that could not be delivered, and why; publish them again, or drop them.
+    """Show events that could not be delivered, and why.
+
+    Publish them again, or drop them.
 
     \b
     whimbrel dlq list --code unroutable
@@ -104,9 +106,9 @@ def show(number: int, target: Target, output: Output) -> None:
 def replay(
     numbers: tuple[int, ...], every: bool, code: str | None, subject: str | None, target: Target, output: Output
 ) -> None:
-    """Publish events again, as they came; what still cannot be delivered comes back under a new number.
+    """Publish events again, as they came.
 
-    Repeating it publishes nothing twice.
+    What still cannot be delivered comes back under a new number. Repeating it publishes nothing twice.
     """
 
     def again(number: int) -> None:
@@ -132,9 +134,9 @@ def drop(
 ) -> None:
     """Remove dead letters for good."""
     sought = _sought(numbers, every, code, subject)
-    if sought is not None and not yes:
-        count = len(_matching(sought, target))
-        click.confirm(f"drop {count} dead letters for good?", abort=True, err=True)
+    if sought is not None and not yes and (count := len(_matching(sought, target))):
+        letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+        click.confirm(f"drop {letters} for good?", abort=True, err=True)
 
     def gone(number: int) -> None:
         tell(target, "router", "DELETE", f"/dlq/{number}")

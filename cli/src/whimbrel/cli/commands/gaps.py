@@ -33,8 +33,9 @@ def command(
     target: Target,
     output: Output,
 ) -> None:
-    """Tell which clients had to reload a channel, and why: the latest first.
+    """Tell which clients had to reload a channel, and why.
 
+    The latest first.
     A client that cannot be shown to have everything is told `recovered: false`. Known for a week. Of a storm the
     first of each cause are told one by one; a line with CLIENTS over 1 counts others together.
 

@@ -13,7 +13,9 @@ from whimbrel.protocol.bodies import GroupsReply, MembersReply
 
 @click.group("groups")
 def command() -> None:
-    """Change and show who belongs to which group; open sessions follow within a second.
+    """Change and show who belongs to which group.
+
+    Open sessions follow within a second.
 
     \b
     whimbrel groups add vip alice
@@ -38,7 +40,10 @@ def add(group: str, users: tuple[str, ...], target: Target, output: Output) -> N
 @click.argument("users", nargs=-1, required=True, metavar="USER...")
 @talks_to("router", "service_key")
 def remove(group: str, users: tuple[str, ...], target: Target, output: Output) -> None:
-    """End the membership of each USER in GROUP; what a token names is not touched."""
+    """End the membership of each USER in GROUP.
+
+    What a token names is not touched.
+    """
     for user in users:
         tell(target, "router", "DELETE", _membership(group, user))
         output.say(f"{user} does not belong to {group}", {"group": group, "user": user, "member": False})
@@ -53,7 +58,7 @@ def list_(group: str | None, user: str | None, target: Target, output: Output) -
     if (group is None) == (user is None):
         raise BadSetting("say whose: --group vip, or --user alice")
     if group is not None:
-        members = ask(target, "router", "GET", f"/groups/{quote(group, safe='')}/members", MembersReply)
+        members = ask(target, "router", "GET", f"{_path(group)}/members", MembersReply)
         output.say("\n".join(members.members) or f"{group} has no members", members.model_dump())
     else:
         groups = ask(target, "router", "GET", f"/users/{quote(user or '', safe='')}/groups", GroupsReply)
@@ -61,4 +66,10 @@ def list_(group: str | None, user: str | None, target: Target, output: Output) -
 
 
 def _membership(group: str, user: str) -> str:
-    return f"/groups/{quote(group, safe='')}/members/{quote(user, safe='')}"
+    return f"{_path(group)}/members/{quote(user, safe='')}"
+
+
+def _path(group: str) -> str:
+    if "/" in group:  # as `%2F` too: it would be a part of the path, and another group
+        raise BadSetting(f"{group!r} has a slash", "the router keeps groups without one; only tokens can name it")
+    return f"/groups/{quote(group, safe='')}"

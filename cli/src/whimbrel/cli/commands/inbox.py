@@ -33,8 +33,9 @@ def command(
     target: Target,
     output: Output,
 ) -> None:
-    """Show what is in a user's inbox now, oldest first; * marks what is unread.
+    """Show what is in a user's inbox now.
 
+    Oldest first; * marks what is unread.
     With --json one object: as the edge answers GET /v1/inbox.
 
     \b

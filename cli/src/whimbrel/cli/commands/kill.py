@@ -45,6 +45,8 @@ def command(part: str, channel: str, name: str, target: Target, output: Output) 
     """
     pids = _pids(target.store)
     if part == LEADER:
+        if "nats-2" not in pids:
+            raise BadSetting(f"one NATS server has no {LEADER}: say nats, or run `whimbrel dev --nats-servers 3`")
         part = _leader(target, channel)
     if part not in pids:
         raise BadSetting(f"there is no {part}: say one of {', '.join(pids)}, or {LEADER}")

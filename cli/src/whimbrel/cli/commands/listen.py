@@ -55,8 +55,9 @@ def command(
     target: Target,
     output: Output,
 ) -> None:
-    """Print what arrives in each CHANNEL, and when the connection changes; without a CHANNEL, the inbox.
+    """Print what arrives, and when the connection changes.
 
+    What arrives in each CHANNEL; without one, in the inbox.
     With --json one object per line: publications as in the contract; `subscribed`, `recovered`, `reset`, `state`.
 
     \b

@@ -15,7 +15,7 @@ from whimbrel.cli.target import STORE
 @click.option("--store", type=click.Path(path_type=Path), default=STORE, show_default=True, help="The store.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(store: Path, as_json: bool) -> None:
-    """Bring the streams of a store to the layout of this version.
+    """Bring a store's streams to the layout of this version.
 
     For a store of `whimbrel dev`, which must not run. It may be cut short, and is then run again. Elsewhere, with every
     service stopped: `python -m whimbrel.router migrate`, with the router's settings.

@@ -72,10 +72,10 @@ def command(
     target: Target,
     output: Output,
 ) -> None:
-    """Publish a domain event to SUBJECT: events.<domain>.<entity>.<id>.
+    """Publish a domain event to SUBJECT.
 
-    Returns once the event is stored; it is on its way to whom the routes and these options name. What cannot be routed
-    is found by `whimbrel dlq list`.
+    SUBJECT is events.<domain>.<entity>.<id>. Returns once the event is stored; it is on its way to whom the routes and
+    these options name. What cannot be routed is found by `whimbrel dlq list`.
 
     \b
     whimbrel publish events.shop.order.42 --type order.shipped --data '{"carrier":"DHL"}'
@@ -215,7 +215,9 @@ async def _connect(url: str, complaints: list[str]) -> Client:
         raise Unreachable(f"NATS does not answer at {where} within {TIMEOUT_S:g} s", "is it running?") from None
     except (OSError, nats.errors.Error, ValueError) as error:
         why = complaints[0] if complaints else str(error) or type(error).__name__
-        raise Unreachable(f"NATS does not take us at {without_password(url)}: {why}") from error
+        # nats-py tells of a refusal by the server only in the words of that.
+        advice = "are user and password in --nats right?" if "authorization" in why.lower() else "is it running?"
+        raise Unreachable(f"NATS does not take us at {without_password(url)}: {why}", advice) from error
     finally:
         if not bus.is_connected:
             await bus.close()  # nats-py leaves the socket of an attempt that came to nothing

@@ -18,8 +18,9 @@ from whimbrel.cli.target import STORE
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(folder: Path, store: Path, nats_servers: str, as_json: bool) -> None:
-    """Make all streams and buckets anew from the backup in FOLDER, in a store that has none.
+    """Make all streams anew from the backup in FOLDER.
 
+    In a store that has none.
     Histories get new epochs: clients whose positions are of another one are told to reload. For a store of `whimbrel
     dev`, which must not run. Elsewhere, with every service stopped: `python -m whimbrel.router restore FOLDER`.
 

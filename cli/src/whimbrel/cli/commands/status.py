@@ -17,8 +17,9 @@ from whimbrel.protocol.rpc import ServiceStatus
 @click.command("status")
 @talks_to("router", "service_key")
 def command(target: Target, output: Output) -> None:
-    """Show services, streams, lag and connections, as the router sees them.
+    """Show services, streams, lag and connections.
 
+    As the router sees them.
     Ends with exit code 1 where a service is not ready or does not answer.
 
     \b

@@ -22,8 +22,9 @@ _FATES: Final = {"open": "is open", "ended": "ended", "vanished": "vanished with
 @click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 100), help="Sessions of --user.")
 @talks_to("router", "service_key")
 def command(session: str | None, user: str | None, limit: int, target: Target, output: Output) -> None:
-    """Tell how a session ended, or how it is: when, on which pod, with which code, and what it had seen.
+    """Tell how a session ended, or how it is.
 
+    When, on which pod, with which code, and what it had seen.
     SESSION is what `connected` told the client, and what the line `session.closed` of an edge begins with. Ends are
     known for a day, those of a killed pod too.
 

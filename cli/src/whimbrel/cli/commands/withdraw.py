@@ -27,8 +27,9 @@ from whimbrel.protocol.publications import (
 def command(
     subject: str, event_id: str, topic: str, event_type: str, users: str, target: Target, output: Output
 ) -> None:
-    """Take a message back: who has not seen it never will, who has is told.
+    """Take a message back from inboxes.
 
+    Who has not seen it never will, who has is told.
     SUBJECT is that of the event which is taken back, so that this cannot overtake it; the inboxes are named as they
     were for it, by --users or by routes.
 

@@ -47,10 +47,10 @@ class Store:
         return [servers for servers in CLUSTERS if self.streams(servers, "nats").exists()]
 
     @contextmanager
-    def claimed(self) -> Iterator[Self]:
+    def claimed(self, *, otherwise: str = "stop it") -> Iterator[Self]:
         """Make the directory and keep others off it.
 
-        Raises Failure where another run has it, or where it cannot be written.
+        Raises Failure where another run has it, with ``otherwise`` as advice, or where it cannot be written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Failure(self._who_has_it()) from None
+                raise Failure(self._who_has_it(), otherwise) from None
             self.withdraw()  # of a run that was killed: its children died with it
             yield self
 
@@ -71,10 +71,7 @@ class Store:
             where = f" and serves {running['edge']}"
         except (OSError, ValueError, KeyError):
             where = ""
-        return (
-            f"another `whimbrel dev` uses {self.root}{where}: stop it, or run this one beside it with "
-            f"--ports 0 --store DIR"
-        )
+        return f"another `whimbrel dev` uses {self.root}{where}"
 
     def check_layout(self) -> None:
         """Refuse streams of another layout; a new store gets ours. Raises Failure."""

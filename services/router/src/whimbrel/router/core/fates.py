@@ -58,7 +58,7 @@ def of_begun(pod: str, begun: SessionBegun, beat: PodBeat | None, *, answered: b
     record = SessionRecord(pod=pod, **begun._asdict())
     heard_at = None if beat is None else beat.at
     if beat is not None and beat.started_at > begun.opened_at:  # another process under the same name
-        since = datetime.fromtimestamp(beat.started_at, UTC).isoformat(" ", "seconds")
+        since = datetime.fromtimestamp(beat.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S %Z")
         why = f"{VANISHED} Another process bears the pod's name since {since}."
         return _reply(record, "vanished", "vanished", why, None)
     if answered or (beat is not None and beat.stopped):

@@ -112,7 +112,7 @@ def application(
         found = await sessions.find(session)
         if found is None:
             why = f"no pod knows session {session}, and none that ended in the last {KEPT_S // 3600} h bore this name"
-            raise HTTPException(HTTPStatus.NOT_FOUND, why)
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"{why}: ask for the sessions of its user")
         return found
 
     @routes.get("/sessions")
