@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.trace import NoOpTracer
 
 from tests.edge.people import Patient, a_publication, a_run
+from tests.support.waiting import within
 from whimbrel.edge.core.hub import Hub, LiveChannel
 from whimbrel.edge.core.ring import Ring, Stored
 from whimbrel.edge.shell.fanout import ANSWERS, MAX_QUEUED, SLICE, Fanout, text_message
@@ -179,6 +180,20 @@ async def test_a_fan_out_that_falls_too_far_behind_stops_yielding() -> None:
 def _gone(_: bytes) -> None:
     # What uvloop's transport does after connection_lost.
     raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+async def test_what_is_on_its_way_is_waited_for_and_what_comes_after_it_is_not() -> None:
+    crowd = Crowd(3 * SLICE)
+    await within(crowd.fanout.settled(crowd.live))
+    crowd.publish(a_publication(1, 0))
+    waiting = asyncio.ensure_future(crowd.fanout.settled(crowd.live))
+    offset = 1
+    while not waiting.done():
+        assert offset < 10, "there is always more to come"
+        offset += 1
+        crowd.publish(a_publication(offset, offset - 1))
+        await asyncio.sleep(0)
+    assert all(offsets(written)[:1] == [1] for written in crowd.written)
 
 
 async def test_a_socket_that_is_lost_between_two_slices_holds_nobody_up() -> None:

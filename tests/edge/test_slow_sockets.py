@@ -11,10 +11,11 @@ import pytest_asyncio
 from tests.edge.edges import Edge, an_edge, eventually
 from tests.edge.neighbours import Neighbours, a_name
 from tests.edge.peers import Peer, message, upgrade
-from tests.edge.people import alice
+from tests.edge.people import a_publication, alice
 from whimbrel.edge.core.effects import Identified
 from whimbrel.edge.core.states import State
 from whimbrel.edge.core.subscription import PART_BYTES
+from whimbrel.edge.shell import fanout
 from whimbrel.edge.shell.websocket import WebSocket
 from whimbrel.protocol.channels import Channel
 
@@ -219,6 +220,36 @@ async def test_a_socket_does_not_fall_behind_in_the_middle_of_a_read_of_the_bus(
     edge.pod.hub.dirty.clear()
     socket.check_outbox(now=101, elapsed=0)
     assert edge.pod.counters.fell_behind == 1
+    socket.connection_lost(None)
+
+
+async def test_a_catch_up_does_not_overtake_the_fan_out_that_was_under_way_as_the_socket_fell_behind(
+    edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "SLICE", 1)
+    pipe, socket = pipe_and_socket
+    order = f"orders:{a_name('o')}"
+    for _ in range(2):
+        await edge.session(a_name("quick"), order)  # whose slices come first
+    socket.data_received(message({"type": "subscribe", "id": 10, "channel": order}))
+    await eventually(lambda: socket.session.subscriptions.is_open(order, Channel.parse(order)))
+    live = edge.pod.hub.channels[Channel.parse(order)]
+    assert live.ring is not None
+    before = live.ring.head
+    pipe.written.clear()
+
+    def publish(offset: int) -> None:
+        live.accept(a_publication(offset, offset - 1))
+        edge.pod.hub.mark(live)
+        edge.pod.openings._bus._fanout.flush()
+
+    publish(before + 1)
+    pipe.fill(socket, edge.pod.settings.outbox_bytes + 1)
+    socket.check_outbox(now=100, elapsed=0)
+    publish(before + 2)
+    pipe.drain(socket)
+    await eventually(lambda: len(pipe.written) == 2)
+    assert [b'"offset":%d,' % (before + number) in pipe.written[number - 1] for number in (1, 2)] == [True, True]
     socket.connection_lost(None)
 
 

@@ -94,6 +94,12 @@ class Bus:
         waiting.append(then)
         return True
 
+    async def settled(self, channel: Channel) -> None:
+        """Return once everything that is on its way to the subscribers of ``channel`` now is written."""
+        live = self._hub.channels.get(channel)
+        if live is not None:
+            await self._fanout.settled(live)
+
     def renew(self, durable: Mapping[str, bool]) -> Set[Channel]:
         """Forget the channels that are not ``durable`` as their namespaces say now, and return them."""
         outdated = [

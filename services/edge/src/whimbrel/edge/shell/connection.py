@@ -189,6 +189,7 @@ class Connection(Conversation):
     async def _catch_up(self, behind: dict[str, Wanted]) -> None:
         """Send what the channels left ``behind`` missed, one by one: what the socket does not take in time waits."""
         for name, wanted in behind.items():
+            await self.pod.openings.settled(wanted.channel)  # what was under way when the socket left comes first
             opening: Opening | None = None
             while self.session.subscriptions.is_open(name, wanted.channel):
                 if self._outbox is not None and self._behind is None:

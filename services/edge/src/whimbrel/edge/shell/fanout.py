@@ -108,6 +108,15 @@ class Fanout:
         for heed in self.on_flushed:
             heed(size)
 
+    async def settled(self, live: LiveChannel) -> None:
+        """Return once everything that is on its way to the audiences of ``live`` now is written: within one round."""
+        for backlogs in (self._backlogs, self._streams):
+            backlog = backlogs.get(live)
+            if backlog is not None:
+                end = backlog.taken
+                while backlog.taken - backlog.queued < end:  # noqa: ASYNC110  # an event of each round would cost all
+                    await asyncio.sleep(0)  # the next slice's turn
+
     def _answer(self) -> None:
         """Answer the polls that wait: those who asked the same get the same bytes."""
         turn: dict[Any, Any] = {}
@@ -204,15 +213,17 @@ class _Backlog:
 
     The slices of the audience take turns, and each gets in its turn, joined, all that came since its turn before: a
     publication reaches everybody within one round, where it would take up to two if it waited for the next to begin.
+    ``taken`` counts the parts since it began.
     """
 
-    __slots__ = ("_audience", "_behind", "_compose", "_composed", "_parts", "_queue", "_turn", "_write")
+    __slots__ = ("_audience", "_behind", "_compose", "_composed", "_parts", "_queue", "_turn", "_write", "taken")
 
     def __init__(
         self,
         compose: Callable[[list[Any]], list[Any]],
         write: Callable[[Sequence[Callable[[Any], None]], Any, int, int], None],
     ) -> None:
+        self.taken = 0
         self._compose = compose
         self._write = write
         self._queue: deque[tuple[list[Any], Sequence[Callable[[Any], None]]]] = deque()  # for other audiences, later
@@ -234,6 +245,7 @@ class _Backlog:
 
     def append(self, parts: list[Any], audience: Sequence[Callable[[Any], None]]) -> None:
         """Have ``parts`` written to ``audience``, behind those before them."""
+        self.taken += len(parts)
         if self.done:
             self._begin(parts, audience)
         elif self._queue and self._queue[-1][1] is audience:

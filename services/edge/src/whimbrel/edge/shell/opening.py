@@ -101,6 +101,10 @@ class Openings:
             self._from_memory(opening)
         return opening
 
+    async def settled(self, channel: Channel) -> None:
+        """Return once everything that is on its way to the subscribers of ``channel`` now is written."""
+        await self._bus.settled(channel)
+
     def durable(self, namespace: str) -> bool:
         """Tell whether channels of ``namespace`` keep history; the router's own always do."""
         rule = self._rules.get(namespace)
