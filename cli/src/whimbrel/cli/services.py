@@ -1,5 +1,6 @@
 """Asking auth and router over HTTP, and an edge as one of its users."""
 
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx
@@ -11,6 +12,8 @@ from whimbrel.protocol.bodies import Problem, TokenReply, TokenRequest
 from whimbrel.protocol.versions import PATH_PREFIX
 
 TIMEOUT_S = 10.0
+_OTHER_KEY = "say the one that it was started with: --service-key or WHIMBREL_SERVICE_KEY"
+_OTHER_TOKEN = "take a fresh one: `whimbrel token --user …`"
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -65,6 +68,9 @@ def _request(
         return response
     try:
         problem = Problem.model_validate_json(response.content)
-        raise Failure(f"{service} says no: {problem.detail} ({problem.code} {problem.slug})")
+        advice = (
+            (_OTHER_KEY if key is None else _OTHER_TOKEN) if response.status_code == HTTPStatus.UNAUTHORIZED else ""
+        )
+        raise Failure(f"{service} says no: {problem.detail} ({problem.code} {problem.slug})", advice)
     except ValidationError:
         raise Failure(f"{shown} answered HTTP {response.status_code}: is that {service}?") from None

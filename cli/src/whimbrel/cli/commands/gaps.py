@@ -13,7 +13,8 @@ from whimbrel.cli.services import ask
 from whimbrel.cli.spans import seconds_of
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.protocol.bodies import GapsReply
-from whimbrel.protocol.channels import INBOX, inbox_of
+from whimbrel.protocol.channels import INBOX, Channel, inbox_of
+from whimbrel.protocol.errors import MalformedChannel
 from whimbrel.protocol.gaps import ADVICE, Cause, Gap
 
 
@@ -48,6 +49,11 @@ def command(
         if user is None:
             raise BadSetting("whose inbox? --channel inbox --user alice")
         channel = str(inbox_of(user))
+    elif channel is not None:
+        try:
+            Channel.parse(channel)
+        except MalformedChannel as error:
+            raise BadSetting(str(error)) from error
     sought = {"channel": channel, "user": user, "cause": cause}
     params = {name: value for name, value in sought.items() if value is not None}
     start = time.time() - seconds_of(since)
