@@ -103,7 +103,9 @@ def test_what_cannot_be_meant_of_an_inbox_is_refused_before_anything_is_asked(wr
         (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1@127.0.0.1:port"),
         (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1/2@127.0.0.1:4222"),
         (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://domain:hush-1@127.0.0.1:1"),
+        (("publish", "events.shop.order.47", "--type", "t", "--nats"), "nats://a,nats://domain:hush-1@127.0.0.1:port"),
         (("status", "--service-key", "k", "--router"), "http://operator:hush-1@127.0.0.1:1"),
+        (("status", "--service-key", "k", "--router"), "http://operator:hush,hush-2@127.0.0.1:1"),
     ],
 )
 def test_no_password_of_an_address_is_shown(command: tuple[str, ...], url: str) -> None:

@@ -114,7 +114,7 @@ def _check_url(name: str, value: str) -> None:
 
 def without_password(urls: str) -> str:
     """Return addresses, comma separated, as they may be shown: without user and password."""
-    return re.sub(r"//[^,]*@", "//", urls)
+    return re.sub(r"//((?!,\w+://).)*@", "//", urls)  # a password may hold commas, too
 
 
 def read_dev_file(store: Path | None) -> dict[str, Any]:
