@@ -190,6 +190,21 @@ async def test_a_slow_socket_that_takes_a_little_is_not_given_up(
     socket.connection_lost(None)
 
 
+async def test_a_fault_in_the_look_at_a_slow_socket_costs_that_one_and_not_the_time_of_all(
+    edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_outbox(socket: WebSocket, *, now: float, elapsed: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(WebSocket, "check_outbox", check_outbox)
+    pipe, socket = pipe_and_socket
+    pipe.fill(socket, 1)
+    for _ in range(2):  # the wheel turns on
+        await eventually(lambda: pipe.aborted)
+        pipe.aborted = False
+    socket.connection_lost(None)
+
+
 async def test_a_slow_socket_is_watched_by_its_outbox_and_not_by_its_heartbeat(
     edge: Edge, pipe_and_socket: tuple[Pipe, WebSocket]
 ) -> None:

@@ -232,7 +232,15 @@ class Pod:
     def _look_at_slow(self, now: float, *, elapsed: float) -> None:
         self._flushed_bytes = 0
         for slow in tuple(self.slow):
-            slow.check_outbox(now=now, elapsed=elapsed)
+            try:
+                slow.check_outbox(now=now, elapsed=elapsed)
+            except Exception as error:
+                self._cut(slow, error)
+
+    def _cut(self, faulty: Timed | Slow, error: Exception) -> None:
+        """Have a fault of ours cost one connection, not the time of all."""
+        self.log.exception("connection.failed", error)
+        faulty.transport.abort()
 
     def spawn(self, work: Coroutine[None, None, None], failed: Callable[[], None]) -> None:
         """Run ``work``; a fault of ours in it is logged, and ``failed`` is called."""
@@ -248,9 +256,8 @@ class Pod:
                 for timed in self.wheel.due(now=now):
                     try:
                         timed.tick(now=now)
-                    except Exception as error:  # a fault of ours must cost one connection, not the time of all
-                        self.log.exception("connection.failed", error)
-                        timed.transport.abort()
+                    except Exception as error:
+                        self._cut(timed, error)
                 self._look_at_slow(now, elapsed=min(now - before, 2 * turn))  # nor did it write
                 before = now
         finally:
