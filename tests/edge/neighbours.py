@@ -131,10 +131,10 @@ class Neighbours:
         self._tokens[token] = TokenVerdict(code=code, reason="as the test wants it")
         return token
 
-    def ticket(self, user: str) -> str:
+    def ticket(self, user: str, *, groups: tuple[str, ...] = ()) -> str:
         """Return a ticket that auth redeems once."""
         ticket = f"ticket-of-{user}"
-        self._tickets[ticket] = self._tokens[self.token(user)]
+        self._tickets[ticket] = self._tokens[self.token(user, groups=groups)]
         return ticket
 
     async def _redeem(self, payload: bytes) -> bytes:

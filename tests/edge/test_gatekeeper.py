@@ -66,6 +66,15 @@ async def test_what_a_poll_recalls_asks_nobody(edge: Edge) -> None:
     assert recalled.groups == {"staff"}
 
 
+async def test_tickets_are_spent_so_few_at_a_time_that_the_answer_fits_into_one_message(edge: Edge) -> None:
+    groups = tuple(f"group-{number:04}-of-a-name-that-is-rather-long" for number in range(150))  # some 6 KiB
+    users = [a_name("alice") for _ in range(60)]
+    tickets = [edge.neighbours.ticket(user, groups=groups) for user in users]
+    redeem, now = edge.pod.gatekeeper.redeem, edge.pod.now()
+    outcomes = await within(asyncio.gather(*(redeem(ticket, now=now) for ticket in tickets)))
+    assert [user_of(outcome) for outcome in outcomes] == users
+
+
 async def test_the_least_recently_used_token_is_forgotten_first(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gatekeeper, "REMEMBERED", 2)
     keeper = edge.pod.gatekeeper

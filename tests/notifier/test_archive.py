@@ -98,3 +98,13 @@ async def test_a_reading_is_kept_for_all_that_was_in_doubt_before_it(bus: Connec
     await store(bus, earlier)
     earlier.stored_at_ns -= 1
     assert await archive.holds(earlier, as_of=0)
+
+
+async def test_a_dead_letter_in_the_place_of_a_publication_is_looked_up_among_the_dead_letters(bus: Connection) -> None:
+    archive = an_archive(bus)
+    refused = a_publication(1)
+    assert not await archive.holds(refused, as_of=0)
+    letter = dead_letter(a_message(sequence=1), Reason.TOO_LARGE, "too large", epoch=EPOCH, max_bytes=1000)
+    await store(bus, letter)
+    refused.become(letter)
+    assert await archive.holds(refused, as_of=0), "what is known of its channel says nothing of the letter"

@@ -75,3 +75,12 @@ def test_a_dead_letter_stays_below_what_jetstream_takes_as_headers() -> None:
 def test_a_long_reason_is_cut() -> None:
     letter = dead_letter(a_message(), Reason.BAD_TARGET, "x" * 5000, epoch=EPOCH, max_bytes=10_000)
     assert len(letter.headers["whimbrel-reason"]) == 500
+
+
+def test_a_dead_letter_takes_the_place_of_a_refused_publication_as_the_window_counts_it() -> None:
+    (refused,) = publications(an_event(), [ORDER], a_message(), epoch=EPOCH)
+    size = refused.size
+    letter = dead_letter(a_message(), Reason.TOO_LARGE, "too large", epoch=EPOCH, max_bytes=10_000, forgotten_at=90)
+    refused.become(letter)
+    assert (refused.id, refused.subject, refused.forgotten_at) == (letter.id, letter.subject, 90)
+    assert (refused.key, refused.size) == ("orders:42", size)

@@ -35,11 +35,11 @@ export class Emitter {
    * @param {Events[Name]} value
    */
   emit(name, value) {
-    const listeners = this.#listeners.get(name);
+    const listeners = this.#listeners.get(name) ?? new Set();
     // Those of now: a listener that leaves and comes again would be met again, for ever.
-    for (const listener of [...(listeners ?? [])]) {
+    for (const listener of [...listeners]) {
       try {
-        if (listeners?.has(listener)) listener(value);
+        if (listeners.has(listener)) listener(value);
       } catch (error) {
         // As an EventTarget does it: the fault is reported to the host, and the others are called all the same.
         queueMicrotask(() => {
