@@ -74,8 +74,11 @@ async function open(user) {
     /** @type {Order[]} */
     const told = [];
     asking.add(told);
-    board.load((await shop.board()).orders);
-    asking.delete(told);
+    try {
+      board.load((await shop.board()).orders);
+    } finally {
+      asking.delete(told);
+    }
     for (const order of told) board.apply(order, false);
     watch.next();
   };
