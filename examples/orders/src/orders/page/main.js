@@ -138,7 +138,7 @@ function followVip(client, shop, user, offers, book) {
   const toggle = byId("vip");
   const showMembers = async () => {
     const members = await shop.vips().catch(() => null);
-    if (members) show("vip-members", members.length > 0 ? members.join(", ") : "no members");
+    if (members) show("vip-members", members.length > 0 ? members.join(", ") : "nobody");
   };
   const follow = () =>
     client.subscribe(VIP, {

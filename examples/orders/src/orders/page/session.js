@@ -47,7 +47,7 @@ export function showSession(client, tokens, channel) {
   client.on("transport", () => (moves += 1));
   setInterval(() => {
     const { connects, gaps, resets } = client.counters;
-    show("holder", client.leads ? "this tab, for all of this browser" : "another tab of this browser");
+    show("holder", client.leads ? "this tab, for this browser" : "another tab of this browser");
     show("token", client.leads ? tokens.inWords : "renewed by that tab");
     show("connects", `opened ${connects}×, moved ${moves}×`);
     show("gaps", `${gaps} mended, ${resets} past mending`);

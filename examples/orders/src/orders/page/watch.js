@@ -77,7 +77,7 @@ export class Watch {
     byId("watched").dataset["live"] = String(this.#current?.live ?? false);
     show("polls", String(polls));
     show("fetches", String(fetches));
-    show("pushed", counted(publications, "publication"));
+    show("pushed", `${publications} pushed`);
     show("saved", `${counted(Math.max(0, polls - fetches), "request")} and ${(savedBytes / KB).toFixed(1)} kB saved`);
     byId("watched").style.setProperty("--share", String(Math.min(1, fetches / Math.max(1, polls))));
   }
