@@ -192,6 +192,14 @@ def test_of_what_died_the_complaints_are_shown_and_the_log_is_named(tmp_path: Pa
     assert list(child.complaints) == ["1", "12:00 ERROR no", "ValueError"]
 
 
+def test_what_nats_says_of_being_asked_too_early_is_not_passed_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    child = Child(Part("nats", ("nats",), {}, ""), tmp_path / "nats.log", said.append)
+    child.heed('[7] [WRN] Healthcheck failed: "failed to be ready for connections after 1ms: server"')
+    child.release()
+    assert (said, list(child.complaints)) == ([], [])
+
+
 def test_many_warnings_of_a_start_are_one_line(tmp_path: Path) -> None:
     said: list[str] = []
     child = Child(Part("nats", ("nats",), {}, ""), tmp_path / "nats.log", said.append)

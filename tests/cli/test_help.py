@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from tests.support.dev import WHIMBREL
 from whimbrel.cli.__main__ import COMMANDS, main
+from whimbrel.cli.commands.inbox import in_seconds
 from whimbrel.cli.output import Output
 from whimbrel.protocol.limits import MAX_EVENT_BYTES
 
@@ -67,6 +68,19 @@ def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert Output(as_json=False).bad("x") != "x"
     monkeypatch.setenv("NO_COLOR", "1")
     assert Output(as_json=False).bad("x") == "x"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("2026-11-24T02:06:47.846591Z", "2026-11-24T02:06:47Z"),
+        ("2026-11-24T03:06:49.074000001+01:00", "2026-11-24T02:06:49Z"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:60Z"),
+        ("0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00+23:00"),
+    ],
+)
+def test_the_times_of_an_inbox_can_be_compared(written: str, shown: str) -> None:
+    assert in_seconds(written) == shown
 
 
 def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:

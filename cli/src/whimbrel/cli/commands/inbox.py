@@ -1,6 +1,7 @@
 """`whimbrel inbox`: what is in a user's inbox."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 import httpx
@@ -53,7 +54,7 @@ def command(
         (
             "*" if each["offset"] > found.read else "",
             each["offset"],
-            each["time"],
+            in_seconds(each["time"]),
             each["event"],
             each.get("topic", ""),
             _short(json.dumps(each["data"], ensure_ascii=False)),
@@ -64,6 +65,14 @@ def command(
         output.table(("", "offset", "time", "event", "topic", "data"), rows)
     dropped = "" if found.complete else "; the inbox is full, older ones may have been dropped unread"
     output.say(f"{found.unread} unread{dropped}")
+
+
+def in_seconds(time: str) -> str:
+    """Return a time (RFC 3339, as its domain team wrote it) so that those of a column can be compared: in UTC."""
+    try:
+        return datetime.fromisoformat(time).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):  # a leap second
+        return time
 
 
 def _short(text: str) -> str:
