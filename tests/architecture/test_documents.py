@@ -1,5 +1,6 @@
 """What a newcomer reads leads somewhere."""
 
+import json
 import re
 import subprocess
 import sys
@@ -27,6 +28,12 @@ def test_the_reference_of_the_python_client_shows_nothing_that_only_its_shell_ca
     shown = set(re.findall(r"(?m)^(?:await )?(\w+)\(", page))
     assert {"subscribe", "publish"} <= shown
     assert shown & {"delivered", "opened", "ended", "left", "told"} == set()
+
+
+def test_every_path_that_the_router_serves_is_on_its_page() -> None:
+    served = json.loads((ROOT / "docs/reference/openapi-router.json").read_text())["paths"]
+    page = (ROOT / "docs/reference/router.md").read_text()
+    assert [path for path in served if not re.search(re.escape(path) + r"[?` ]", page)] == []
 
 
 def test_every_relative_link_leads_to_a_file() -> None:
