@@ -295,7 +295,7 @@ async def test_a_pane_that_is_open_can_be_closed(width: int, page: Page, shop: D
     await page.get_by_test_id("split").click()
     await expect(page.frame_locator("#second").get_by_test_id("state")).to_have_text("Connected")
     await picture(page, f"beside-{width}")
-    await page.get_by_role("button", name="Close bob's pane").click()
+    await page.get_by_role("button", name="Close Bob's pane").click()
     await expect(page.locator("#second")).to_be_hidden()
 
 

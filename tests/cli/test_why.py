@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.support.dev import WHIMBREL, Development
+from whimbrel.cli.commands.why import trouble
+from whimbrel.protocol.bodies import SessionReply
+from whimbrel.protocol.sessions import SessionRecord
 
 
 @contextmanager
@@ -27,6 +32,19 @@ def listening(development: Development, user: str) -> Iterator[subprocess.Popen[
 def sessions(development: Development, user: str) -> list[dict[str, Any]]:
     done = development.whimbrel("why", "--user", user, "--json")
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [(0, []), (1, ["fell behind once"]), (7, ["fell behind 7 times"])],
+    ids=("never", "once", "often"),
+)
+def test_how_often_a_session_fell_behind_is_said_as_people_say_it(times: int, said: list[str]) -> None:
+    record = SessionRecord(
+        pod="edge-1", session="s1", user="alice", transport="websocket", opened_at=1000.0, fell_behind=times
+    )
+    reply = SessionReply(record=record, fate="open", slug="open", advice="", pod_heard_at=None)
+    assert trouble(reply) == said
 
 
 def test_a_session_is_followed_from_its_beginning_to_its_end(development: Development) -> None:

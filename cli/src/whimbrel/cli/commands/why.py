@@ -64,7 +64,7 @@ def _told(reply: SessionReply, output: Output) -> str:
         ("pod heard", _clock(reply.pod_heard_at) if reply.pod_heard_at and reply.fate != "open" else ""),
         ("frames", "" if reply.fate in ("vanished", "unknown") else f"{record.received} received, {record.sent} sent"),
         ("channels", _channels(reply)),
-        ("trouble", ", ".join(_trouble(reply))),
+        ("trouble", ", ".join(trouble(reply))),
     ]
     return "\n".join((*lines, *(f"  {output.dim(f'{name:<9}')} {text}" for name, text in facts if text)))
 
@@ -79,14 +79,16 @@ def _channels(reply: SessionReply) -> str:
     return ", ".join(words)
 
 
-def _trouble(reply: SessionReply) -> list[str]:
+def trouble(reply: SessionReply) -> list[str]:
+    """Return what went before the end, a few words each."""
     record = reply.record
     words = []
     if "opening" in record.doing:
         words.append("was never told `connected`")
     if record.fell_behind:
         now = ", and was behind at the end" if "behind" in record.doing and record.closed_at else ""
-        words.append(f"fell behind {record.fell_behind} times{now}")
+        often = "once" if record.fell_behind == 1 else f"{record.fell_behind} times"
+        words.append(f"fell behind {often}{now}")
     if record.rate_limited:
         words.append(f"{record.rate_limited} requests over a rate limit")
     return words

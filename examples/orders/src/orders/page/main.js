@@ -195,7 +195,7 @@ function offerToKill(shop, log) {
 
 /** Show whose page this is, and offer to watch another user's beside it. @param {string} user */
 function dress(user) {
-  const other = user === "alice" ? "bob" : "alice";
+  const [other, called] = user === "alice" ? ["bob", "Bob"] : ["alice", "Alice"];
   const embedded = window !== window.top;
   for (const link of document.querySelectorAll("[data-user]")) if (link.getAttribute("data-user") === user) link.setAttribute("aria-current", "page");
   for (const name of document.querySelectorAll(".own-name")) name.textContent = user;
@@ -204,7 +204,7 @@ function dress(user) {
   byId("tab").setAttribute("href", `/?user=${user}`);
   const split = byId("split");
   const second = byId("second");
-  const draw = () => (split.textContent = second.hidden ? `Watch as ${other} beside` : `Close ${other}'s pane`);
+  const draw = () => (split.textContent = second.hidden ? `Watch as ${called} beside` : `Close ${called}'s pane`);
   split.addEventListener("click", () => {
     second.hidden = !second.hidden;
     if (second.hidden) second.removeAttribute("src");
