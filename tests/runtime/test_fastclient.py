@@ -265,7 +265,10 @@ async def test_the_server_is_pinged_on_whole_beats_and_given_up_when_two_are_not
     assert connection.connected, "answered in time"
     server.pause()
     await within(gone.wait())
+    back = asyncio.Event()
+    connection.on_connected.append(back.set)
     server.resume()
+    await within(back.wait())  # a socket that is just being opened would outlive the test
 
 
 async def test_a_flush_that_timed_out_does_not_end_the_read_loop(connect: Connect, server: NatsServer) -> None:
