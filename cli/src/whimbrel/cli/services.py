@@ -68,9 +68,9 @@ def _request(
         return response
     try:
         problem = Problem.model_validate_json(response.content)
-        advice = (
-            (_OTHER_KEY if key is None else _OTHER_TOKEN) if response.status_code == HTTPStatus.UNAUTHORIZED else ""
-        )
+        advice = ""
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            advice = _OTHER_KEY if key is None else _OTHER_TOKEN
         raise Failure(f"{service} says no: {problem.detail} ({problem.code} {problem.slug})", advice)
     except ValidationError:
         raise Failure(f"{shown} answered HTTP {response.status_code}: is that {service}?") from None

@@ -7,14 +7,14 @@ from typing import get_args
 
 import click
 
+from whimbrel.cli.channels import channel_of
 from whimbrel.cli.exits import BadSetting
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask
 from whimbrel.cli.spans import seconds_of
 from whimbrel.cli.target import Target, talks_to
 from whimbrel.protocol.bodies import GapsReply
-from whimbrel.protocol.channels import INBOX, Channel, inbox_of
-from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.channels import INBOX, inbox_of
 from whimbrel.protocol.gaps import ADVICE, Cause, Gap
 
 
@@ -36,9 +36,8 @@ def command(
 ) -> None:
     """Tell which clients had to reload a channel, and why.
 
-    The latest first.
-    A client that cannot be shown to have everything is told `recovered: false`. Known for a week. Of a storm the
-    first of each cause are told one by one; a line with CLIENTS over 1 counts others together.
+    The latest first. A client that cannot be shown to have everything is told `recovered: false`. Known for a week. Of
+    a storm the first of each cause are told one by one; a line with CLIENTS over 1 counts others together.
 
     \b
     whimbrel gaps
@@ -50,10 +49,7 @@ def command(
             raise BadSetting("whose inbox? --channel inbox --user alice")
         channel = str(inbox_of(user))
     elif channel is not None:
-        try:
-            Channel.parse(channel)
-        except MalformedChannel as error:
-            raise BadSetting(str(error)) from error
+        channel = str(channel_of(channel))
     sought = {"channel": channel, "user": user, "cause": cause}
     params = {name: value for name, value in sought.items() if value is not None}
     start = time.time() - seconds_of(since)

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import click
 
+from whimbrel.cli.channels import channel_of
 from whimbrel.cli.exits import BadSetting, Failure, Unreachable
 from whimbrel.cli.output import Output
 from whimbrel.cli.services import ask
 from whimbrel.cli.target import Target, read_dev_file, talks_to
 from whimbrel.protocol import subjects
 from whimbrel.protocol.bodies import StatusReply
-from whimbrel.protocol.channels import Channel
-from whimbrel.protocol.errors import MalformedChannel
 
 SIGNALS: Final = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
 LEADER: Final = "leader"
@@ -66,10 +65,7 @@ def _pids(store: Path | None) -> dict[str, int]:
 
 
 def _leader(target: Target, name: str) -> str:
-    try:
-        channel = Channel.parse(name)
-    except MalformedChannel as error:
-        raise BadSetting(str(error)) from error
+    channel = channel_of(name)
     streams = {each.name: each for each in ask(target, "router", "GET", "/status", StatusReply).streams}
     partitions = sum(each in streams for each in subjects.all_history_streams(len(streams)))
     stream = streams[subjects.history_stream(subjects.partition_of(channel, partitions))]

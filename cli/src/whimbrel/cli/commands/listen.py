@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
+from whimbrel.cli.channels import channel_of
 from whimbrel.cli.commands.token import stated, token_request
 from whimbrel.cli.exits import BadSetting, Failure
 from whimbrel.cli.output import Output
@@ -29,8 +30,7 @@ from whimbrel.client import (
     StateChange,
     Subscription,
 )
-from whimbrel.protocol.channels import INBOX, Channel
-from whimbrel.protocol.errors import MalformedChannel
+from whimbrel.protocol.channels import INBOX
 
 
 @click.command("listen")
@@ -92,12 +92,8 @@ def _fresh(target: Target, request: Any) -> str:
 
 def _position(text: str | None, names: list[str]) -> Position | None:
     for name in names:
-        if name == INBOX:
-            continue
-        try:
-            Channel.parse(name)
-        except MalformedChannel as error:
-            raise BadSetting(str(error)) from None
+        if name != INBOX:
+            channel_of(name)
     if text is None:
         return None
     epoch, _, offset = text.rpartition(":")

@@ -317,8 +317,7 @@ class Connection:
         """Answer requests on ``subject`` with what ``handler`` returns for their payload.
 
         At most ``limit`` are in work at a time, more are refused with 503; a handler that raises answers 500 and is
-        logged, but RequestRefused answers with its own code and reason. An answer that no message can hold is refused
-        with TOO_LARGE.
+        logged, but RequestRefused answers with its own code and reason, and what no message can hold is TOO_LARGE.
         """
 
         def receive(request: Delivery) -> None:
@@ -334,7 +333,7 @@ class Connection:
     async def _answer(self, request: Delivery, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         try:
             answer = await handler(request.payload)
-            if request.reply and len(answer) > self.client.max_payload:
+            if len(answer) > self.client.max_payload:
                 raise RequestRefused(TOO_LARGE, f"an answer of {len(answer)} bytes: ask for less at once")
             if request.reply:
                 self.send(request.reply, answer)
