@@ -200,13 +200,14 @@ def test_what_nats_says_of_being_asked_too_early_is_not_passed_on(tmp_path: Path
     assert (said, list(child.complaints)) == ([], [])
 
 
-def test_many_warnings_of_a_start_are_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "told"), [(1, "1 warning"), (9, "9 warnings")])
+def test_warnings_of_a_start_are_one_line_that_counts_them(tmp_path: Path, number: int, told: str) -> None:
     said: list[str] = []
     child = Child(Part("nats", ("nats",), {}, ""), tmp_path / "nats.log", said.append)
-    for number in range(9):
-        child.heed(f"[WRN] Filestore {number}")
+    for each in range(number):
+        child.heed(f"[WRN] Filestore {each}")
     assert said == []
     child.release()
-    assert said == [f"nats had 9 warnings as it started: see {tmp_path / 'nats.log'}"]
+    assert said == [f"nats had {told} as it started: see {tmp_path / 'nats.log'}"]
     child.heed("[WRN] slow consumer")
     assert said[1:] == ["[WRN] slow consumer"]

@@ -43,7 +43,7 @@ class Child:
         self.tail: deque[str] = deque(maxlen=LAST_LINES)
         self.complaints: deque[str] = deque(maxlen=LAST_COMPLAINTS)
         self.started = 0.0
-        self._held: list[str] | None = []  # warnings of the start; None once it is ready
+        self._held: int | None = 0  # warnings of the start; None once it is ready
         self._warn = warn
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class Child:
         self.started = time.monotonic()
         self.tail.clear()
         self.complaints.clear()
-        self._held = []
+        self._held = 0
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self.part.command,
@@ -134,15 +134,14 @@ class Child:
         if self._held is None:
             self._warn(text)
         else:
-            self._held.append(text)
+            self._held += 1
 
     def release(self) -> None:
-        """Say in one line what was held back."""
-        held, self._held = self._held or [], None
-        if len(held) == 1:
-            self._warn(held[0])
-        elif held:
-            self._warn(f"{self.part.name} had {len(held)} warnings as it started: see {self.log}")
+        """Say in one line how much was held back: after a kill, NATS tells at length how it reads its files again."""
+        held, self._held = self._held or 0, None
+        if held:
+            warnings = "1 warning" if held == 1 else f"{held} warnings"
+            self._warn(f"{self.part.name} had {warnings} as it started: see {self.log}")
 
 
 async def answers(url: str) -> bool:
